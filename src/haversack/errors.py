@@ -1,0 +1,152 @@
+"""Every error that haversack raises, in one tree.
+
+Each is also the builtin that a caller would expect, so ``except KeyError`` and
+``except FileNotFoundError`` work as usual::
+
+    HaversackError
+    ├── UsageError (ValueError)             arguments that contradict each other or make no sense
+    │   ├── UnsupportedError (TypeError)    a kind of value or file that haversack does not take
+    │   └── EmptySelectionError (RuntimeError)    filters that leave nothing
+    ├── MissingExtraError (ImportError)     an optional dependency that is not installed
+    ├── NotFoundError (LookupError)
+    │   ├── RecordNotFoundError (KeyError)  no such key in a dataset
+    │   ├── PathNotFoundError (FileNotFoundError)
+    │   └── VersionGoneError                a snapshot whose files were removed: refresh()
+    ├── ExistsError (FileExistsError)       an output that would be overwritten
+    │   └── KeyExistsError (KeyError)       a key that the dataset already has
+    ├── ConflictError (RuntimeError)        another writer got there first
+    ├── LockTimeoutException (TimeoutError) another writer holds the place for too long
+    ├── FormatError (ValueError)            a file that is not what it should be
+    │   ├── NewerFormatError                written by a later haversack
+    │   └── IntegrityError                  its bytes disagree with their checksum
+    ├── StorageError (OSError)              the disk refuses: full, read-only, failing
+    ├── DownloadError (OSError)             assets that could not be fetched
+    └── MLHubException (ConnectionError)    the hub
+        ├── AuthenticationError (PermissionError)
+        ├── APIKeyNotFound (LookupError)
+        └── EntityDoesNotExist (LookupError)
+
+``exit_code`` is what the command line ends with.
+"""
+
+
+class HaversackError(Exception):
+    """Base of all errors raised by haversack."""
+
+    exit_code = 1
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the message.
+        return Exception.__str__(self)
+
+
+class UsageError(HaversackError, ValueError):
+    """Arguments that contradict each other or make no sense."""
+
+    exit_code = 2
+
+
+class UnsupportedError(UsageError, TypeError):
+    """A kind of value or file that haversack does not take."""
+
+
+class EmptySelectionError(UsageError, RuntimeError):
+    """Filters that leave nothing to work on."""
+
+    exit_code = 3
+
+
+class MissingExtraError(HaversackError, ImportError):
+    """An optional dependency that is not installed."""
+
+    exit_code = 2
+
+
+class NotFoundError(HaversackError, LookupError):
+    """Something that was asked for is not there."""
+
+    exit_code = 3
+
+
+class RecordNotFoundError(NotFoundError, KeyError):
+    """A dataset has no record of that key."""
+
+
+class PathNotFoundError(NotFoundError, FileNotFoundError):
+    """A path that does not exist."""
+
+
+class VersionGoneError(NotFoundError):
+    """The files of an open snapshot were removed; ``refresh()`` opens the current one."""
+
+
+class ExistsError(HaversackError, FileExistsError):
+    """An output that would be overwritten."""
+
+    exit_code = 6
+
+
+class KeyExistsError(ExistsError, KeyError):
+    """A key that the dataset already has."""
+
+
+class ConflictError(HaversackError, RuntimeError):
+    """Another writer changed the same thing first."""
+
+    exit_code = 6
+
+
+class LockTimeoutException(HaversackError, TimeoutError):  # noqa: N818 (the old package's name)
+    """Another writer held the place for longer than the caller would wait."""
+
+    exit_code = 6
+
+
+class FormatError(HaversackError, ValueError):
+    """A file that is not what it should be."""
+
+    exit_code = 7
+
+
+class NewerFormatError(FormatError):
+    """A file written by a later haversack than this one."""
+
+
+class IntegrityError(FormatError):
+    """Bytes that disagree with their checksum."""
+
+
+class StorageError(HaversackError, OSError):
+    """The disk refuses: full, read-only or failing."""
+
+    exit_code = 8
+
+
+class DownloadError(HaversackError, OSError):
+    """Assets that could not be fetched; the report lists them."""
+
+    exit_code = 1
+
+
+class MLHubException(HaversackError, ConnectionError):  # noqa: N818 (the old client's name)
+    """The hub cannot be reached, or answers with an error."""
+
+    exit_code = 5
+
+
+class AuthenticationError(MLHubException, PermissionError):
+    """The hub refuses the API key."""
+
+    exit_code = 4
+
+
+class APIKeyNotFound(MLHubException, LookupError):
+    """No API key in the arguments, the environment or the profiles file."""
+
+    exit_code = 4
+
+
+class EntityDoesNotExist(MLHubException, LookupError):
+    """The hub has no such dataset, collection, item or model."""
+
+    exit_code = 3

@@ -1,0 +1,19 @@
+"""What ``verify`` finds, in the same words for everything on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is wrong: in which file, where in it (record, chunk, item), and what."""
+
+    path: Path
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}: {self.where}" if self.where else str(self.path)
+        return f"{place}: {self.what}"

@@ -1,0 +1,75 @@
+"""A lock between processes that the kernel frees when its holder dies.
+
+It guards moments (compare, then rename), never long work, and no correctness above rests on it
+alone: some network file systems grant every lock to everybody.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from haversack.errors import LockTimeoutException
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+
+
+@contextmanager
+def exclusive(path: Path, *, timeout: float | None = None) -> Iterator[None]:
+    """Hold the lock file ``path`` for the length of the block.
+
+    Parameters
+    ----------
+    path
+        The lock file; created when missing, never removed, and harmless when left behind.
+    timeout
+        Seconds to wait for another holder; None waits for ever.
+
+    Raises
+    ------
+    LockTimeoutException
+        Another process or thread held it for the whole time.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        _wait(descriptor, path, timeout)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait(descriptor: int, path: Path, timeout: float | None) -> None:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = _FIRST_PAUSE
+    while not _try_lock(descriptor):
+        if deadline is not None and time.monotonic() >= deadline:
+            raise LockTimeoutException(
+                f"{path} is held by another writer for more than {timeout:g} s: "
+                "wait for it to finish, or give a longer timeout"
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

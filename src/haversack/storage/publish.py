@@ -1,0 +1,165 @@
+"""Write files so that a name never stands for half a file.
+
+The order is always: write a temporary, sync it, give it its name, sync the directory. A failed sync
+is never retried on the same file (the kernel may have dropped the pages): the whole publication
+fails and the name keeps what it had.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from haversack.errors import ExistsError, StorageError
+from haversack.storage.calls import calls
+
+TEMPORARY_SUFFIX = ".partial"
+
+
+def temporary_beside(path: Path) -> Path:
+    """Name a temporary in the directory of ``path`` that no other writer uses."""
+    return path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory survive power loss."""
+    if not calls.directory_sync:
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and its missing parents, each durable in its own parent."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    try:
+        path.mkdir(exist_ok=True)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise storage_error("create the directory", path, error) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a new, synced-on-exit temporary file; removed again if the block fails.
+
+    The file stands under ``path`` when the block ends, but is not yet durable as a name.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0))
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Publish ``content`` under ``path``, replacing what was there.
+
+    Parameters
+    ----------
+    path
+        Final name; its directory must exist.
+    content
+        The whole file.
+    mode
+        Permission bits; the default is what the process's umask leaves.
+
+    Raises
+    ------
+    StorageError
+        The disk is full, read-only or failing. ``path`` is as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "state.json"
+    >>> replace(path, b"{}")
+    >>> path.read_bytes()
+    b'{}'
+    """
+    temporary = temporary_beside(path)
+    try:
+        with writing(temporary) as file:
+            if mode is not None:
+                temporary.chmod(mode)
+            file.write(content)
+        try:
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+    except OSError as error:
+        raise storage_error("write", path, error) from error
+
+
+def create(path: Path, content: bytes) -> None:
+    """Publish ``content`` under ``path`` unless something stands there.
+
+    Of several writers exactly one wins, and readers never see a part of the file.
+
+    Raises
+    ------
+    ExistsError
+        Another file has the name.
+    StorageError
+        The disk refuses.
+    """
+    temporary = temporary_beside(path)
+    try:
+        with writing(temporary) as file:
+            file.write(content)
+        claim(temporary, path)
+        sync_directory(path.parent)
+    except FileExistsError as error:
+        raise ExistsError(f"{path} already exists") from error
+    except OSError as error:
+        raise storage_error("write", path, error) from error
+
+
+def claim(temporary: Path, path: Path) -> None:
+    """Give a written temporary its final name, or raise FileExistsError; the temporary is gone."""
+    try:
+        if calls.link is not None:
+            calls.link(temporary, path)
+        else:
+            _claim_without_link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _claim_without_link(temporary: Path, path: Path) -> None:
+    # On Windows a rename refuses an existing name; elsewhere O_EXCL reserves it first.
+    if os.name != "nt":
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        temporary.replace(path)
+    else:
+        temporary.rename(path)
+
+
+def storage_error(doing: str, path: Path, error: OSError) -> StorageError:
+    """Say what failed, where, and what to do next."""
+    if isinstance(error, StorageError):
+        return error
+    advice = {
+        errno.ENOSPC: "the disk is full: free some space and run the same again",
+        errno.EDQUOT: "your disk quota is used up: free some space and run the same again",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "permission denied",
+        errno.EIO: "the disk reports an I/O error",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return StorageError(f"cannot {doing} {path}: {advice}")
