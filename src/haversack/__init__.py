@@ -6,12 +6,12 @@ The public names are loaded when they are first used, so that importing haversac
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
 
 # Public name -> module that defines it. Sorted.
-_WHERE = {}
+_WHERE: dict[str, str] = {}
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605
 

@@ -140,13 +140,13 @@ class AuthenticationError(MLHubException, PermissionError):
     exit_code = 4
 
 
-class APIKeyNotFound(MLHubException, LookupError):
+class APIKeyNotFound(MLHubException, LookupError):  # noqa: N818 (the old client's name)
     """No API key in the arguments, the environment or the profiles file."""
 
     exit_code = 4
 
 
-class EntityDoesNotExist(MLHubException, LookupError):
+class EntityDoesNotExist(MLHubException, LookupError):  # noqa: N818 (the old client's name)
     """The hub has no such dataset, collection, item or model."""
 
     exit_code = 3

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -85,7 +85,7 @@ class Bars:
     """Draw a tqdm bar on stderr for each task."""
 
     def __init__(self) -> None:
-        self._bars: dict[str, tqdm[None]] = {}
+        self._bars: dict[str, tqdm[Any]] = {}
 
     def __call__(self, event: Event) -> None:
         if event.state == "start":
@@ -98,7 +98,7 @@ class Bars:
             self._bars.pop(event.task).close()
 
     @staticmethod
-    def _bar(event: Event) -> tqdm[None]:
+    def _bar(event: Event) -> tqdm[Any]:
         from tqdm.auto import tqdm
 
         scaled = event.unit == "B"

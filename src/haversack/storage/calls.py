@@ -7,22 +7,20 @@ with all of them removed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 
-@dataclass(slots=True)
-class Calls:
-    """Optional calls of this platform; None where it lacks one."""
+def _optional(name: str) -> Any:
+    return getattr(os, name, None)
 
-    pread: Callable[[int, int, int], bytes] | None = getattr(os, "pread", None)
-    preadv: Callable[..., int] | None = getattr(os, "preadv", None)
-    fdatasync: Callable[[int], None] | None = getattr(os, "fdatasync", None)
-    link: Callable[..., None] | None = getattr(os, "link", None)
-    posix_fadvise: Callable[[int, int, int, int], Any] | None = getattr(os, "posix_fadvise", None)
+
+calls = SimpleNamespace(
+    pread=_optional("pread"),
+    preadv=_optional("preadv"),
+    fdatasync=_optional("fdatasync"),
+    link=_optional("link"),
+    posix_fadvise=_optional("posix_fadvise"),
     # Windows cannot open a directory, so it has nothing to sync.
-    directory_sync: bool = hasattr(os, "O_DIRECTORY")
-
-
-calls = Calls()
+    directory_sync=hasattr(os, "O_DIRECTORY"),
+)

@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
+import numpy as np
 
 _BLOCK = 1 << 20
 
 
 def crc32c(data: Any) -> int:
-    """Compute the crc32c (Castagnoli) of any object with the buffer protocol.
+    """Compute the crc32c (Castagnoli) of contiguous bytes of any kind.
 
     Examples
     --------
     >>> hex(crc32c(b"123456789"))
     '0xe3069283'
     """
-    return google_crc32c.value(data if isinstance(data, bytes) else memoryview(data).cast("B"))
+    # The library takes bytes and arrays, but no memoryview or bytearray.
+    whole = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8)
+    value: int = google_crc32c.value(whole)
+    return value
 
 
 def sha256_multihash(path: Path) -> str:

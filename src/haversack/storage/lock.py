@@ -7,6 +7,7 @@ alone: some network file systems grant every lock to everybody.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ def _wait(descriptor: int, path: Path, timeout: float | None) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _try_lock(descriptor: int) -> bool:

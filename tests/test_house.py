@@ -1,0 +1,116 @@
+"""The house keeps its rules: imports go down, and importing haversack costs little."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import haversack
+
+ROOT = Path(haversack.__file__).parent
+FLOORS = {
+    0: {"errors", "events"},
+    1: {"storage"},
+    2: {"catalog", "packed", "split"},
+    3: {"download", "disk"},
+    4: {"hub", "convert", "loader", "view", "client", "models", "session", "opening"},
+    5: {"server", "cli", "demo"},
+}
+FLOOR = {part: floor for floor, parts in FLOORS.items() for part in parts}
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def _part(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def _imports(path: Path) -> set[str]:
+    """Every haversack module that a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            base = node.module or ""
+            found |= {base} if base != "haversack" else {f"haversack.{n.name}" for n in node.names}
+    return {name for name in found if name.startswith("haversack.")}
+
+
+def _own_part(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down_or_sideways(path):
+    own = _own_part(path)
+    if own in {"__init__", "__main__"}:
+        return
+    for module in _imports(path):
+        if _part(module) == "__version__":
+            continue
+        assert FLOOR[_part(module)] <= FLOOR[own], f"{path} imports {module}, which is above it"
+
+
+def test_no_circle_between_parts():
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        own = _own_part(path)
+        parts = {_part(module) for module in _imports(path)} - {own, "__version__"}
+        graph.setdefault(own, set()).update(parts)
+    done: set[str] = set()
+
+    def visit(part, above):
+        assert part not in above, " -> ".join([*above, part])
+        if part not in done:
+            for below in graph.get(part, ()):
+                visit(below, [*above, part])
+            done.add(part)
+
+    for part in graph:
+        visit(part, [])
+
+
+def test_public_names_are_sorted_and_exist():
+    assert haversack.__all__ == sorted(haversack.__all__)
+    for name in haversack.__all__:
+        assert getattr(haversack, name) is not None
+
+
+def test_open_is_reached_but_not_starred():
+    assert callable(haversack.open)
+    assert "open" not in haversack.__all__
+
+
+def test_import_loads_nothing_heavy():
+    heavy = {"numpy", "pandas", "pyarrow", "duckdb", "h5py", "pycurl", "pystac", "shapely", "torch"}
+    program = "import sys, haversack; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not heavy & set(loaded)
+
+
+def test_import_stays_under_60_ms():
+    program = (
+        "import time; start = time.perf_counter(); import haversack; "
+        "print(time.perf_counter() - start)"
+    )
+    times = [
+        float(
+            subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+        )
+        for _ in range(5)
+    ]
+    assert min(times) < 0.060
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_runs_code_from_data(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"eval", "exec"}, f"{path}:{node.lineno}"
+        if isinstance(node, ast.Import):
+            assert not {n.name for n in node.names} & {"pickle", "marshal", "shelve"}, path
