@@ -1,0 +1,118 @@
+"""What every verb shows in the same way: JSON or text, sizes, tables, progress."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from haversack.events import Bars, JsonLines, Listener, silent
+
+_ONE_LINE = 10_000
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
+
+
+def verbosity(command: Command) -> Command:
+    """Add ``-q`` and ``-v`` to a command, which act before it runs."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.", expose_value=True)
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_set_level,
+        help="Say more: each step (-v), each asset and request (-vv).",
+    )
+    return quiet(verbose(command))
+
+
+def _set_level(_context: click.Context, _option: click.Parameter, count: int) -> None:
+    level = {0: logging.WARNING, 1: logging.INFO}.get(count, logging.DEBUG)
+    logging.getLogger("haversack").setLevel(level)
+
+
+def progress(*, quiet: bool, as_json: bool) -> Listener:
+    """Choose bars on stderr, JSON lines on stderr, or silence."""
+    if quiet:
+        return silent
+    return JsonLines(sys.stderr) if as_json else Bars()
+
+
+def write_json(value: Any) -> None:
+    """Write a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def write_info(info: dict[str, Any], *, as_json: bool) -> None:
+    """Write what ``info()`` gave: nested tables are indented, lists of rows become columns."""
+    if as_json:
+        write_json(info)
+    else:
+        _write_block(info, 0)
+
+
+def _write_block(info: dict[str, Any], indent: int) -> None:
+    lead = " " * indent
+    width = max((len(key) for key in info), default=0)
+    for key, value in info.items():
+        if isinstance(value, dict) and value:
+            click.echo(lead + key)
+            _write_block(value, indent + 2)
+        elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+            click.echo(lead + key)
+            write_rows(value, indent + 2)
+        else:
+            click.echo(f"{lead}{key:<{width}}  {_shown(key, value)}")
+
+
+def write_rows(rows: Sequence[dict[str, Any]], indent: int = 0) -> None:
+    """Lay rows out in columns under their keys, folded to the terminal's width."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_shown(name, row.get(name))) for name in names))
+    # Output that is no terminal is for other programs: one row, one line.
+    Console(width=None if sys.stdout.isatty() else _ONE_LINE).print(
+        Padding(table, (0, 0, 0, indent), expand=False)
+    )
+
+
+def _shown(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(_shown(key, part) for part in value) or "-"
+    if isinstance(value, int) and not isinstance(value, bool) and "bytes" in key:
+        return size(value)
+    return str(value)
+
+
+def size(count: int | None) -> str:
+    """Write a number of bytes for people.
+
+    Examples
+    --------
+    >>> size(77_207_762), size(120), size(None)
+    ('77.2 MB', '120 B', 'unknown')
+    """
+    if count is None:
+        return "unknown"
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError

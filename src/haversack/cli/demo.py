@@ -1,0 +1,30 @@
+"""``haversack demo``: the main job from end to end, on a hub made on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("demo")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("haversack-demo"),
+    show_default=True,
+    help="Where the pictures go.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Leave the hub, the download and the packed dataset in DIR.",
+)
+@click.option("--small", is_flag=True, help="A few dozen assets only.")
+def command(*, output: Path, keep: Path | None, small: bool) -> None:
+    """Make a small hub, serve it, list, download, pack, train and draw: in under a minute."""
+    from haversack.demo import run
+
+    run(output, keep=keep, small=small)

@@ -1,0 +1,122 @@
+"""``haversack download``: bring a dataset here, whole or filtered."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from haversack.cli.console import as_json, progress, verbosity, write_json
+from haversack.cli.hub_options import hub_options
+from haversack.errors import UsageError
+
+
+@click.command("download")
+@click.argument("source")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path(), show_default=".")
+@click.option(
+    "--collection",
+    "collections",
+    multiple=True,
+    metavar="ID[:KEY,...]",
+    help="Only this collection, and of it only these asset keys (repeatable).",
+)
+@click.option(
+    "--datetime",
+    metavar="WHEN",
+    help="A day (2020-05-17), a moment, or a range (2020-05-01/2020-06-01, ../2020-06-01).",
+)
+@click.option("--bbox", metavar="W,S,E,N", help="Only items whose bounding box meets this one.")
+@click.option(
+    "--intersects",
+    metavar="FILE",
+    help="Only items whose geometry meets this GeoJSON (- is standard input).",
+)
+@click.option("--catalog-only", is_flag=True, help="Bring the catalog, no assets.")
+@click.option(
+    "--if-exists",
+    type=click.Choice(["resume", "skip", "overwrite"]),
+    default="resume",
+    show_default=True,
+    help="What to do with what is here already.",
+)
+@click.option("--asset-output", type=click.Path(path_type=Path), help="Put the assets elsewhere.")
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
+@click.option("--allow-host", "allow_hosts", multiple=True, help="Also reach this host.")
+@hub_options
+@verbosity
+@as_json
+def command(*, source: str, quiet: bool, as_json: bool, **options: Any) -> int:
+    """Download SOURCE: a hub's dataset (id or DOI), an archive, or a STAC catalog.
+
+    An archive (.tar.gz) may be a path or a URL; a catalog is the path of its directory or of its
+    catalog.json. What is here already is not fetched again.
+    """
+    hub = {name: options.pop(name) for name in ("hub", "profile", "api_key")}
+    arguments = _arguments(options)
+    arguments["progress"] = progress(quiet=quiet, as_json=as_json)
+    report = _download(source, hub, arguments)
+    if as_json:
+        write_json(report.to_dict())
+    else:
+        click.echo(report)
+    return 1 if report.failures else 0
+
+
+def _download(source: str, hub: dict[str, str | None], arguments: dict[str, Any]) -> Any:
+    if "://" in source or Path(source).exists() or source.endswith((".tar.gz", ".tgz", ".json")):
+        from haversack.download import download
+
+        return download(source, raise_errors=False, **arguments)
+    from haversack.hub import Dataset
+
+    dataset = Dataset.fetch(
+        source, api_key=hub["api_key"], profile=hub["profile"], root_url=hub["hub"]
+    )
+    return dataset.download(raise_errors=False, **arguments)
+
+
+def _arguments(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "output_dir": options["output"],
+        "asset_output_dir": options["asset_output"],
+        "catalog_only": options["catalog_only"],
+        "if_exists": options["if_exists"],
+        "datetime": options["datetime"],
+        "bbox": _bbox(options["bbox"]),
+        "intersects": _geojson(options["intersects"]),
+        "collection_filter": _collections(options["collections"]),
+        "dry_run": options["dry_run"],
+        "allow_hosts": options["allow_hosts"],
+    }
+
+
+def _bbox(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--bbox takes numbers W,S,E,N; got {text!r}") from None
+
+
+def _geojson(name: str | None) -> dict[str, Any] | None:
+    if name is None:
+        return None
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+        value: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--intersects takes a GeoJSON file; {name}: {error}") from None
+    return value
+
+
+def _collections(texts: tuple[str, ...]) -> dict[str, list[str]] | None:
+    chosen: dict[str, list[str]] = {}
+    for text in texts:
+        name, _, keys = text.partition(":")
+        chosen.setdefault(name, []).extend(key for key in keys.split(",") if key)
+    return chosen or None

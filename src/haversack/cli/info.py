@@ -1,0 +1,53 @@
+"""``haversack info``: what stands at a path, or what a hub says of a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from haversack.cli.console import as_json, write_info
+from haversack.cli.hub_options import hub_options
+
+
+@click.command("info")
+@click.argument("target")
+@hub_options
+@as_json
+def command(
+    *, target: str, hub: str | None, profile: str | None, api_key: str | None, as_json: bool
+) -> None:
+    """Say what TARGET is: a path, or the id or DOI of a hub's dataset.
+
+    A path may be a packed dataset, a split array, a DiskDataset, a downloaded catalog or a catalog
+    archive (.tar.gz).
+    """
+    if Path(target).exists() or _looks_like_path(target):
+        import haversack
+
+        write_info(haversack.open(target).info(), as_json=as_json)
+        return
+    from haversack.hub import Dataset
+
+    dataset = Dataset.fetch(target, api_key=api_key, profile=profile, root_url=hub)
+    write_info(_of_hub(dataset), as_json=as_json)
+
+
+def _looks_like_path(target: str) -> bool:
+    return target.startswith((".", "/", "~")) or target.endswith((".tar.gz", ".tgz", ".json"))
+
+
+def _of_hub(dataset: Any) -> dict[str, Any]:
+    return {
+        "id": dataset.id,
+        "title": dataset.title,
+        "doi": dataset.doi,
+        "citation": dataset.citation,
+        "catalog bytes": dataset.stac_catalog_size,
+        "estimated bytes": dataset.estimated_dataset_size,
+        "collections": [
+            {"id": collection.id, "description": collection.description}
+            for collection in dataset.collections
+        ],
+    }

@@ -1,0 +1,91 @@
+"""Find the verb, run it, and end every expected failure in one clear line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from haversack import __version__
+from haversack.errors import HaversackError, StorageError
+
+VERBS = (
+    "list",
+    "info",
+    "download",
+    "pack",
+    "read",
+    "verify",
+    "serve",
+    "configure",
+    "demo",
+)
+
+
+class Verbs(click.Group):
+    """The verbs in the order of work; each is imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"haversack.cli.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with:  haversack demo",
+)
+@click.version_option(__version__, prog_name="haversack")
+def cli() -> None:
+    r"""Find imagery datasets, fetch them, pack them, read them at training speed.
+
+    \b
+    hub ──► catalog ──► download ──► pack ──► read
+    list    info        download     pack     read
+    """
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; the exit code says how it ended."""
+    try:
+        code = cli.main(arguments, prog_name="haversack", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _complain("interrupted", 130)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except HaversackError as error:
+        return _complain(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has left; the interpreter must not complain again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _complain(_os_error(error), StorageError.exit_code)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo(f"haversack: {message}", err=True)
+    return code
+
+
+def _os_error(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"

@@ -1,0 +1,31 @@
+"""``haversack serve``: a hub from a directory of datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("serve")
+@click.argument("root", type=click.Path(path_type=Path), default=Path())
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--api-key",
+    envvar="HAVERSACK_API_KEY",
+    help="Ask for this key (safer: the variable HAVERSACK_API_KEY).",
+)
+def command(*, root: Path, host: str, port: int, api_key: str | None) -> None:
+    """Serve the datasets in the directory ROOT through the MLHub API, until Ctrl-C.
+
+    ROOT holds one directory per dataset, as `haversack download` lays them out.
+    """
+    from haversack.server import serve
+
+    serve(root, host=host, port=port, api_key=api_key, ready=_say)
+
+
+def _say(url: str) -> None:
+    click.echo(f"serving at {url}  (Ctrl-C ends it)", err=True)
+    click.echo(f"  export MLHUB_ROOT_URL={url}/mlhub/v1/", err=True)

@@ -1,0 +1,28 @@
+"""``haversack verify``: check every byte against its checksum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from haversack.cli.console import as_json, progress, verbosity, write_json
+from haversack.errors import IntegrityError
+
+
+@click.command("verify")
+@click.argument("path", type=click.Path(path_type=Path))
+@verbosity
+@as_json
+def command(*, path: Path, quiet: bool, as_json: bool) -> int:
+    """Check everything at PATH against its checksums and name what is damaged."""
+    import haversack
+
+    found = haversack.open(path).verify(progress=progress(quiet=quiet, as_json=as_json))
+    if as_json:
+        write_json([{"path": str(d.path), "where": d.where, "what": d.what} for d in found])
+    else:
+        for damage in found:
+            click.echo(damage)
+        click.echo(f"{path}: {len(found)} damaged" if found else f"{path}: whole", err=True)
+    return IntegrityError.exit_code if found else 0

@@ -1,0 +1,74 @@
+"""Open whatever stands at a path as the right kind of object."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
+
+if TYPE_CHECKING:
+    from haversack.catalog import Catalog
+    from haversack.disk import DiskDataset
+    from haversack.packed import PackedDataset
+    from haversack.split import SplitDataset
+
+
+def open(path: str | os.PathLike[str]) -> PackedDataset | SplitDataset | DiskDataset | Catalog:  # noqa: A001
+    """Open a packed dataset, a split array, a DiskDataset or a STAC catalog.
+
+    Parameters
+    ----------
+    path
+        A directory that one of them wrote (or an older package did), or a catalog archive
+        (``.tar.gz``). A catalog archive is read where it lies.
+
+    Returns
+    -------
+    PackedDataset, SplitDataset, DiskDataset or Catalog
+        Each with ``info()`` and ``verify()``.
+
+    Raises
+    ------
+    PathNotFoundError
+        Nothing stands there.
+    FormatError
+        What stands there is none of these.
+
+    Examples
+    --------
+    >>> import haversack, numpy as np
+    >>> with haversack.PackWriter("chips") as writer:
+    ...     writer.append(np.zeros((3, 8, 8), np.uint16), key="a", cloud_cover=10)
+    >>> haversack.open("chips").record("a").metadata["cloud_cover"]
+    10
+    """
+    text = os.fspath(path)
+    if "://" in text:
+        raise UnsupportedError(f"cannot open {text} in place: fetch it with `haversack download`")
+    place = Path(text)
+    if not place.exists():
+        raise PathNotFoundError(f"{place} does not exist")
+    return _open_existing(place)
+
+
+def _open_existing(place: Path) -> PackedDataset | SplitDataset | DiskDataset | Catalog:
+    from haversack.catalog import is_catalog, read_catalog
+    from haversack.disk import DiskDataset, is_disk
+    from haversack.packed import is_packed, open_packed
+    from haversack.split import SplitDataset, is_split
+
+    # A DiskDataset is a packed dataset with keys of its own, so it is asked for first.
+    if is_disk(place):
+        return DiskDataset(place)
+    if is_packed(place):
+        return open_packed(place)
+    if is_split(place):
+        return SplitDataset(place)
+    if is_catalog(place):
+        return read_catalog(place)
+    raise FormatError(
+        f"{place} is no packed dataset, split array, DiskDataset or STAC catalog: "
+        "give the directory that holds it, or a catalog archive (.tar.gz)"
+    )
