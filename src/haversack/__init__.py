@@ -6,24 +6,62 @@ The public names are loaded when they are first used, so that importing haversac
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from haversack import client, models, session
+    from haversack.disk import DiskDataset, merge_datasets
+    from haversack.errors import HaversackError, LockTimeoutException
+    from haversack.hub import Collection, Dataset, MLModel, get_session
+    from haversack.opening import open  # noqa: A004
+    from haversack.packed import PackedDataset, PackWriter, Record, pack
+    from haversack.split import Blocks, EmptySplitDataset, SplitDataset, save_to_split_dataset
 
 __version__ = "0.1.0"
 
-# Public name -> module that defines it. Sorted.
-_WHERE: dict[str, str] = {}
+__all__ = [
+    "Blocks",
+    "Collection",
+    "Dataset",
+    "DiskDataset",
+    "EmptySplitDataset",
+    "HaversackError",
+    "LockTimeoutException",
+    "MLModel",
+    "PackWriter",
+    "PackedDataset",
+    "Record",
+    "SplitDataset",
+    "client",
+    "get_session",
+    "merge_datasets",
+    "models",
+    "pack",
+    "save_to_split_dataset",
+    "session",
+]
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+_PUBLIC = {
+    "disk": ["DiskDataset", "merge_datasets"],
+    "errors": ["HaversackError", "LockTimeoutException"],
+    "hub": ["Collection", "Dataset", "MLModel", "get_session"],
+    "opening": ["open"],
+    "packed": ["PackWriter", "PackedDataset", "Record", "pack"],
+    "split": ["Blocks", "EmptySplitDataset", "SplitDataset", "save_to_split_dataset"],
+}
+_WHERE = {name: f"haversack.{module}" for module, names in _PUBLIC.items() for name in names}
+_MODULES = {"client", "models", "session"}
 
 
 def __getattr__(name: str) -> Any:
-    module = _WHERE.get(name)
-    if module is None:
+    if name in _MODULES:
+        return import_module(f"haversack.{name}")
+    if name not in _WHERE:
         raise AttributeError(f"module 'haversack' has no attribute {name!r}")
-    value = getattr(import_module(module), name)
+    value = getattr(import_module(_WHERE[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+    return sorted({*globals(), *_WHERE, *_MODULES})
