@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from haversack.disk import DiskDataset, merge_datasets
     from haversack.errors import HaversackError, LockTimeoutException
     from haversack.hub import Collection, Dataset, MLModel, get_session
-    from haversack.opening import open  # noqa: A004
+    from haversack.opening import open as open  # noqa: A004
     from haversack.packed import PackedDataset, PackWriter, Record, pack
     from haversack.split import Blocks, EmptySplitDataset, SplitDataset, save_to_split_dataset
 

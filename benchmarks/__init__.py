@@ -1,0 +1,1 @@
+"""What haversack is measured by: one command, peers side by side in one run."""
