@@ -130,6 +130,16 @@ def test_mode_is_set_before_the_content_can_be_read(tmp_path):
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_created_file_can_be_secret_too(tmp_path):
+    publish.create(tmp_path / "secret", b"key", mode=0o600)
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_published_files_are_not_executable(tmp_path):
+    publish.create(tmp_path / "file", b"")
+    assert (tmp_path / "file").stat().st_mode & 0o111 == 0
+
+
 def test_make_directory_makes_parents(tmp_path):
     publish.make_directory(tmp_path / "a" / "b" / "c")
     assert (tmp_path / "a" / "b" / "c").is_dir()

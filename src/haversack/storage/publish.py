@@ -55,7 +55,8 @@ def writing(path: Path) -> Iterator[BinaryIO]:
 
     The file stands under ``path`` when the block ends, but is not yet durable as a name.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(path, flags, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -107,10 +108,11 @@ def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
         raise storage_error("write", path, error) from error
 
 
-def create(path: Path, content: bytes) -> None:
+def create(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Publish ``content`` under ``path`` unless something stands there.
 
-    Of several writers exactly one wins, and readers never see a part of the file.
+    Of several writers exactly one wins, and readers never see a part of the file. ``mode`` is
+    the permission bits, which hold before the first byte is written.
 
     Raises
     ------
@@ -122,6 +124,8 @@ def create(path: Path, content: bytes) -> None:
     temporary = temporary_beside(path)
     try:
         with writing(temporary) as file:
+            if mode is not None:
+                temporary.chmod(mode)
             file.write(content)
         claim(temporary, path)
         sync_directory(path.parent)
