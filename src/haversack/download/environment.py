@@ -1,0 +1,80 @@
+"""What the environment says about the network: proxies, and whom to trust."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+import urllib.request
+from pathlib import Path
+
+from haversack.download.addresses import is_loopback, literal
+from haversack.download.origin import Origin
+from haversack.errors import UsageError
+
+_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_SYSTEM = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+def proxy_for(origin: Origin) -> str | None:
+    """Find the proxy for an origin; loopback never goes through one.
+
+    ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy`` are obeyed, the last with
+    names, domains and networks (``10.0.0.0/8``).
+    """
+    if is_loopback(origin.host):
+        return None
+    proxies = urllib.request.getproxies_environment()
+    if _bypassed(origin, proxies):
+        return None
+    return proxies.get(origin.scheme) or proxies.get("all")
+
+
+def _bypassed(origin: Origin, proxies: dict[str, str]) -> bool:
+    if urllib.request.proxy_bypass_environment(f"{origin.host}:{origin.port}", proxies):
+        return True
+    address = literal(origin.host)
+    networks = filter(lambda entry: "/" in entry, proxies.get("no", "").split(","))
+    return address is not None and any(_within(address, entry.strip()) for entry in networks)
+
+
+def _within(address: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def certificates(chosen: str | os.PathLike[str] | None = None) -> Path:
+    """Find the certificate authorities to trust.
+
+    In order: the one chosen, ``SSL_CERT_FILE``, ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, the
+    system's, certifi's.
+
+    Raises
+    ------
+    UsageError
+        A bundle that is named does not exist.
+    """
+    named = [
+        ("the chosen CA bundle", chosen),
+        *((name, os.environ.get(name)) for name in _VARIABLES),
+    ]
+    for name, value in named:
+        if value:
+            path = Path(value).expanduser()
+            if not path.exists():
+                raise UsageError(f"{name} names {path}, which does not exist")
+            return path
+    system = ssl.get_default_verify_paths().cafile
+    for path in map(Path, filter(None, (system, *_SYSTEM))):
+        if path.is_file():
+            return path
+    import certifi
+
+    return Path(certifi.where())

@@ -1,0 +1,227 @@
+"""Ask for small things: one request, its whole answer in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pycurl
+
+from haversack.download.failure import Failure, Kind, of_status, pause
+from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Network, Refused, next_hop
+from haversack.download.multi import Multi
+from haversack.download.origin import Secrets, canonical, shown
+from haversack.errors import DownloadError, UsageError
+
+_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key"}
+_LONGEST_WAIT = 60.0
+_kept = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer; header names are in lower case, ``url`` is where the redirects ended."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    url: str
+
+    def json(self) -> Any:
+        """Read the body as JSON.
+
+        Raises
+        ------
+        DownloadError
+            It is something else: a web page, half an answer.
+        """
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            kind = self.headers.get("content-type", "no type")
+            raise DownloadError(
+                f"{shown(self.url)} answers {kind} where JSON was expected: is it the right URL?"
+            ) from None
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    secrets: Secrets | None = None,
+    body: bytes | None = None,
+    timeout: float = 30.0,
+    retries: int = 3,
+    max_bytes: int = 64 << 20,
+    source_origin: str | None = None,
+    allow_hosts: Iterable[str] = (),
+    ca: str | os.PathLike[str] | None = None,
+) -> Response:
+    """Send a request, follow up to 5 redirects, and give the answer, whatever its status.
+
+    Connections are kept for the next request of the same thread. Failed connections, answers 408,
+    425, 429 and 5xx and answers cut short are tried again; 401, 403, 404, 410 never.
+
+    Parameters
+    ----------
+    method, url
+        As HTTP has them; http and https only.
+    headers
+        Headers that are no secrets; to other origins only a few of them go along.
+    secrets
+        Sent to their own origins only.
+    body
+        Bytes to send.
+    timeout
+        Seconds of silence after which the server counts as stalled; there is no total limit.
+    retries
+        How often to try again.
+    max_bytes
+        Most bytes to take, unpacked.
+    source_origin
+        Where the URL was read from (see :mod:`haversack.download.addresses`); by default the user
+        named it.
+    allow_hosts
+        Hosts to reach although more private than the source.
+    ca
+        File or directory of certificate authorities.
+
+    Raises
+    ------
+    DownloadError
+        The server is not reached, the answer is cut short or too large, or the request or one of
+        its redirects goes where it may not.
+
+    Examples
+    --------
+    >>> import http.server, threading
+    >>> class Hello(http.server.BaseHTTPRequestHandler):
+    ...     def do_GET(self):
+    ...         self.send_response(200)
+    ...         self.send_header("Content-Length", "2")
+    ...         self.end_headers()
+    ...         self.wfile.write(b"{}")
+    ...     def log_message(self, *_): pass
+    >>> server = http.server.HTTPServer(("127.0.0.1", 0), Hello)
+    >>> threading.Thread(target=server.serve_forever, daemon=True).start()
+    >>> request("GET", f"http://127.0.0.1:{server.server_port}/").json()
+    {}
+    >>> server.shutdown(); server.server_close()
+    """
+    _refuse_secret_headers(headers or {})
+    network = Network(source=source_origin or url, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
+    exchange = _Exchange(network, method.upper(), body, timeout, max_bytes)
+    for tries in range(retries + 1):
+        answer = exchange.run(canonical(url), dict(headers or {}))
+        failure = (
+            answer
+            if isinstance(answer, Failure)
+            else of_status(answer.status, answer.headers, answer.url)
+        )
+        if failure is None or failure.kind is Kind.FINAL or tries == retries:
+            break
+        seconds = pause(tries, failure)
+        if seconds > _LONGEST_WAIT:
+            break
+        time.sleep(seconds)
+    if isinstance(answer, Failure):
+        raise DownloadError(answer.message)
+    return answer
+
+
+def _refuse_secret_headers(headers: Mapping[str, str]) -> None:
+    for name in headers:
+        if name.lower() in _SECRET_HEADERS:
+            raise UsageError(f"{name} is a secret: give it as secrets=, bound to its origin")
+
+
+class _Exchange:
+    """One try of a request with its redirects."""
+
+    def __init__(
+        self, network: Network, method: str, body: bytes | None, timeout: float, max_bytes: int
+    ) -> None:
+        self._network, self._max_bytes, self._timeout = network, max_bytes, timeout
+        self._method, self._body = method, body
+
+    def run(self, url: str, headers: dict[str, str]) -> Response | Failure:
+        method, body = self._method, self._body
+        for _ in range(MOST_REDIRECTS + 1):
+            try:
+                answer = self._hop(method, url, headers, body)
+                location = None if isinstance(answer, Failure) else _location(answer)
+                if location is None:
+                    return answer
+                target, headers = next_hop(url, location, headers)
+            except (Refused, UsageError) as refused:
+                return Failure(Kind.FINAL, str(refused))
+            if isinstance(answer, Response) and answer.status == 303 and method != "HEAD":
+                method, body = "GET", None
+            url = target
+        return Failure(Kind.FINAL, f"{shown(url)}: more than {MOST_REDIRECTS} redirects")
+
+    def _hop(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> Response | Failure:
+        line, content = Line(self._network), bytearray()
+
+        def receive(chunk: bytes) -> int | None:
+            content.extend(chunk)
+            return 0 if len(content) > self._max_bytes else None
+
+        line.aim(url, headers)
+        _set_method(line.curl, method, body)
+        line.curl.setopt(pycurl.WRITEFUNCTION, receive)
+        line.curl.setopt(pycurl.ACCEPT_ENCODING, "")
+        line.curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
+        line.curl.setopt(pycurl.LOW_SPEED_TIME, max(1, round(self._timeout)))
+        try:
+            code, detail = _run(line.curl)
+            if len(content) > self._max_bytes:
+                message = f"{shown(url)} answers more than {self._max_bytes} bytes"
+                return Failure(Kind.FINAL, message)
+            if code:
+                return line.failure(code, detail)
+            return Response(line.status, line.answer_headers(), bytes(content), line.url)
+        finally:
+            line.curl.close()
+
+
+def _location(answer: Response) -> str | None:
+    return answer.headers.get("location") if answer.status in REDIRECTS else None
+
+
+def _set_method(curl: pycurl.Curl, method: str, body: bytes | None) -> None:
+    if method == "HEAD":
+        curl.setopt(pycurl.NOBODY, 1)
+        return
+    if body is not None:
+        curl.setopt(pycurl.POST, 1)
+        curl.setopt(pycurl.POSTFIELDS, body)
+    curl.setopt(pycurl.CUSTOMREQUEST, method)
+
+
+def _run(curl: pycurl.Curl) -> tuple[int, str]:
+    multi = _multi()
+    multi.add(curl)
+    try:
+        while True:
+            # Short waits, so that Ctrl-C is answered.
+            for _, code, detail in multi.step(0.5):
+                return code, detail
+    finally:
+        multi.remove(curl)
+
+
+def _multi() -> Multi:
+    """Give this thread's connections; a forked child does not talk over its parent's."""
+    if getattr(_kept, "owner", None) != os.getpid():
+        _kept.multi, _kept.owner = Multi(connections=8), os.getpid()
+    multi: Multi = _kept.multi
+    return multi

@@ -1,0 +1,173 @@
+"""One curl handle, and what it may talk to: the same rules for every request of ours."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from functools import cache
+
+import pycurl
+
+from haversack import __version__
+from haversack.download.addresses import AddressRule
+from haversack.download.environment import certificates, proxy_for
+from haversack.download.failure import Failure, Kind, of_curl
+from haversack.download.origin import Origin, Secrets, canonical, shown
+
+MOST_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CONNECT_SECONDS = 10
+_BLOB_HOST = ".blob.core.windows.net"
+# What goes along to another origin; anything else might tell it something.
+_TRAVELS = {"accept", "accept-encoding", "content-type", "range", "if-range"}
+
+
+class Refused(Exception):  # noqa: N818 (a decision, not an error of the caller's)
+    """A request that must not be sent."""
+
+
+class Network:
+    """What all requests of a run share: secrets, the address rule, proxies, certificates."""
+
+    def __init__(
+        self,
+        *,
+        source: str | Origin | None = None,
+        secrets: Secrets | None = None,
+        allow_hosts: Iterable[str] = (),
+        ca: str | os.PathLike[str] | None = None,
+    ) -> None:
+        origin = Origin.of(source) if isinstance(source, str) else source
+        self.rule = AddressRule(origin, allow_hosts)
+        self.secrets = secrets or Secrets()
+        self.certificates = certificates(ca)
+        self.proxy = cache(proxy_for)
+
+
+class Line:
+    """A curl handle that keeps the rules of its network, for one request after another."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._origin: Origin | None = None
+        self.headers: list[bytes] = []
+        self.refused = False
+        self.url = ""
+        self.curl = pycurl.Curl()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        curl, bundle = self.curl, self._network.certificates
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.FOLLOWLOCATION, 0)
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        curl.setopt(pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS)
+        curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+        curl.setopt(pycurl.USERAGENT, f"haversack/{__version__}")
+        curl.setopt(pycurl.CAPATH if bundle.is_dir() else pycurl.CAINFO, str(bundle))
+
+    def aim(self, url: str, headers: dict[str, str]) -> None:
+        """Point the handle at a URL, with the secrets of its origin and the proxy it needs.
+
+        Raises
+        ------
+        Refused
+            The address rule forbids it.
+        """
+        self.url = canonical(url)
+        origin = Origin.of(self.url)
+        if not self._network.rule.allows_unresolved(origin):
+            raise Refused(self._network.rule.refusal(origin))
+        if origin != self._origin:
+            self._change_origin(origin)
+        self.refused = False
+        self.headers.clear()
+        self.curl.setopt(pycurl.URL, self._network.secrets.signed(self.url, origin))
+        sent = headers | self._own_headers(origin)
+        self.curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in sent.items()])
+        self.curl.setopt(pycurl.HEADERFUNCTION, self.headers.append)
+
+    def _own_headers(self, origin: Origin) -> dict[str, str]:
+        blob = {"x-ms-version": "2021-06-08"} if origin.host.endswith(_BLOB_HOST) else {}
+        # Curl would wait for "100 Continue" before it sends a body.
+        return {"Expect": "", **blob, **self._network.secrets.headers(origin)}
+
+    def _change_origin(self, origin: Origin) -> None:
+        self._origin = origin
+        proxy = self._network.proxy(origin)
+        self.curl.setopt(pycurl.PROXY, proxy or "")
+        if proxy is not None:
+            # The address is then the proxy's, which the user chose.
+            self.curl.unsetopt(pycurl.OPENSOCKETFUNCTION)
+            self.curl.setopt(pycurl.PREREQFUNCTION, lambda *_: pycurl.PREREQFUNC_OK)
+            return
+        self.curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._before_request)
+
+    def _open_socket(
+        self, _purpose: int, target: tuple[int, int, int, tuple[str | bytes, ...]]
+    ) -> socket.socket | int:
+        family, kind, protocol, address = target
+        if not self._allows(str(address[0])):
+            return int(pycurl.SOCKET_BAD)
+        return socket.socket(family, kind, protocol)
+
+    def _before_request(self, address: str, *_: object) -> int:
+        # A connection kept from an earlier request has opened no socket for this one.
+        allowed = self._allows(address)
+        return int(pycurl.PREREQFUNC_OK if allowed else pycurl.PREREQFUNC_ABORT)
+
+    def _allows(self, address: str) -> bool:
+        assert self._origin is not None
+        if self._network.rule.allows(self._origin, address):
+            return True
+        self.refused = True
+        return False
+
+    def failure(self, code: int, detail: str) -> Failure:
+        """Say why the request that just ended failed."""
+        if self.refused:
+            return Failure(Kind.FINAL, self._network.rule.refusal(Origin.of(self.url)))
+        connected = self.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0
+        return of_curl(code, detail, self.url, connected=connected)
+
+    @property
+    def status(self) -> int:
+        """Status of the answer, 0 before there is one."""
+        return int(self.curl.getinfo(pycurl.RESPONSE_CODE))
+
+    def answer_headers(self) -> dict[str, str]:
+        """Headers of the last answer, names in lower case."""
+        return parse_headers(self.headers)
+
+
+def parse_headers(lines: list[bytes]) -> dict[str, str]:
+    """Read header lines; a proxy's and a 100's come before those of the answer itself."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if name.startswith("HTTP/"):
+            headers.clear()
+        elif colon:
+            headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+def next_hop(url: str, location: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Follow one redirect: where to, and which headers go along.
+
+    Raises
+    ------
+    Refused
+        From https to http.
+    """
+    from urllib.parse import urljoin
+
+    target = canonical(urljoin(url, location))
+    here, there = Origin.of(url), Origin.of(target)
+    if here.scheme == "https" and there.scheme == "http":
+        raise Refused(f"{shown(url)} redirects from https to {shown(target)}: refused")
+    if here == there:
+        return target, headers
+    return target, {name: value for name, value in headers.items() if name.lower() in _TRAVELS}
