@@ -1,0 +1,47 @@
+"""The two things that the demo asks of rasterio: paint polygons, and turn UTM into degrees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import MissingExtraError
+
+
+def rasterio_or_advice() -> Any:
+    """Import rasterio, or say what to install."""
+    try:
+        import rasterio
+        import rasterio.features
+        import rasterio.warp
+    except ImportError as error:
+        raise MissingExtraError(
+            "reading and writing GeoTIFFs needs rasterio: pip install 'haversack[geo]'"
+        ) from error
+    return rasterio
+
+
+def burn(
+    shapes: Iterable[tuple[Any, int]], shape: tuple[int, int], background: int
+) -> NDArray[np.int32]:
+    """Paint (polygon, value) pairs in pixel coordinates, the later over the earlier."""
+    rasterio = rasterio_or_advice()
+    painted = rasterio.features.rasterize(
+        ((polygon, int(value)) for polygon, value in shapes),
+        out_shape=shape,
+        fill=background,
+        dtype="int32",
+    )
+    return np.asarray(painted, np.int32)
+
+
+def to_degrees(epsg: int, coordinates: NDArray[Any]) -> NDArray[np.float64]:
+    """Turn (n, 2) coordinates in metres into longitude and latitude."""
+    rasterio = rasterio_or_advice()
+    xs, ys = rasterio.warp.transform(
+        rasterio.crs.CRS.from_epsg(epsg), "EPSG:4326", coordinates[:, 0], coordinates[:, 1]
+    )
+    return np.round(np.stack([xs, ys], 1), 7)
