@@ -36,16 +36,25 @@ def proxy_for(origin: Origin) -> str | None:
 
 
 def _bypassed(origin: Origin, proxies: dict[str, str]) -> bool:
-    if urllib.request.proxy_bypass_environment(f"{origin.host}:{origin.port}", proxies):
+    entries = [entry.strip().lower() for entry in proxies.get("no", "").split(",")]
+    return any(_matches(origin, entry) for entry in entries if entry)
+
+
+def _matches(origin: Origin, entry: str) -> bool:
+    """Match an entry of ``no_proxy``: ``*``, a network, or a name with all below it."""
+    if entry in ("*", f"{origin.host}:{origin.port}"):
         return True
-    address = literal(origin.host)
-    networks = filter(lambda entry: "/" in entry, proxies.get("no", "").split(","))
-    return address is not None and any(_within(address, entry.strip()) for entry in networks)
+    if "/" in entry:
+        return _within(literal(origin.host), entry)
+    name = entry.removeprefix("*").removeprefix(".")
+    return origin.host == name or origin.host.endswith(f".{name}")
 
 
-def _within(address: str, network: str) -> bool:
+def _within(address: str | None, network: str) -> bool:
     try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+        return address is not None and (
+            ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+        )
     except ValueError:
         return False
 
@@ -61,11 +70,8 @@ def certificates(chosen: str | os.PathLike[str] | None = None) -> Path:
     UsageError
         A bundle that is named does not exist.
     """
-    named = [
-        ("the chosen CA bundle", chosen),
-        *((name, os.environ.get(name)) for name in _VARIABLES),
-    ]
-    for name, value in named:
+    named = [(name, os.environ.get(name)) for name in _VARIABLES]
+    for name, value in [("the chosen CA bundle", chosen), *named]:
         if value:
             path = Path(value).expanduser()
             if not path.exists():

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterable
 from functools import cache
+from urllib.parse import urljoin
 
 import pycurl
 
@@ -43,6 +44,13 @@ class Network:
         self.secrets = secrets or Secrets()
         self.certificates = certificates(ca)
         self.proxy = cache(proxy_for)
+
+
+class _Socket(socket.socket):
+    """A socket for curl, which takes a copy of its descriptor and lets go of it."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Line:
@@ -111,7 +119,7 @@ class Line:
         family, kind, protocol, address = target
         if not self._allows(str(address[0])):
             return int(pycurl.SOCKET_BAD)
-        return socket.socket(family, kind, protocol)
+        return _Socket(family, kind, protocol)
 
     def _before_request(self, address: str, *_: object) -> int:
         # A connection kept from an earlier request has opened no socket for this one.
@@ -162,8 +170,6 @@ def next_hop(url: str, location: str, headers: dict[str, str]) -> tuple[str, dic
     Refused
         From https to http.
     """
-    from urllib.parse import urljoin
-
     target = canonical(urljoin(url, location))
     here, there = Origin.of(url), Origin.of(target)
     if here.scheme == "https" and there.scheme == "http":

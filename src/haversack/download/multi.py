@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from types import TracebackType
+from typing import Self
 
 import pycurl
 
@@ -53,15 +53,10 @@ class Multi:
         self._multi.close()
         self._selector.close()
 
-    def __enter__(self) -> Multi:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _wait(self, timeout: float) -> float:

@@ -106,7 +106,7 @@ def shown(url: str) -> str:
     >>> shown("https://blob.example/a.tif?sig=secret")
     'https://blob.example/a.tif?…'
     """
-    base, question, _ = url.split("#")[0].partition("?")
+    base, question, _ = url.split("#", maxsplit=1)[0].partition("?")
     scheme, separator, rest = base.partition("://")
     authority, slash, path = rest.partition("/")
     base = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}" if separator else base
