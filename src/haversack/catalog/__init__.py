@@ -1,0 +1,85 @@
+"""Floor 2: STAC in any form becomes one table of items and assets, and filters choose from it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from haversack.catalog.archive import looks_like_archive, read_archive
+from haversack.catalog.catalog import Catalog
+from haversack.catalog.filters import Filters, Selection
+from haversack.catalog.source import Source
+from haversack.catalog.stac import decode
+from haversack.catalog.table import Table
+from haversack.catalog.tree import looks_like_tree, read_tree
+from haversack.errors import FormatError, PathNotFoundError
+
+__all__ = ["Catalog", "Filters", "Selection", "is_catalog", "read_catalog"]
+
+
+def read_catalog(source: str | os.PathLike[str]) -> Catalog:
+    """Read a STAC catalog where it lies; nothing is extracted or changed.
+
+    Parameters
+    ----------
+    source
+        A catalog archive (``.tar.gz``), the directory of a static catalog, its ``catalog.json`` or
+        ``collection.json``, or a tree that a download left.
+
+    Returns
+    -------
+    Catalog
+        Its items and assets as one table.
+
+    Raises
+    ------
+    PathNotFoundError
+        Nothing stands there.
+    FormatError
+        It is damaged or no STAC; the message names the file or the archive's member.
+
+    Examples
+    --------
+    >>> import json
+    >>> from pathlib import Path
+    >>> root = {"type": "Catalog", "stac_version": "1.1.0", "id": "farms", "description": "d"}
+    >>> _ = Path("catalog.json").write_text(json.dumps(root | {"links": []}))
+    >>> read_catalog(".")
+    <Catalog 'farms': 0 collections, 0 items, 0 assets>
+    """
+    path = Path(source)
+    if not path.exists():
+        raise PathNotFoundError(f"{path} does not exist")
+    if path.is_file() and path.suffix != ".json":
+        if not looks_like_archive(path):
+            raise FormatError(f"{path} is no catalog archive: it is not gzip-compressed")
+        archive, table, place = read_archive(path)
+        return _catalog(archive, table, place, path.name.removesuffix(".gz").removesuffix(".tar"))
+    tree, table, place = read_tree(path)
+    return _catalog(tree, table, place, tree.path.name)
+
+
+def is_catalog(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a catalog archive or a static catalog stands at a path."""
+    path = Path(path)
+    if path.is_file() and path.suffix != ".json":
+        return looks_like_archive(path)
+    return looks_like_tree(path)
+
+
+def _catalog(source: Source, table: Table, place: str | None, fallback: str) -> Catalog:
+    """Put the parts together; the id is the root's, or what the file is called."""
+    collections = table.finish()
+    if place is None and not collections:
+        raise FormatError(f"{source.path} holds no STAC catalog, collection or item")
+    root = None if place is None else decode(source.document(place), place)
+    return Catalog(
+        id=root.id if root else fallback,
+        title=root.title if root else None,
+        description=root.description if root else None,
+        collections=collections,
+        items=table.items,
+        assets=table.assets,
+        source=source,
+        place=place,
+    )

@@ -1,0 +1,174 @@
+"""A STAC catalog of any source as one table of items and assets."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from haversack.catalog import stac
+from haversack.catalog.filters import Filters, Selection, select
+from haversack.catalog.source import Source
+from haversack.catalog.table import Assets, CollectionRow, Items
+from haversack.catalog.times import UNKNOWN, show
+from haversack.events import Progress
+from haversack.storage.damage import Damage
+
+if TYPE_CHECKING:
+    import pystac
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Catalog:
+    """Everything that a catalog holds; made by :func:`read_catalog`.
+
+    Attributes
+    ----------
+    id, title, description
+        Of the root document.
+    collections : tuple of CollectionRow
+        A collection's row is the code in ``items.collection`` and ``assets.collection``.
+    items, assets
+        Columns; a row is named by its number.
+    source
+        Where it was read from.
+    """
+
+    id: str
+    title: str | None
+    description: str | None
+    collections: tuple[CollectionRow, ...]
+    items: Items
+    assets: Assets
+    source: Source
+    place: str | None
+
+    @property
+    def path(self) -> Path:
+        """The archive, or the catalog's directory."""
+        return self.source.path
+
+    def root(self) -> dict[str, Any]:
+        """Read the root document; an archive without one gets a plain catalog."""
+        if self.place is None:
+            return _plain("Catalog", self.id)
+        return stac.parse(self.source.document(self.place), f"{self.path}: {self.place}")
+
+    def collection(self, row: int) -> dict[str, Any]:
+        """Read the document of a collection; one that only items name gets a plain one."""
+        found = self.collections[row]
+        if found.place is None:
+            return _plain("Collection", found.id) | _extent(self, row)
+        return stac.parse(self.source.document(found.place), f"{self.path}: {found.place}")
+
+    def item(self, row: int) -> dict[str, Any]:
+        """Read the document of an item."""
+        place = self.items.place[row]
+        return stac.parse(self.source.item(row, place), f"{self.path}: {place}")
+
+    def target(self, row: int) -> str:
+        """Give where an asset lies: an address, or a place within the source."""
+        return stac.resolve(self.assets.href[row], self._holder(row))
+
+    def _holder(self, row: int) -> str:
+        item = int(self.assets.item[row])
+        if item >= 0:
+            return self.items.place[item]
+        return self.collections[self.assets.collection[row]].place or ""
+
+    def select(
+        self,
+        *,
+        collection_filter: Mapping[str, Sequence[str]] | None = None,
+        datetime: Any = None,
+        bbox: Sequence[float] | None = None,
+        intersects: Any = None,
+        asset_keys: Sequence[str] | None = None,
+    ) -> Selection:
+        """Choose items and assets; filters combine, and without any everything is chosen.
+
+        Parameters
+        ----------
+        collection_filter
+            Asset keys by collection id; an empty list is all keys.
+        datetime
+            A ``datetime`` or ``date`` (its UTC day), a text (a day, a moment, or a range such as
+            ``"2020-05-01/.."``), or a pair with both ends in it, ``None`` for an open one. Naive
+            times are UTC. Items with a start and an end are chosen where the ranges overlap.
+        bbox
+            West, south, east, north (or with heights, 6 numbers) in degrees, tested against the
+            items' boxes; west greater than east crosses the antimeridian.
+        intersects
+            A GeoJSON geometry, Feature or FeatureCollection, tested against the items' geometry.
+        asset_keys
+            Only assets of these keys, in every collection.
+
+        Raises
+        ------
+        UsageError
+            ``bbox`` together with ``intersects``, a value that makes no sense, or a collection or
+            key that the catalog does not have.
+        EmptySelectionError
+            Nothing is left; it says which filter took the last.
+        """
+        return select(self, Filters(collection_filter, datetime, bbox, intersects, asset_keys))
+
+    def times(self) -> tuple[str | None, str | None]:
+        """Give the first and the last moment of all items, as RFC 3339."""
+        known = self.items.t0 != UNKNOWN
+        if not known.any():
+            return None, None
+        return show(int(self.items.t0[known].min())), show(int(self.items.t1[known].max()))
+
+    def info(self) -> dict[str, Any]:
+        """Describe the catalog: collections with their items, assets, extents, dates and types."""
+        from haversack.catalog.info import describe
+
+        return describe(self)
+
+    def verify(self, progress: Progress = None) -> list[Damage]:
+        """Compare the assets that lie here with the sizes and checksums of the catalog."""
+        from haversack.catalog.verify import find_damage
+
+        return find_damage(self, progress)
+
+    def to_pystac(self) -> pystac.Catalog:
+        """Give the whole catalog as pystac objects."""
+        from haversack.catalog.interop import to_pystac
+
+        return to_pystac(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Catalog {self.id!r}: {len(self.collections)} collections, "
+            f"{len(self.items)} items, {len(self.assets)} assets>"
+        )
+
+    def _repr_html_(self) -> str:
+        names = "".join(f"<li>{html.escape(row.id)}</li>" for row in self.collections[:20])
+        return f"<p>{html.escape(repr(self))}</p><ul>{names}</ul>"
+
+
+def _plain(kind: str, name: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "stac_version": "1.0.0",
+        "id": name,
+        "description": name,
+        "links": [],
+    }
+
+
+def _extent(catalog: Catalog, row: int) -> dict[str, Any]:
+    from haversack.catalog.info import extent
+
+    box, times = extent(catalog, row)
+    return {
+        "license": "other",
+        "extent": {
+            "spatial": {"bbox": [box or [-180.0, -90.0, 180.0, 90.0]]},
+            "temporal": {"interval": [list(times)]},
+        },
+    }

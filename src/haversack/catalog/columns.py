@@ -1,0 +1,107 @@
+"""Columns of text that stay small at a million rows: one run of bytes, or codes for few values."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Value = TypeVar("Value", bound=Hashable)
+Number = TypeVar("Number", bound=np.generic)
+
+
+class BytesColumn(Sequence[bytes]):
+    """Byte strings end to end, and where each ends.
+
+    Examples
+    --------
+    >>> column = BytesColumn()
+    >>> column.append(b"one")
+    >>> column[0], len(column)
+    (b'one', 1)
+    """
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._ends = array("q", [0])
+
+    def append(self, value: bytes) -> None:
+        self._bytes += value
+        self._ends.append(len(self._bytes))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, row: int) -> bytes:  # type: ignore[override]
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)}")
+        return bytes(self._bytes[self._ends[row] : self._ends[row + 1]])
+
+
+class TextColumn(Sequence[str]):
+    """Texts, kept as UTF-8 end to end."""
+
+    def __init__(self) -> None:
+        self._encoded = BytesColumn()
+
+    def append(self, value: str) -> None:
+        self._encoded.append(value.encode())
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def __getitem__(self, row: int) -> str:  # type: ignore[override]
+        return self._encoded[row].decode()
+
+
+class CodedColumn(Generic[Value]):
+    """Values of which few differ: each row is the number of its value.
+
+    Examples
+    --------
+    >>> column = CodedColumn()
+    >>> for value in ["red", "nir", "red"]:
+    ...     column.append(value)
+    >>> column[2], column.codes.tolist(), column.values
+    ('red', [0, 1, 0], ['red', 'nir'])
+    """
+
+    def __init__(self) -> None:
+        self.values: list[Value] = []
+        self._code_of: dict[Value, int] = {}
+        self._codes = array("i")
+
+    def code(self, value: Value) -> int:
+        """Give the code of a value, a new one where it is new."""
+        found = self._code_of.get(value)
+        if found is None:
+            found = self._code_of[value] = len(self.values)
+            self.values.append(value)
+        return found
+
+    def find(self, value: Value) -> int | None:
+        return self._code_of.get(value)
+
+    def append(self, value: Value) -> None:
+        self._codes.append(self.code(value))
+
+    @property
+    def codes(self) -> NDArray[np.int32]:
+        return np.frombuffer(self._codes, np.int32) if self._codes else np.empty(0, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def __getitem__(self, row: int) -> Value:
+        return self.values[self._codes[row]]
+
+    def __iter__(self) -> Iterator[Value]:
+        return (self.values[code] for code in self._codes)
+
+
+def numbers(values: array[int] | array[float], dtype: type[Number]) -> NDArray[Number]:
+    """View an array of numbers as numpy's, without a copy."""
+    return np.frombuffer(values, dtype) if values else np.empty(0, dtype)

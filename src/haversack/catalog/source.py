@@ -1,0 +1,96 @@
+"""Where a catalog's documents and files lie: in an archive, or in a directory."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from haversack.catalog.gzipped import GzipFile
+from haversack.catalog.tar import Member
+
+
+class Source(Protocol):
+    """What a catalog was read from. Places are ``/``-separated names within it.
+
+    Attributes
+    ----------
+    path
+        The archive, or the directory of the root document.
+    lost
+        Places that documents link to, where nothing is.
+    """
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def lost(self) -> list[str]: ...
+
+    def item(self, row: int, place: str) -> bytes:
+        """Read the document of an item."""
+
+    def document(self, place: str) -> bytes:
+        """Read the document of a catalog or collection."""
+
+    def size_of(self, place: str) -> int | None:
+        """Size of the file at a place, None where there is none."""
+
+
+@dataclass(slots=True)
+class ArchiveSource:
+    """A catalog archive (``.tar.gz``), read where it lies.
+
+    Attributes
+    ----------
+    files
+        What it holds besides the documents of the catalog: assets and whatever else.
+    """
+
+    path: Path
+    content: GzipFile
+    files: dict[str, Member] = field(default_factory=dict)
+    documents: dict[str, bytes] = field(default_factory=dict)
+    offsets: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+
+    @property
+    def lost(self) -> list[str]:
+        return []
+
+    def item(self, row: int, place: str) -> bytes:  # noqa: ARG002
+        return self.content.read(self.offsets[row], self.sizes[row])
+
+    def document(self, place: str) -> bytes:
+        return self.documents[place]
+
+    def size_of(self, place: str) -> int | None:
+        member = self.files.get(place)
+        return None if member is None else member.size
+
+
+@dataclass(slots=True)
+class TreeSource:
+    """A static catalog in a directory."""
+
+    path: Path
+    lost: list[str] = field(default_factory=list)
+    unfollowed: list[str] = field(default_factory=list)
+
+    def item(self, row: int, place: str) -> bytes:  # noqa: ARG002
+        return self.document(place)
+
+    def document(self, place: str) -> bytes:
+        return (self.path / place).read_bytes()
+
+    def size_of(self, place: str) -> int | None:
+        file = self.file(place)
+        return None if file is None else file.stat().st_size
+
+    def file(self, place: str) -> Path | None:
+        """Give the regular file at a place; None outside the catalog's directory."""
+        path = self.path / place
+        if "://" in place or not path.is_file():
+            return None
+        return path if path.resolve().is_relative_to(self.path.resolve()) else None

@@ -1,0 +1,175 @@
+"""Bounding boxes and geometries, also across the antimeridian."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from haversack.errors import UsageError
+
+_NAN = math.nan
+
+
+class Box(NamedTuple):
+    """A bounding box; west is greater than east where it crosses the antimeridian."""
+
+    west: float
+    south: float
+    low: float
+    east: float
+    north: float
+    high: float
+
+
+NOWHERE = Box(*[_NAN] * 6)
+
+
+def read_box(bbox: Sequence[float] | None, geometry: bytes) -> Box:
+    """Read an item's box of 4 or 6 numbers; without one, take its geometry's."""
+    if bbox is not None and len(bbox) == 4:
+        west, south, east, north = bbox
+        return Box(west, south, -math.inf, east, north, math.inf)
+    if bbox is not None and len(bbox) == 6:
+        return Box(*bbox)
+    shape = _shape_or_none(geometry)
+    if shape is None or shape.is_empty:
+        return NOWHERE
+    west, south, east, north = shape.bounds
+    return Box(west, south, -math.inf, east, north, math.inf)
+
+
+def box_filter(bbox: Any) -> Box:
+    """Check the numbers of a ``bbox`` filter: W, S, E, N or W, S, low, E, N, high in degrees.
+
+    Examples
+    --------
+    >>> box_filter([170, -10, -170, 10]).west
+    170.0
+    """
+    try:
+        values = [float(value) for value in bbox]
+    except (TypeError, ValueError):
+        values = []
+    if len(values) not in {4, 6} or not all(map(math.isfinite, values)):
+        raise UsageError(f"bbox takes 4 or 6 numbers (west, south, east, north), not {bbox!r}")
+    box = read_box(values, b"")
+    if box.south > box.north or box.low > box.high:
+        raise UsageError(f"bbox {bbox!r}: its south is north of its north; the order is W, S, E, N")
+    return box
+
+
+def overlap(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
+    """Tell which boxes (n, 6) share at least a point with one; unknown ones do not.
+
+    Examples
+    --------
+    >>> boxes = np.array([box_filter([179, 0, -179, 1]), box_filter([0, 0, 1, 1])])
+    >>> overlap(boxes, box_filter([-180, 0, -179.5, 1])).tolist()
+    [True, False]
+    """
+    west, south, low, east, north, high = boxes.T
+    flat = (south <= box.north) & (north >= box.south) & (low <= box.high) & (high >= box.low)
+    spans = [(box.west, box.east)]
+    if box.west > box.east:
+        spans = [(box.west, 180.0), (-180.0, box.east)]
+    across = west > east
+    wide = np.zeros(len(boxes), bool)
+    for first, last in spans:
+        reaches, begins = east >= first, west <= last
+        wide |= np.where(across, reaches | begins, reaches & begins)
+    both: NDArray[np.bool_] = flat & wide
+    return both
+
+
+def area_filter(area: Any) -> BaseGeometry:
+    """Turn GeoJSON (a geometry, Feature or FeatureCollection) or a shape into one geometry.
+
+    Raises
+    ------
+    UsageError
+        It holds no geometry.
+    """
+    if isinstance(area, BaseGeometry):
+        return _valid(area)
+    area = getattr(area, "__geo_interface__", area)
+    shapes = [] if not isinstance(area, dict) else list(_shapes_in(area))
+    if not shapes or all(shape.is_empty for shape in shapes):
+        raise UsageError(
+            "intersects takes a GeoJSON geometry, Feature or FeatureCollection with at least one "
+            f"geometry, not {_short(area)}"
+        )
+    return _valid(shapely.union_all(shapes) if len(shapes) > 1 else shapes[0])
+
+
+def _shapes_in(area: dict[str, Any]) -> Iterable[BaseGeometry]:
+    if area.get("type") == "FeatureCollection":
+        for feature in area.get("features") or ():
+            yield from _shapes_in(feature)
+    elif area.get("type") == "Feature":
+        if area.get("geometry"):
+            yield from _shapes_in(area["geometry"])
+    else:
+        shape = _shape_or_none(msgspec.json.encode(area))
+        if shape is None:
+            raise UsageError(f"intersects: {_short(area)} is no GeoJSON geometry")
+        yield _valid(shape)
+
+
+def meets(geometries: Sequence[bytes], boxes: Sequence[Box], area: BaseGeometry) -> list[bool]:
+    """Tell which GeoJSON geometries share a point with an area; a missing one is its box."""
+    shapes = [
+        _box_shape(box) if (shape := _shape_or_none(geometry)) is None else _valid(shape)
+        for geometry, box in zip(geometries, boxes, strict=True)
+    ]
+    shapely.prepare(area)
+    return list(shapely.intersects(area, shapes))
+
+
+def bounds(area: BaseGeometry) -> Box:
+    """Give the box around a geometry."""
+    west, south, east, north = area.bounds
+    return Box(west, south, -math.inf, east, north, math.inf)
+
+
+def around(boxes: NDArray[np.float64]) -> list[float] | None:
+    """Give W, S, E, N around all known boxes (n, 6); the whole turn where one crosses 180°."""
+    known = boxes[~np.isnan(boxes[:, 0])]
+    if not len(known):
+        return None
+    across = bool((known[:, 0] > known[:, 3]).any())
+    west, east = (-180.0, 180.0) if across else (known[:, 0].min(), known[:, 3].max())
+    return [float(west), float(known[:, 1].min()), float(east), float(known[:, 4].max())]
+
+
+def _box_shape(box: Box) -> BaseGeometry:
+    if math.isnan(box.west):
+        return shapely.Point()
+    if box.west <= box.east:
+        return shapely.box(box.west, box.south, box.east, box.north)
+    halves = [
+        shapely.box(box.west, box.south, 180, box.north),
+        shapely.box(-180, box.south, box.east, box.north),
+    ]
+    return shapely.union_all(halves)
+
+
+def _shape_or_none(geometry: bytes) -> BaseGeometry | None:
+    if geometry in {b"", b"null"}:
+        return None
+    return shapely.from_geojson(geometry, on_invalid="ignore")
+
+
+def _valid(shape: BaseGeometry) -> BaseGeometry:
+    return shape if shape.is_valid else shapely.make_valid(shape)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else text[:77] + "..."

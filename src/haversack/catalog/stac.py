@@ -1,0 +1,139 @@
+"""STAC's JSON, decoded as far as the table of items and assets needs it.
+
+STAC 1.0 and 1.1: https://github.com/radiantearth/stac-spec. Geometries stay bytes until a filter
+asks for them.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from haversack.errors import FormatError
+
+
+class StacAsset(msgspec.Struct, gc=False):
+    """One asset as STAC writes it."""
+
+    href: str
+    type: str | None = None
+    roles: list[str] | None = None
+    size: int | None = msgspec.field(name="file:size", default=None)
+    checksum: str | None = msgspec.field(name="file:checksum", default=None)
+
+
+class StacLink(msgspec.Struct, gc=False):
+    """One link as STAC writes it."""
+
+    rel: str
+    href: str
+
+
+class StacTimes(msgspec.Struct, gc=False):
+    """The times among an item's properties."""
+
+    datetime: str | None = None
+    start_datetime: str | None = None
+    end_datetime: str | None = None
+
+
+class StacDocument(msgspec.Struct, gc=False):
+    """A catalog, a collection or an item."""
+
+    type: str
+    stac_version: str
+    id: str
+    title: str | None = None
+    description: str | None = None
+    collection: str | None = None
+    properties: StacTimes = msgspec.field(default_factory=StacTimes)
+    geometry: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+    bbox: list[float] | None = None
+    assets: dict[str, StacAsset] = {}
+    links: list[StacLink] = []
+
+    @property
+    def kind(self) -> str:
+        return _KINDS[self.type]
+
+
+class _Head(msgspec.Struct):
+    """What tells STAC from any other JSON."""
+
+    type: str
+    stac_version: str
+
+
+_KINDS = {"Catalog": "catalog", "Collection": "collection", "Feature": "item"}
+_document = msgspec.json.Decoder(StacDocument)
+_head = msgspec.json.Decoder(_Head)
+
+
+def decode(content: bytes, place: str) -> StacDocument:
+    """Decode a catalog, a collection or an item.
+
+    Raises
+    ------
+    FormatError
+        The document is no JSON, or no STAC; it names ``place``.
+
+    Examples
+    --------
+    >>> decode(b'{"type": "Catalog", "stac_version": "1.1.0", "id": "a"}', "catalog.json").kind
+    'catalog'
+    """
+    try:
+        document = _document.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{place} is not whole STAC: {error}") from None
+    if document.type not in _KINDS:
+        raise FormatError(f"{place} is a {document.type}: neither catalog, collection nor item")
+    return document
+
+
+def is_stac(content: bytes) -> bool:
+    """Tell whether JSON claims to be STAC, whole or not."""
+    try:
+        return _head.decode(content).type in _KINDS
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
+def parse(content: bytes, place: str) -> dict[str, Any]:
+    """Decode a whole document as plain values."""
+    try:
+        value: dict[str, Any] = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{place} is not whole JSON: {error}") from None
+    return value
+
+
+def is_absolute(href: str) -> bool:
+    """Tell an address with a scheme, or an absolute path, from a relative reference."""
+    return href.startswith("/") or "://" in href
+
+
+def resolve(href: str, place: str) -> str:
+    """Resolve a relative reference against the place of the document that holds it.
+
+    Places are ``/``-separated and relative to the source's root; one that leads out of it begins
+    with ``..``.
+
+    Examples
+    --------
+    >>> resolve("../a%20b.tif", "scenes/one/one.json")
+    'scenes/a b.tif'
+    >>> resolve("https://example.org/a.tif", "scenes/one/one.json")
+    'https://example.org/a.tif'
+    """
+    if is_absolute(href):
+        return href
+    return posixpath.normpath(posixpath.join(posixpath.dirname(place), unquote(_path(href))))
+
+
+def _path(href: str) -> str:
+    # A bare "a:b.tif" is a file name, not an address.
+    return urlsplit("x:///" + href).path[1:] if "?" in href or "#" in href else href

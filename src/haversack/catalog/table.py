@@ -1,0 +1,176 @@
+"""The one table that every source becomes: items and assets as columns, rows named by number."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.catalog.columns import BytesColumn, CodedColumn, TextColumn, numbers
+from haversack.catalog.space import Box, read_box
+from haversack.catalog.stac import StacAsset, StacDocument
+from haversack.catalog.times import read_span
+
+NO_ITEM = -1  # the item of an asset that belongs to its collection
+UNKNOWN_SIZE = -1
+LOOSE = "items"  # the collection of items that name none
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionRow:
+    """One collection; ``place`` is None where items name it but no document describes it."""
+
+    id: str
+    title: str | None
+    description: str | None
+    place: str | None
+
+
+class Items:
+    """Every item of a catalog, one row each.
+
+    Attributes
+    ----------
+    collection : CodedColumn
+        Row of the item's collection; ``collection.values`` are the collections' ids.
+    id, place : TextColumn
+        The item's id, and where its document lies in the source.
+    geometry : BytesColumn
+        Its geometry as GeoJSON.
+    """
+
+    def __init__(self) -> None:
+        self.collection: CodedColumn[str] = CodedColumn()
+        self.id, self.place, self.geometry = TextColumn(), TextColumn(), BytesColumn()
+        self._t0, self._t1, self._box = array("q"), array("q"), array("d")
+        self._ends = array("q", [0])
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def append(self, document: StacDocument, collection: str, place: str, assets: int) -> None:
+        """Add an item whose last asset is row ``assets - 1`` of the assets."""
+        times = document.properties
+        first, last = read_span(times.datetime, times.start_datetime, times.end_datetime)
+        geometry = bytes(document.geometry)
+        self.collection.append(collection)
+        self.id.append(document.id)
+        self.place.append(place)
+        self.geometry.append(geometry)
+        self._t0.append(first)
+        self._t1.append(last)
+        self._box.extend(read_box(document.bbox, geometry))
+        self._ends.append(assets)
+
+    @property
+    def t0(self) -> NDArray[np.int64]:
+        """First moment of each item, microseconds since 1970 UTC; NaT's value where unknown."""
+        return numbers(self._t0, np.int64)
+
+    @property
+    def t1(self) -> NDArray[np.int64]:
+        """Last moment of each item, in it."""
+        return numbers(self._t1, np.int64)
+
+    @property
+    def bbox(self) -> NDArray[np.float64]:
+        """West, south, low, east, north, high of each item: (items, 6), NaN where unknown."""
+        return numbers(self._box, np.float64).reshape(-1, 6)
+
+    def box(self, row: int) -> Box:
+        return Box(*self.bbox[row].tolist())
+
+    def assets_of(self, row: int) -> range:
+        """Rows of an item's assets."""
+        return range(self._ends[row], self._ends[row + 1])
+
+
+class Assets:
+    """Every asset of a catalog, one row each; those of collections come last.
+
+    Attributes
+    ----------
+    key, type, roles : CodedColumn
+        The asset's key, media type (or None) and tuple of roles.
+    href : TextColumn
+        Its reference as the source writes it.
+    """
+
+    def __init__(self) -> None:
+        self.key: CodedColumn[str] = CodedColumn()
+        self.type: CodedColumn[str | None] = CodedColumn()
+        self.roles: CodedColumn[tuple[str, ...]] = CodedColumn()
+        self.href = TextColumn()
+        self._checksum: dict[int, str] = {}
+        self._item, self._collection, self._size = array("q"), array("i"), array("q")
+
+    def __len__(self) -> int:
+        return len(self.href)
+
+    def append(self, key: str, asset: StacAsset, item: int, collection: int) -> None:
+        if asset.checksum:
+            self._checksum[len(self)] = asset.checksum
+        self.key.append(key)
+        self.type.append(asset.type)
+        self.roles.append(tuple(asset.roles or ()))
+        self.href.append(asset.href)
+        self._item.append(item)
+        self._collection.append(collection)
+        self._size.append(UNKNOWN_SIZE if asset.size is None else asset.size)
+
+    @property
+    def item(self) -> NDArray[np.int64]:
+        """Row of the item that each asset belongs to, ``NO_ITEM`` for a collection's own."""
+        return numbers(self._item, np.int64)
+
+    @property
+    def collection(self) -> NDArray[np.int32]:
+        """Row of the collection that each asset belongs to."""
+        return numbers(self._collection, np.int32)
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """Bytes of each asset as the catalog says, ``UNKNOWN_SIZE`` where it does not."""
+        return numbers(self._size, np.int64)
+
+    def checksum(self, row: int) -> str | None:
+        """Give the multihash that the catalog holds for an asset."""
+        return self._checksum.get(row)
+
+
+@dataclass(slots=True)
+class Table:
+    """Collections, items and assets while a source is read, and afterwards."""
+
+    items: Items = field(default_factory=Items)
+    assets: Assets = field(default_factory=Assets)
+    _collections: dict[str, tuple[StacDocument, str]] = field(default_factory=dict)
+
+    def add_collection(self, document: StacDocument, place: str) -> None:
+        """Take a collection; of several documents with one id the first counts."""
+        self.items.collection.code(document.id)
+        self._collections.setdefault(document.id, (document, place))
+
+    def add_item(self, document: StacDocument, place: str, parent: str | None) -> None:
+        """Take an item, of the collection that it names or else of its parent."""
+        collection = document.collection or parent or LOOSE
+        row, code = len(self.items), self.items.collection.code(collection)
+        for key, asset in document.assets.items():
+            self.assets.append(key, asset, row, code)
+        self.items.append(document, collection, place, len(self.assets))
+
+    def finish(self) -> tuple[CollectionRow, ...]:
+        """Take the assets of the collections themselves, behind all others."""
+        rows = []
+        for code, name in enumerate(self.items.collection.values):
+            document, place = self._collections.get(name, (None, None))
+            if document is None:
+                rows.append(CollectionRow(name, None, None, None))
+                continue
+            rows.append(CollectionRow(name, document.title, document.description, place))
+            for key, asset in document.assets.items():
+                self.assets.append(key, asset, NO_ITEM, code)
+        self._collections.clear()
+        return tuple(rows)

@@ -1,0 +1,68 @@
+"""Compare the files of a catalog with what its documents say of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from haversack import events
+from haversack.catalog.source import TreeSource
+from haversack.catalog.stac import is_absolute
+from haversack.catalog.table import UNKNOWN_SIZE
+from haversack.events import Progress
+from haversack.storage.damage import Damage
+
+if TYPE_CHECKING:
+    from haversack.catalog.catalog import Catalog
+
+# Multihash codes and digest lengths: https://github.com/multiformats/multicodec
+_ALGORITHMS = {"1114": "sha1", "1220": "sha256", "1340": "sha512", "d50110": "md5"}
+
+
+def find_damage(catalog: Catalog, progress: Progress = None) -> list[Damage]:
+    """Look at every asset that should lie beside the catalog; each file is read once."""
+    found = [
+        Damage(catalog.path / lost, "", "a linked document is missing")
+        for lost in catalog.source.lost
+    ]
+    seen: set[str] = set()
+    with events.task(progress, "verify", total=len(catalog.assets), unit="asset") as work:
+        for row in range(len(catalog.assets)):
+            work.advance()
+            target = catalog.target(row)
+            if target not in seen and _should_be_here(catalog, row, target):
+                seen.add(target)
+                found.extend(_of_file(catalog, row, target))
+    return found
+
+
+def _should_be_here(catalog: Catalog, row: int, target: str) -> bool:
+    """An archive may leave its assets out: only a tree must hold what it refers to."""
+    if is_absolute(catalog.assets.href[row]):
+        return False
+    return isinstance(catalog.source, TreeSource) or catalog.source.size_of(target) is not None
+
+
+def _of_file(catalog: Catalog, row: int, target: str) -> list[Damage]:
+    place, where = catalog.path / target, f"asset {catalog.assets.key[row]!r}"
+    size = catalog.source.size_of(target)
+    if size is None:
+        return [Damage(place, where, "the file is missing")]
+    expected = int(catalog.assets.size[row])
+    if expected not in {UNKNOWN_SIZE, size}:
+        return [Damage(place, where, f"it has {size:,} bytes, not {expected:,}")]
+    checksum = catalog.assets.checksum(row)
+    if checksum and isinstance(catalog.source, TreeSource) and matches(place, checksum) is False:
+        return [Damage(place, where, "its bytes disagree with its checksum")]
+    return []
+
+
+def matches(path: Path, checksum: str) -> bool | None:
+    """Compare a file with a multihash of the STAC file extension; None for an unknown algorithm."""
+    for code, name in _ALGORITHMS.items():
+        if checksum.lower().startswith(code):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
+            return digest.hexdigest() == checksum.lower()[len(code) :]
+    return None
