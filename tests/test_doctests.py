@@ -8,7 +8,11 @@ import pytest
 
 import haversack
 
-MODULES = [module.name for module in pkgutil.walk_packages(haversack.__path__, "haversack.")]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(haversack.__path__, "haversack.")
+    if module.name != "haversack.__main__"
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import click
 
 
-@click.command("configure")
+@click.command(
+    "configure",
+    short_help="Keep the URL and key of a hub.",
+    epilog="Example: haversack configure --hub https://hub.example/mlhub/v1/",
+)
 @click.option("--profile", default="default", show_default=True, help="Section to write.")
 @click.option("--hub", metavar="URL", help="Root URL of the hub; asked for when not given.")
 @click.option("--api-key", metavar="KEY", help="Asked for, unseen, when not given.")

@@ -7,7 +7,11 @@ from pathlib import Path
 import click
 
 
-@click.command("demo")
+@click.command(
+    "demo",
+    short_help="Show all of it on a hub made on the spot.",
+    epilog="Example: haversack demo --keep demo-data",
+)
 @click.option(
     "-o",
     "--output",

@@ -11,7 +11,11 @@ from haversack.cli.console import as_json, write_info
 from haversack.cli.hub_options import hub_options
 
 
-@click.command("info")
+@click.command(
+    "info",
+    short_help="Say what a path or a dataset of a hub holds.",
+    epilog="Example: haversack info chips",
+)
 @click.argument("target")
 @hub_options
 @as_json

@@ -8,7 +8,11 @@ from haversack.cli.console import as_json, write_json, write_rows
 from haversack.cli.hub_options import hub_options
 
 
-@click.command("list")
+@click.command(
+    "list",
+    short_help="List the datasets of a hub.",
+    epilog='Example: haversack list --tag crops --text "land cover"',
+)
 @click.option("--tag", "tags", multiple=True, help="Only datasets with this tag (repeatable).")
 @click.option("--text", multiple=True, help="Only datasets with this phrase (repeatable).")
 @hub_options

@@ -41,16 +41,18 @@ class Verbs(click.Group):
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Begin with:  haversack demo",
+    help="Find imagery datasets, fetch them, pack them, read them at training speed.
+
+"
+    "
+hub ──► catalog ──► download ──► pack ──► read
+"
+    "list    info        download     pack     read",
+    epilog="Begin with: haversack demo",
 )
 @click.version_option(__version__, prog_name="haversack")
 def cli() -> None:
-    r"""Find imagery datasets, fetch them, pack them, read them at training speed.
-
-    \b
-    hub ──► catalog ──► download ──► pack ──► read
-    list    info        download     pack     read
-    """
+    """Carry no work itself: every verb is a command of its own."""
 
 
 def main() -> None:

@@ -9,7 +9,11 @@ import click
 from haversack.cli.console import as_json, progress, verbosity, write_info
 
 
-@click.command("pack")
+@click.command(
+    "pack",
+    short_help="Put the images of a download into few files.",
+    epilog="Example: haversack pack data/my_dataset chips --codec blosc",
+)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--collection", "collections", multiple=True, help="Only this one (repeatable).")

@@ -12,7 +12,11 @@ from haversack.cli.console import as_json, write_json, write_rows
 from haversack.errors import UsageError
 
 
-@click.command("read")
+@click.command(
+    "read",
+    short_help="Look at records of a packed dataset.",
+    epilog='Example: haversack read chips --where "cloud_cover < 10"',
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("key", required=False)
 @click.option("--where", metavar="SQL", help='Only records like this: "cloud_cover < 10".')

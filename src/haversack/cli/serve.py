@@ -7,7 +7,11 @@ from pathlib import Path
 import click
 
 
-@click.command("serve")
+@click.command(
+    "serve",
+    short_help="Serve a directory of datasets.",
+    epilog="Example: haversack serve data --port 8000",
+)
 @click.argument("root", type=click.Path(path_type=Path), default=Path())
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))

@@ -10,7 +10,11 @@ from haversack.cli.console import as_json, progress, verbosity, write_json
 from haversack.errors import IntegrityError
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    short_help="Check every byte against its checksum.",
+    epilog="Example: haversack verify chips",
+)
 @click.argument("path", type=click.Path(path_type=Path))
 @verbosity
 @as_json

@@ -1,0 +1,123 @@
+"""Every expected failure is one clear line, an exit code, and no traceback."""
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import haversack as library
+from haversack.storage import publish
+
+
+def _assert_one_line(result, code, *words):
+    assert result.code == code, result.err
+    lines = result.err.strip().splitlines()
+    assert len(lines) == 1, result.err
+    assert lines[0].startswith("haversack: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_unknown_dataset(at_hub):
+    _assert_one_line(at_hub("info", "nothing_here"), 3, "nothing_here")
+    _assert_one_line(at_hub("download", "nothing_here", "-q"), 3, "nothing_here")
+
+
+def test_wrong_key_is_refused_and_never_shown(at_hub):
+    result = at_hub("list", "--api-key", "wrong-key-1234")
+    _assert_one_line(result, 4)
+    assert "wrong-key-1234" not in result.err + result.out
+
+
+def test_missing_server(haversack):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    result = haversack("list", "--hub", f"http://127.0.0.1:{port}/mlhub/v1/", "--api-key", "k")
+    _assert_one_line(result, 5, f"127.0.0.1:{port}")
+
+
+def test_no_hub_named(haversack):
+    _assert_one_line(haversack("list", "--api-key", "k"), 5, "MLHUB_ROOT_URL")
+
+
+def test_existing_output(haversack, at_hub, tmp_path):
+    at_hub("download", "demo_crop_seasons", "-o", "data", "-q")
+    (tmp_path / "chips").mkdir()
+    (tmp_path / "chips" / "precious").write_text("mine")
+    _assert_one_line(at_hub("pack", "data/demo_crop_seasons", "chips", "-q"), 6, "chips")
+    assert (tmp_path / "chips" / "precious").read_text() == "mine"
+
+
+def test_full_disk(at_hub, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(publish.os, "fsync", full)
+    result = at_hub("download", "demo_crop_seasons", "-q")
+    assert result.code == 8
+    assert "disk is full" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_missing_path(haversack):
+    _assert_one_line(haversack("info", "./nowhere"), 3, "nowhere")
+    _assert_one_line(haversack("verify", "nowhere"), 3, "nowhere")
+    _assert_one_line(haversack("read", "nowhere"), 3, "nowhere")
+
+
+def test_path_that_is_something_else(haversack, tmp_path):
+    (tmp_path / "text").write_text("hello")
+    _assert_one_line(haversack("verify", "text"), 7, "text")
+
+
+def test_unknown_record_and_bad_predicate(haversack):
+    with library.PackWriter("packed") as writer:
+        writer.append(np.zeros(3), key="a", cloud=1)
+    _assert_one_line(haversack("read", "packed", "b"), 3, "'b'")
+    _assert_one_line(haversack("read", "packed", "--where", "no_such_column < 3"), 2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--bbox", "1,2,three,4"),
+        ("--bbox", "1,2,3"),
+        ("--datetime", "yesterday"),
+        ("--intersects", "missing.json"),
+        ("--bbox", "1,2,3,4", "--intersects", "missing.json"),
+        ("--collection", "no_such_collection"),
+    ],
+)
+def test_wrong_filters(at_hub, options):
+    _assert_one_line(at_hub("download", "demo_crop_seasons", "-q", *options), 2)
+
+
+def test_filters_that_leave_nothing_say_which(at_hub):
+    result = at_hub("download", "demo_crop_seasons", "-q", "--datetime", "1999-01-01")
+    _assert_one_line(result, 3, "datetime")
+
+
+def test_port_in_use(haversack, hub, tmp_path):
+    port = hub.url.rsplit(":", 1)[1]
+    _assert_one_line(haversack("serve", tmp_path, "--port", port), 2, port)
+
+
+def test_unknown_verb_points_to_help(haversack):
+    result = haversack("lsit")
+    assert result.code == 2
+    assert "Traceback" not in result.err
+
+
+def test_closed_pipe_is_no_error(tmp_path):
+    with library.PackWriter(tmp_path / "packed") as writer:
+        for number in range(2000):
+            writer.append(np.zeros(1), number=number, text="x" * 100)
+    command = f"{sys.executable} -m haversack read {tmp_path}/packed --limit 2000 | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Error" not in done.stderr
+    assert "Traceback" not in done.stderr
