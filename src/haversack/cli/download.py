@@ -17,14 +17,14 @@ from haversack.errors import UsageError
 @click.command(
     "download",
     short_help="Bring a dataset here, whole or filtered.",
-    epilog="Example: haversack download my_dataset -o data --collection my_source:B02,B03 --datetime 2020-05-01/2020-06-01",
+    epilog="Example: haversack download my_dataset --collection my_source:B02,B03",
 )
 @click.argument("source")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    default=Path("."),
+    default=Path(),
     show_default=True,
     help="Directory to put it in.",
 )

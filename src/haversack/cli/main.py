@@ -41,12 +41,8 @@ class Verbs(click.Group):
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help="Find imagery datasets, fetch them, pack them, read them at training speed.
-
-"
-    "
-hub ──► catalog ──► download ──► pack ──► read
-"
+    help="Find imagery datasets, fetch them, pack them, read them at training speed.\n\n"
+    "\b\nhub ──► catalog ──► download ──► pack ──► read\n"
     "list    info        download     pack     read",
     epilog="Begin with: haversack demo",
 )
