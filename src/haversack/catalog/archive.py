@@ -105,9 +105,8 @@ def _refuse_damage(reading: _Reading, linked: dict[str, str]) -> None:
 
 
 def _place_waiting(reading: _Reading, linked: dict[str, str]) -> None:
-    any_linked = len(reading.table.items) > 0 or any(
-        w.member.name in linked for w in reading.waiting
-    )
+    any_linked = len(reading.table.items) > 0
+    any_linked |= any(waiting.member.name in linked for waiting in reading.waiting)
     for waiting in reading.waiting:
         name = waiting.member.name
         if any_linked and name not in linked and not _lies_as_item(name):

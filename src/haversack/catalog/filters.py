@@ -30,7 +30,8 @@ class Selection:
     assets: Rows
 
     def __repr__(self) -> str:
-        return f"<Selection of {self.catalog.id!r}: {len(self.items)} items, {len(self.assets)} assets>"
+        counts = f"{len(self.items)} items, {len(self.assets)} assets"
+        return f"<Selection of {self.catalog.id!r}: {counts}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,7 @@ def select(catalog: Catalog, filters: Filters) -> Selection:
         chosen &= _by_key(catalog, filters.asset_keys)
     if span is not None:
         items &= _by_time(catalog, span)
-        _not_empty(
-            catalog, items, f"no item lies in the datetime filter {_span_text(span)}", _times
-        )
+        _not_empty(catalog, items, f"no item left lies in datetime {_span_text(span)}", _times)
     if box is not None:
         items &= overlap(catalog.items.bbox, box)
         _not_empty(catalog, items, f"no item left meets the bbox {filters.bbox!r}", _places)
@@ -133,8 +132,7 @@ def _keys(catalog: Catalog, keys: Sequence[str], among: Mask, where: str) -> Mas
     for key in keys:
         if key not in there:
             raise UsageError(f"{where} has no asset {key!r}; it has {_some(sorted(there))}")
-    wanted = [catalog.assets.key.find(key) for key in keys]
-    mask: Mask = among & np.isin(codes, wanted)
+    mask: Mask = among & np.isin(codes, [catalog.assets.key.code(key) for key in keys])
     return mask
 
 
@@ -163,9 +161,8 @@ def _near(catalog: Catalog, area: Any) -> Mask:
 
 def _not_empty(catalog: Catalog, items: Mask, what: str, there: Any) -> None:
     if len(items) and not items.any():
-        raise EmptySelectionError(
-            f"{what}; the {len(items)} items of {catalog.id!r} {there(catalog)}"
-        )
+        count = f"the {len(items)} items of {catalog.id!r}"
+        raise EmptySelectionError(f"{what}; {count} {there(catalog)}")
 
 
 def _span_text(span: Span) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def find_damage(catalog: Catalog, progress: Progress = None) -> list[Damage]:
 
 
 def _should_be_here(catalog: Catalog, row: int, target: str) -> bool:
-    """An archive may leave its assets out: only a tree must hold what it refers to."""
+    """Tell what must be here: all that a tree refers to; an archive may leave assets out."""
     if is_absolute(catalog.assets.href[row]):
         return False
     return isinstance(catalog.source, TreeSource) or catalog.source.size_of(target) is not None
@@ -63,6 +64,6 @@ def matches(path: Path, checksum: str) -> bool | None:
     for code, name in _ALGORITHMS.items():
         if checksum.lower().startswith(code):
             with path.open("rb") as file:
-                digest = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
+                digest = hashlib.file_digest(file, partial(hashlib.new, name))
             return digest.hexdigest() == checksum.lower()[len(code) :]
     return None
