@@ -74,7 +74,7 @@ class Landscape:
 
 
 def make_landscape(
-    rng: np.random.Generator, shape: tuple[int, int], *, relief: float = 45.0, block: float = 40.0
+    rng: np.random.Generator, shape: tuple[int, int], *, relief: float = 60.0, block: float = 40.0
 ) -> Landscape:
     """Generate a landscape.
 
@@ -123,20 +123,19 @@ def make_landscape(
 def _river(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     """Draw a meandering line from the left edge to the right, as a polygon."""
     rows, columns = shape
-    t = np.linspace(-40, columns + 40, columns // 2 + 80)
+    t = np.linspace(-40, columns + 40, columns + 80)
     phase = rng.uniform(0, 2 * np.pi, 4)
     swing = 0.11 * rows * np.sin(2 * np.pi * t / (0.9 * columns) + phase[0])
-    bend = 15 * np.sin(
-        2 * np.pi * t / 118 + phase[1] + 0.8 * np.sin(2 * np.pi * t / 347 + phase[2])
-    )
-    loop = 16 * np.sin(4 * np.pi * t / 118 + 2 * phase[1] + np.pi / 2)
+    wave = 2 * np.pi * t / 104 + phase[1] + 0.9 * np.sin(2 * np.pi * t / 347 + phase[2])
+    bend = (20 + 8 * np.sin(t / 91 + phase[3])) * np.sin(wave)
+    loop = -10 * np.sin(2 * wave)
     middle = rows * rng.uniform(0.42, 0.58)
     line = shapely.linestrings(t + loop, middle + swing + bend + 0.04 * rows * np.sin(t / 200))
-    return line.buffer(rng.uniform(2.2, 3.2))
+    return line.buffer(rng.uniform(2.6, 3.4))
 
 
 def _heights(rng: np.random.Generator, shape: tuple[int, int], river: Any, relief: float) -> Field:
-    hills = fractal(rng, shape, slope=2.1, longest=2.5 * min(shape))
+    hills = fractal(rng, shape, slope=2.35, longest=330)
     away = _distance(shape, river)
     valley = smoothstep(away, 0, 0.45 * min(shape[0], 700))
     height = (0.3 + 0.7 * valley) * relief * hills + 1.6 * relief * valley
@@ -161,7 +160,7 @@ def _blocks(rng: np.random.Generator, shape: tuple[int, int], block: float) -> N
     """Cells between the tracks: Voronoi cells of a jittered grid."""
     rows, columns = shape
     grid = np.mgrid[-block : rows + block : block, -block : columns + block : block]
-    seeds = grid.reshape(2, -1)[::-1].T + rng.uniform(-0.36, 0.36, (grid[0].size, 2)) * block
+    seeds = grid.reshape(2, -1)[::-1].T + rng.uniform(-0.3, 0.3, (grid[0].size, 2)) * block
     area = shapely.box(-2 * block, -2 * block, columns + 2 * block, rows + 2 * block)
     cells = shapely.get_parts(shapely.voronoi_polygons(shapely.multipoints(seeds), extend_to=area))
     cells = shapely.buffer(cells, -0.55, join_style="mitre")

@@ -17,9 +17,9 @@ from haversack.demo.noise import Field, smoothstep
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 WAVELENGTHS_UM = (0.49, 0.56, 0.665, 0.842, 1.61, 2.19)
 
-_SOIL = np.array([0.085, 0.115, 0.155, 0.225, 0.315, 0.270], np.float32)
-_LEAF = np.array([0.022, 0.058, 0.026, 0.460, 0.190, 0.080], np.float32)
-_STRAW = np.array([0.110, 0.165, 0.215, 0.325, 0.400, 0.290], np.float32)
+_SOIL = np.array([0.068, 0.092, 0.122, 0.190, 0.290, 0.250], np.float32)
+_LEAF = np.array([0.022, 0.070, 0.030, 0.460, 0.190, 0.080], np.float32)
+_STRAW = np.array([0.098, 0.155, 0.198, 0.310, 0.390, 0.280], np.float32)
 _FLOWER = np.array([0.030, 0.200, 0.190, 0.480, 0.230, 0.110], np.float32)
 _NEEDLE = np.array([0.014, 0.028, 0.016, 0.260, 0.105, 0.045], np.float32)
 _BARK = np.array([0.040, 0.055, 0.062, 0.170, 0.165, 0.110], np.float32)
@@ -90,8 +90,9 @@ def ground_spectra(land: Landscape, day: int) -> tuple[NDArray[Any], NDArray[Any
         those = np.flatnonzero(land.crops == number)
         full = field_spectra(crop, day - land.lag[those])
         vigour = land.vigour[those, None]
-        poor[those + FIRST_FIELD] = _SOIL + (full - _SOIL) * (vigour - 0.13)
-        good[those + FIRST_FIELD] = _SOIL + (full - _SOIL) * np.minimum(vigour + 0.1, 1.08)
+        soil = _SOIL * (0.72 + 0.56 * smoothstep(land.lag[those, None], -14, 14))
+        poor[those + FIRST_FIELD] = soil + (full - _SOIL) * (vigour - 0.13)
+        good[those + FIRST_FIELD] = soil + (full - _SOIL) * np.minimum(vigour + 0.1, 1.08)
     return poor, good
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.demo.landscape import FIRST_FIELD, Landscape
+from haversack.demo.landscape import FIRST_FIELD, WATER, Landscape
 from haversack.demo.noise import Field, blur, enlarge, fractal, smoothstep
 from haversack.demo.spectra import GRAIN, ground_spectra
 
 _PIXEL_M = 10.0
+_EXAGGERATION = 4.0
 _HAZE = np.array([1.0, 0.62, 0.40, 0.20, 0.05, 0.02], np.float32)
 _CLOUD = np.array([0.74, 0.73, 0.74, 0.77, 0.56, 0.42], np.float32)
 _SKYLIGHT = np.array([0.42, 0.34, 0.29, 0.24, 0.16, 0.12], np.float32)
@@ -85,7 +86,7 @@ def make_sky(rng: np.random.Generator, shape: tuple[int, int], sun: Sun, *, cove
     small = (shape[0] // 2 + 24, shape[1] // 2 + 24)
     billows = enlarge(fractal(rng, small, slope=1.55, longest=150), 2)
     edge = float(np.quantile(billows[::4, ::4], 1 - cover))
-    thick = smoothstep(billows, edge - 0.12, edge + 0.55)
+    thick = smoothstep(billows, edge - 0.22, edge + 0.75)
     reach = min(44.0, 20 / np.tan(np.radians(sun.elevation)))
     down = int(reach * np.cos(np.radians(sun.azimuth - 180)))
     right = int(reach * np.sin(np.radians(sun.azimuth - 180)))
@@ -96,8 +97,8 @@ def make_sky(rng: np.random.Generator, shape: tuple[int, int], sun: Sun, *, cove
 
 
 def hillshade(height: Field, sun: Sun) -> Field:
-    """Compute the light on slopes relative to flat ground; relief counts threefold, to be seen."""
-    down, right = np.gradient(3.0 * height / _PIXEL_M)
+    """Compute the light on slopes relative to flat ground; relief counts more, to be seen."""
+    down, right = np.gradient(_EXAGGERATION * height / _PIXEL_M)
     azimuth, elevation = np.radians(sun.azimuth), np.radians(sun.elevation)
     toward = np.cos(elevation) * (-right * np.sin(azimuth) + down * np.cos(azimuth))
     light = (toward + np.sin(elevation)) / np.sqrt(1 + down**2 + right**2)
@@ -110,10 +111,11 @@ def observe(rng: np.random.Generator, land: Landscape, sky: Sky, *, day: int) ->
     growth = land.patches[..., None]
     seen = poor[land.ground] * (1 - growth) + good[land.ground] * growth
     seen = np.moveaxis(seen, -1, 0) * _texture(land)
-    direct = hillshade(land.height, sky.sun) * (1 - sky.shadow)
+    light = np.where(land.ground == WATER, 1, hillshade(land.height, sky.sun))
+    direct = light * (1 - sky.shadow)
     air = _SKYLIGHT[:, None, None]
     seen = blur(seen * (direct * (1 - air) + air)) + sky.haze * _HAZE[:, None, None]
-    billow = _CLOUD[:, None, None] * (0.82 + 0.3 * sky.opacity)
+    billow = _CLOUD[:, None, None] * (0.55 + 0.45 * sky.opacity**2)
     seen = seen * (1 - sky.opacity) + billow * sky.opacity
     seen = seen * rng.normal(1, 0.012, seen.shape).astype(np.float32) + 0.0015
     return np.asarray(np.clip(np.rint(seen * 10_000), 1, 65_535), np.uint16)
