@@ -1,0 +1,87 @@
+"""Put the server together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from os import PathLike
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from haversack.errors import UsageError
+from haversack.server.api import Api
+from haversack.server.archive import Archives
+from haversack.server.guard import Guard
+from haversack.server.index import Index
+from haversack.server.page import page
+
+log = logging.getLogger("haversack.server")
+
+
+def make(
+    root: str | PathLike[str],
+    *,
+    api_key: str | None,
+    base_url: str | None,
+    hosts: Collection[str] | None,
+) -> Starlette:
+    """Make the application; see :func:`haversack.server.create_app`."""
+    if api_key is not None and not api_key.strip():
+        raise UsageError("the API key is empty: give one, or None to let everybody in")
+    base = _checked(base_url)
+    index, archives = Index(Path(root)), Archives()
+    api = Api(index, archives, base)
+
+    def entrance(request: Request) -> Response:
+        welcome = request.scope["haversack.welcome"]
+        return page(api.contents() if welcome else None, api.addresses(request))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        archives.close()
+
+    return Starlette(
+        routes=[Route("/", entrance), *(Route(path, ask) for path, ask in api.routes().items())],
+        middleware=[Middleware(Guard, api_key=api_key, hosts=hosts)],
+        exception_handlers={
+            HTTPException: _refused,
+            OSError: _unreadable,
+            msgspec.DecodeError: _unreadable,
+            Exception: _failed,
+        },
+        lifespan=lifespan,
+    )
+
+
+def _checked(base_url: str | None) -> str | None:
+    if base_url is None:
+        return None
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        raise UsageError(f"base_url must be like https://hub.example.org, not {base_url!r}")
+    return base_url.rstrip("/")
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+
+
+def _unreadable(request: Request, error: Exception) -> Response:
+    # The disk, or a document that changed under us: worth another try, and no client's fault.
+    log.error("cannot answer %s: %s", request.url.path, error)
+    return JSONResponse({"detail": "The files of this dataset cannot be read now."}, 503)
+
+
+def _failed(_: Request, __: Exception) -> Response:
+    return JSONResponse({"detail": "The server failed; its log says why."}, 500)
