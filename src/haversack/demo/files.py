@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.demo.raster import rasterio_or_advice
+from haversack.convert.image import import_rasterio
 
 Transform = tuple[float, float, float, float, float, float]
 """Affine map from (column, row) to metres: a, b, c, d, e, f as rasterio has them."""
@@ -28,7 +28,7 @@ def geotiff(
     colours: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> bytes:
     """Encode (bands, rows, columns) or (rows, columns) as a GeoTIFF; small masks are deflated."""
-    rasterio = rasterio_or_advice()
+    rasterio = import_rasterio()
     bands = image if image.ndim == 3 else image[None]
     profile = {
         "driver": "GTiff",
@@ -56,7 +56,7 @@ _CRS: dict[int, Any] = {}
 
 def _crs(epsg: int) -> Any:
     if epsg not in _CRS:
-        _CRS[epsg] = rasterio_or_advice().crs.CRS.from_epsg(epsg)
+        _CRS[epsg] = import_rasterio().crs.CRS.from_epsg(epsg)
     return _CRS[epsg]
 
 

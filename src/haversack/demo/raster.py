@@ -8,27 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import MissingExtraError
-
-
-def rasterio_or_advice() -> Any:
-    """Import rasterio, or say what to install."""
-    try:
-        import rasterio
-        import rasterio.features
-        import rasterio.warp
-    except ImportError as error:
-        raise MissingExtraError(
-            "reading and writing GeoTIFFs needs rasterio: pip install 'haversack[geo]'"
-        ) from error
-    return rasterio
+from haversack.convert.image import import_rasterio
 
 
 def burn(
     shapes: Iterable[tuple[Any, int]], shape: tuple[int, int], background: int
 ) -> NDArray[np.int32]:
     """Paint (polygon, value) pairs in pixel coordinates, the later over the earlier."""
-    rasterio = rasterio_or_advice()
+    rasterio = import_rasterio()
     painted = rasterio.features.rasterize(
         ((polygon, int(value)) for polygon, value in shapes),
         out_shape=shape,
@@ -40,7 +27,7 @@ def burn(
 
 def to_degrees(epsg: int, coordinates: NDArray[Any]) -> NDArray[np.float64]:
     """Turn (n, 2) coordinates in metres into longitude and latitude."""
-    rasterio = rasterio_or_advice()
+    rasterio = import_rasterio()
     xs, ys = rasterio.warp.transform(
         rasterio.crs.CRS.from_epsg(epsg), "EPSG:4326", coordinates[:, 0], coordinates[:, 1]
     )
