@@ -10,6 +10,7 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
     ├── MissingExtraError (ImportError)     an optional dependency that is not installed
     ├── NotFoundError (LookupError)
     │   ├── RecordNotFoundError (KeyError)  no such key in a dataset
+    │   ├── PositionError (IndexError)      an index beyond the end
     │   ├── PathNotFoundError (FileNotFoundError)
     │   └── VersionGoneError                a snapshot whose files were removed: refresh()
     ├── ExistsError (FileExistsError)       an output that would be overwritten
@@ -70,6 +71,10 @@ class NotFoundError(HaversackError, LookupError):
 
 class RecordNotFoundError(NotFoundError, KeyError):
     """A dataset has no record of that key."""
+
+
+class PositionError(NotFoundError, IndexError):
+    """An index beyond the end of a dataset."""
 
 
 class PathNotFoundError(NotFoundError, FileNotFoundError):

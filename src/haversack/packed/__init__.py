@@ -1,0 +1,20 @@
+"""Floor 2: many small arrays in a few big chunks, and batches of them.
+
+The file format is told in ``docs/spec/packed-v1.md``.
+"""
+
+from haversack.packed.build import pack
+from haversack.packed.dataset import PackedDataset, open_packed
+from haversack.packed.manifest import is_packed
+from haversack.packed.records import Batch, Record
+from haversack.packed.writer import PackWriter
+
+__all__ = [
+    "Batch",
+    "PackWriter",
+    "PackedDataset",
+    "Record",
+    "is_packed",
+    "open_packed",
+    "pack",
+]

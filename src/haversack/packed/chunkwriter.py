@@ -1,0 +1,191 @@
+"""Write a chunk: payloads stream to a temporary, the row table follows, then the file is sealed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from array import array
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.packed.codecs import codec as find_codec
+from haversack.packed.keys import key_sections
+from haversack.packed.kinds import as_bytes, write_dtype
+from haversack.packed.layout import (
+    ALIGNMENT,
+    PAYLOADS,
+    TRAILER_SIZE,
+    Footer,
+    Section,
+    header,
+    trailer,
+)
+from haversack.storage.checksum import crc32c
+from haversack.storage.maps import rounded
+from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error
+
+_BUFFER = 1 << 20
+_ZEROS = bytes(ALIGNMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A chunk file that is whole and synced under its final name."""
+
+    chunk_id: str
+    rows: int
+    size: int
+    trailer_crc: int
+    keys: int
+    dtype: Any  # None unless all records have one dtype and shape and lie without gaps
+    shape: list[int] | None
+
+
+class ChunkWriter:
+    """One chunk that is being written; nobody sees it before :meth:`seal` and a manifest."""
+
+    def __init__(self, folder: Path, codec: str) -> None:
+        self.chunk_id = secrets.token_hex(16)
+        self._path = folder / f"{self.chunk_id}.chunk"
+        self._temporary = folder / f".{self.chunk_id}{TEMPORARY_SUFFIX}"
+        self._codec = codec
+        self.keys: dict[bytes, int] = {}
+        self._kinds: dict[tuple[Any, ...], int] = {}
+        self._last: tuple[Any, tuple[int, ...]] | None = None
+        self._last_kind = 0
+        self._crcs, self._lengths, self._kind_of = array("I"), array("I"), array("I")
+        self._offsets = array("Q")
+        self._end = PAYLOADS
+        # With a codec, payloads differ in length even where the arrays are alike.
+        self._uniform = codec == "none"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        try:
+            descriptor = os.open(self._temporary, flags, 0o666)
+        except OSError as error:
+            raise storage_error("create", self._temporary, error) from error
+        self._file: Any = os.fdopen(descriptor, "wb", buffering=_BUFFER)
+        self._write(header(self.chunk_id))
+
+    @property
+    def rows(self) -> int:
+        return len(self._crcs)
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload so far."""
+        return self._end - PAYLOADS
+
+    def append(self, record: NDArray[Any], key: bytes | None) -> None:
+        """Add a record (C-ordered, as :func:`kinds.prepare` gives it) as the next row."""
+        if (record.dtype, record.shape) != self._last:
+            self._change_kind(record)
+        data = as_bytes(record)
+        if self._codec != "none":
+            data = self._encoded(data, record.dtype.itemsize)
+        elif not self._uniform:
+            self._align()
+        self._write(data)
+        if key is not None:
+            self.keys[key] = len(self._crcs)
+        self._crcs.append(crc32c(data))
+        self._offsets.append(self._end)
+        self._lengths.append(len(data))
+        self._kind_of.append(self._last_kind)
+        self._end += len(data)
+
+    def _encoded(self, data: NDArray[np.uint8], itemsize: int) -> NDArray[np.uint8]:
+        if data.size == 0:
+            return data
+        return np.frombuffer(find_codec(self._codec).encode(data, itemsize), np.uint8)
+
+    def _change_kind(self, record: NDArray[Any]) -> None:
+        text = msgspec.json.encode(write_dtype(record.dtype)).decode()
+        name = (text, record.shape)
+        self._last_kind = self._kinds.setdefault(name, len(self._kinds))
+        self._uniform = self._uniform and len(self._kinds) == 1
+        self._last = (record.dtype, record.shape)
+
+    def _align(self) -> None:
+        gap = -self._end % ALIGNMENT
+        self._write(_ZEROS[:gap])
+        self._end += gap
+
+    def _write(self, data: Any) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self.abandon()
+            raise storage_error("write", self._path, error) from error
+
+    def seal(self) -> Sealed:
+        """Write the row table, sync, and give the file its name (its folder is not yet synced)."""
+        try:
+            size, checksum = self._finish()
+            self._file.close()
+            self._temporary.rename(self._path)
+        except OSError as error:
+            self.abandon()
+            raise storage_error("write", self._path, error) from error
+        dtype, shape = next(iter(self._kinds)) if self._uniform else (None, None)
+        return Sealed(
+            self.chunk_id,
+            self.rows,
+            size,
+            checksum,
+            len(self.keys),
+            None if dtype is None else msgspec.json.decode(dtype),
+            None if shape is None else list(shape),
+        )
+
+    def _finish(self) -> tuple[int, int]:
+        sections, position = {}, self._end
+        for name, content in self._table().items():
+            start = rounded(position, ALIGNMENT)
+            data = as_bytes(content)
+            self._file.write(bytes(start - position))
+            self._file.write(data)
+            sections[name] = Section(start, len(data), crc32c(data))
+            position = start + len(data)
+        footer = msgspec.json.encode(self._footer(sections))
+        size = position + len(footer) + TRAILER_SIZE
+        tail = trailer(self.chunk_id, size=size, footer_at=position, footer=footer, rows=self.rows)
+        self._file.write(footer + tail)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return size, int.from_bytes(tail[-4:], "little")
+
+    def _table(self) -> dict[str, NDArray[Any]]:
+        table: dict[str, NDArray[Any]] = {"crc": np.asarray(self._crcs, "<u4")}
+        if not self._uniform:
+            table["offset"] = np.asarray(self._offsets, "<u8")
+            table["length"] = np.asarray(self._lengths, "<u4")
+            table["kind"] = np.asarray(self._kind_of, "<u4")
+        if self.keys:
+            table |= key_sections(self.keys, self.rows)
+        return table
+
+    def _footer(self, sections: dict[str, Section]) -> Footer:
+        dtypes = list(dict.fromkeys(dtype for dtype, _ in self._kinds))
+        numbers = {dtype: number for number, dtype in enumerate(dtypes)}
+        return Footer(
+            rows=self.rows,
+            payload_end=self._end,
+            dtypes=[msgspec.json.decode(dtype) for dtype in dtypes],
+            codecs=[self._codec],
+            kinds=[(numbers[dtype], 0, list(shape)) for dtype, shape in self._kinds],
+            uniform=self._uniform,
+            sections=sections,
+        )
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        # On a full disk closing fails too, having let go of the descriptor.
+        with suppress(OSError):
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)

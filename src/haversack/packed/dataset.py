@@ -1,0 +1,346 @@
+"""Read a packed dataset: by position, key, slice, mask or query; in batches; as a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import (
+    FormatError,
+    PathNotFoundError,
+    PositionError,
+    RecordNotFoundError,
+    UsageError,
+    VersionGoneError,
+)
+from haversack.events import Progress
+from haversack.packed import about, query
+from haversack.packed.batches import batches
+from haversack.packed.frame import make_frame
+from haversack.packed.keys import Key
+from haversack.packed.manifest import Manifest, read_latest, read_manifest
+from haversack.packed.parts import Positions
+from haversack.packed.records import Batch, Record
+from haversack.packed.snapshot import Snapshot
+from haversack.packed.verify import verify
+from haversack.storage.damage import Damage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def open_packed(path: str | os.PathLike[str]) -> PackedDataset:
+    """Open the current version of a packed dataset.
+
+    Only its manifest is read; files are mapped when their records are first asked for.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is nothing at the path.
+    FormatError
+        It is not a packed dataset, or a damaged one.
+    """
+    root = Path(path).absolute()
+    manifest = read_latest(root)
+    if manifest is not None:
+        return PackedDataset(Snapshot(root, manifest))
+    if not root.exists():
+        raise PathNotFoundError(f"{root} does not exist")
+    raise FormatError(f"{root} is not a packed dataset: it has no manifest")
+
+
+class PackedDataset:
+    """The records of one version of a packed dataset, or some of them.
+
+    It never changes while others write: ``refresh()`` moves on to the current version. It can be
+    pickled (as a path, a version and a selection), used in threads, and used after a fork.
+
+    Examples
+    --------
+    >>> from haversack.packed import PackWriter, open_packed
+    >>> with PackWriter("numbers") as writer:
+    ...     for number in range(5):
+    ...         writer.append(np.full((2, 2), number), key=f"n{number}", even=number % 2 == 0)
+    >>> ds = open_packed("numbers")
+    >>> len(ds), ds[3].data.tolist(), ds[3].metadata
+    (5, [[3, 3], [3, 3]], {'even': False})
+    >>> ds.filter("even").keys()
+    ['n0', 'n2', 'n4']
+    >>> ds.take([4, 0]).shape
+    (2, 2, 2)
+    """
+
+    def __init__(self, snapshot: Snapshot, selection: range | Positions | None = None) -> None:
+        self._snapshot = snapshot
+        self._selection = selection
+        self._length = snapshot.rows if selection is None else len(selection)
+
+    # Records.
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        """Give a Record for an integer; a dataset of fewer records for a slice, mask or list."""
+        if type(index) is not int:
+            if not isinstance(index, np.integer):
+                return PackedDataset(self._snapshot, self._chosen(index))
+            index = int(index)
+        position = index + self._length if index < 0 else index
+        if not 0 <= position < self._length:
+            raise PositionError(f"record {index} of a dataset of {self._length} records")
+        if self._selection is not None:
+            position = int(self._selection[position])
+        return Record(self._snapshot.read(position), self._snapshot, position)
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[index] for index in range(self._length))
+
+    def _chosen(self, index: Any) -> range | Positions:
+        everything = range(self._length) if self._selection is None else self._selection
+        if isinstance(index, slice):
+            return everything[index]
+        return self._positions(index)
+
+    def _positions(self, indices: Any) -> Positions:
+        """Turn indices, checked, into positions of the version."""
+        given = np.asarray(indices)
+        if given.ndim != 1 or (given.dtype.kind not in "biu" and given.size):
+            raise UsageError(
+                "records are chosen by integers, a slice, a boolean mask or a list of integers, "
+                f"not by {type(indices).__name__}; by key: ds.record(key)"
+            )
+        if given.dtype == bool and len(given) != self._length:
+            raise UsageError(f"a mask of {len(given)} for {self._length} records")
+        chosen = (
+            np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64, copy=False)
+        )
+        if chosen.size:
+            low, high = int(chosen.min()), int(chosen.max())
+            if low < -self._length or high >= self._length:
+                wrong = high if high >= self._length else low
+                raise PositionError(f"record {wrong} of a dataset of {self._length} records")
+            if low < 0:
+                chosen = np.where(chosen < 0, chosen + self._length, chosen)
+        return self._of_version(chosen)
+
+    def _of_version(self, chosen: Positions) -> Positions:
+        if self._selection is None:
+            return chosen
+        if isinstance(self._selection, range):
+            return self._selection.start + chosen * self._selection.step
+        return self._selection.take(chosen)
+
+    def take(self, indices: Any, out: NDArray[Any] | None = None) -> Any:
+        """Read several records.
+
+        Parameters
+        ----------
+        indices
+            Positions, in any order, or a boolean mask.
+        out
+            A C-contiguous array of shape ``(len(indices), *shape)`` and their dtype to fill.
+
+        Returns
+        -------
+        One stacked array where dtypes and shapes agree, else a list of arrays.
+
+        Raises
+        ------
+        IndexError, UsageError, IntegrityError
+        """
+        positions = self._positions(indices)
+        return self._snapshot.take(positions, out)
+
+    def batches(
+        self,
+        size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        threads: int = 1,
+        drop_last: bool = False,
+    ) -> Iterator[Batch]:
+        """Draw all records once, in batches.
+
+        Parameters
+        ----------
+        size
+            Records in a batch; the last may have fewer unless ``drop_last``.
+        shuffle
+            Draw in an order that is a permutation of all records, chosen by ``seed`` and
+            ``epoch``; it needs no memory and is the same everywhere.
+        threads
+            Threads that fill batches ahead while you work on one; 0 fills each when it is asked
+            for. The order of batches never depends on it.
+
+        Examples
+        --------
+        >>> from haversack.packed import pack
+        >>> ds = pack([(np.arange(3) + i, {}) for i in range(10)], "tens")
+        >>> [len(batch) for batch in ds.batches(4, shuffle=True, seed=7)]
+        [4, 4, 2]
+        """
+        return batches(
+            self,
+            size,
+            shuffle=shuffle,
+            seed=seed,
+            epoch=epoch,
+            threads=threads,
+            drop_last=drop_last,
+        )
+
+    # Keys and metadata.
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Give the record of a key, or the default."""
+        position = self._snapshot.find(key)
+        if position is None or not self._has(position):
+            return default
+        return Record(self._snapshot.read(position), self._snapshot, position)
+
+    def record(self, key: Any) -> Record:
+        """Give the record of a key.
+
+        Raises
+        ------
+        RecordNotFoundError
+            There is none (a KeyError too).
+        """
+        found: Record | None = self.get(key)
+        if found is None:
+            raise RecordNotFoundError(f"{self._snapshot.root} has no record of key {key!r}")
+        return found
+
+    def __contains__(self, key: Any) -> bool:
+        position = self._snapshot.find(key)
+        return position is not None and self._has(position)
+
+    def _has(self, position: int) -> bool:
+        if self._selection is None:
+            return True
+        if isinstance(self._selection, range):
+            return position in self._selection
+        return bool((self._selection == position).any())
+
+    def keys(self) -> list[Key | None]:
+        """List the records' keys, None where one has none."""
+        keys = self._snapshot.keys()
+        return keys if self._selection is None else [keys[at] for at in self._selection]
+
+    def metadata(self) -> pd.DataFrame:
+        """Give the metadata of all records as a DataFrame, values as they were given.
+
+        Keys that a record lacks are None there; record keys, if any, are column ``_key``.
+        """
+        chosen = range(self._length) if self._selection is None else self._selection
+        keyed = self._snapshot.manifest.key_type is not None
+        return make_frame(self._snapshot.texts(chosen), self.keys() if keyed else None)
+
+    def filter(self, predicate: str) -> PackedDataset:
+        """Choose records by an SQL predicate over their metadata.
+
+        Columns are metadata keys whose values have one type, ``_key``, and ``_meta`` (all metadata
+        as JSON). The order of records stays.
+
+        Raises
+        ------
+        UsageError
+            The predicate is not SQL, or asks for a column that is missing or has several types.
+
+        Examples
+        --------
+        >>> from haversack.packed import pack
+        >>> ds = pack([(np.zeros(2), {"cloud": c}) for c in (5, 40, 8)], "clouds")
+        >>> ds.filter("cloud < 10").metadata()["cloud"].tolist()
+        [5, 8]
+        """
+        found = query.matching(self._snapshot, predicate)
+        if self._selection is None:
+            return PackedDataset(self._snapshot, found)
+        chosen = np.asarray(self._selection, np.int64)
+        return PackedDataset(self._snapshot, chosen[np.isin(chosen, found)])
+
+    def sql_source(self) -> str:
+        """Give the DuckDB query of this version's records, to be used without haversack."""
+        return query.source(self._snapshot)
+
+    # Looking after it.
+
+    @property
+    def path(self) -> Path:
+        return self._snapshot.root
+
+    @property
+    def version(self) -> int:
+        """The number of the version that is open."""
+        return self._snapshot.manifest.version
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._snapshot.manifest
+
+    def refresh(self) -> Self:
+        """Move on to the current version, in place.
+
+        Raises
+        ------
+        UsageError
+            This is a selection: refresh the dataset that it came from and select again.
+        """
+        if self._selection is not None:
+            raise UsageError("a selection belongs to its version: refresh the whole dataset")
+        latest = read_latest(self.path)
+        if latest is not None and latest.commits[-1] != self.manifest.commits[-1]:
+            self._snapshot = Snapshot(self.path, latest)
+            self._length = self._snapshot.rows
+        return self
+
+    def info(self) -> dict[str, Any]:
+        """Describe the dataset in plain values."""
+        return about.info(self._snapshot, self._length)
+
+    def verify(self, progress: Progress = None) -> list[Damage]:
+        """Read all files of the version whole and list what is damaged."""
+        return verify(self._snapshot, progress)
+
+    def close(self) -> None:
+        """Let go of the files; arrays that are still used keep theirs mapped."""
+        self._snapshot = Snapshot(self._snapshot.root, self._snapshot.manifest)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        commit = self._snapshot.manifest.commits[-1]
+        return _reopen, (str(self.path), self.version, commit, self._selection)
+
+    def __repr__(self) -> str:
+        return about.line(self._snapshot, self._length)
+
+    def _repr_html_(self) -> str:
+        return about.html(self._snapshot, self._length)
+
+
+def _reopen(
+    path: str, version: int, commit: str, selection: range | Positions | None
+) -> PackedDataset:
+    root = Path(path)
+    try:
+        manifest = read_manifest(root, version)
+    except PathNotFoundError as error:
+        raise VersionGoneError(f"version {version} of {path} is no longer kept") from error
+    if manifest.commits[-1] != commit:
+        raise VersionGoneError(f"version {version} of {path} is another one: it was made anew")
+    return PackedDataset(Snapshot(root, manifest), selection)

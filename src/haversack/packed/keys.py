@@ -1,0 +1,87 @@
+"""Keys of records: text or integers, and the table by which a chunk finds them.
+
+All keys of a dataset are of one type, so that they are one column to a query. A key is compared by
+its bytes: UTF-8 text, or an integer's decimal digits.
+"""
+
+from __future__ import annotations
+
+import operator
+from hashlib import blake2b
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import UnsupportedError, UsageError
+
+KeyType = Literal["text", "int"]
+Key = str | int
+
+
+def key_type(key: Any) -> KeyType:
+    """Say which type of key this is.
+
+    Raises
+    ------
+    UnsupportedError
+        Neither text nor an integer of 64 bits.
+    """
+    if isinstance(key, str):
+        return "text"
+    if not isinstance(key, bool | np.bool_ | float):
+        try:
+            if -(1 << 63) <= operator.index(key) < 1 << 63:
+                return "int"
+        except TypeError:
+            pass
+    raise UnsupportedError(
+        f"a key is text or a 64-bit integer, not {key!r} ({type(key).__name__}): use str(...) of it"
+    )
+
+
+def key_bytes(key: Any) -> bytes:
+    r"""Write a key as the bytes that are hashed, kept and compared.
+
+    Examples
+    --------
+    >>> key_bytes("väst"), key_bytes(-7)
+    (b'v\xc3\xa4st', b'-7')
+    """
+    if key_type(key) == "int":
+        return b"%d" % operator.index(key)
+    try:
+        return str(key).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the key {key!r} is not valid Unicode text: {error.reason}") from error
+
+
+def key_from_bytes(data: bytes, kind: KeyType) -> Key:
+    """Read a key back."""
+    return int(data) if kind == "int" else data.decode()
+
+
+def hash64(data: bytes) -> int:
+    """Hash a key's bytes: BLAKE2b of 8 bytes, little-endian.
+
+    Examples
+    --------
+    >>> hex(hash64(b"a"))
+    '0x2f42665b399ef840'
+    """
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+
+
+def key_sections(keys: dict[bytes, int], rows: int) -> dict[str, NDArray[Any]]:
+    """Lay out the keys of a chunk (key -> row, in the order of rows) as sections of its table."""
+    hashes = np.fromiter(map(hash64, keys), "<u8", len(keys))
+    held = np.fromiter(keys.values(), "<u4", len(keys))
+    order = np.lexsort((held, hashes))
+    lengths = np.zeros(rows, "<u8")
+    lengths[held] = np.fromiter(map(len, keys), "<u8", len(keys))
+    return {
+        "key_hash": hashes[order],
+        "key_row": held[order],
+        "key_end": np.cumsum(lengths, dtype="<u8"),
+        "key_text": np.frombuffer(b"".join(keys), np.uint8),
+    }

@@ -1,0 +1,138 @@
+"""What kind of array a payload holds: its dtype, shape and codec; and how dtypes are written."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import FormatError, UnsupportedError
+from haversack.packed.layout import LARGEST
+
+_TAKEN = "?biufcmMSUV"
+_NAME = re.compile(r"[<>|][biufcmMSUV]\d{1,10}(\[(\d{1,9})?[A-Za-z]{1,2}\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The dtype, shape and codec that records share; ``nbytes`` are those of the array itself."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    codec: str
+    nbytes: int
+
+
+def make_kind(dtype: Any, shape: Any, codec: str = "none") -> Kind:
+    """Build a kind from what a file says of it.
+
+    Raises
+    ------
+    FormatError
+        No array can have that dtype and shape.
+    """
+    real = dtype if isinstance(dtype, np.dtype) else read_dtype(dtype)
+    sizes = tuple(shape)
+    nbytes = math.prod(sizes, start=real.itemsize)
+    try:
+        # numpy has limits of its own (dimensions, products): let it say so before anything is read.
+        np.ndarray((0, *sizes), real)
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"no array has the shape {sizes}: {error}") from error
+    if nbytes > LARGEST:
+        raise FormatError(f"an array of {nbytes} bytes: records are under 4 GiB")
+    return Kind(real, sizes, codec, nbytes)
+
+
+def write_dtype(dtype: np.dtype[Any]) -> Any:
+    """Write a dtype as JSON: numpy's own text, or for structures their fields.
+
+    Raises
+    ------
+    UnsupportedError
+        A dtype whose values are Python objects or otherwise have no fixed bytes.
+
+    Examples
+    --------
+    >>> write_dtype(np.dtype(">u2"))
+    '>u2'
+    >>> write_dtype(np.dtype([("x", "<f4"), ("y", "<i2", (3,))]))
+    {'itemsize': 10, 'fields': [['x', 0, '<f4'], ['y', 4, {'base': '<i2', 'shape': [3]}]]}
+    """
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return {"base": write_dtype(base), "shape": list(shape)}
+    if dtype.fields is not None:
+        if any(len(field) > 2 for field in dtype.fields.values()):
+            raise UnsupportedError(f"fields with titles cannot be packed: {dtype}")
+        placed = [(name, dtype.fields[name]) for name in dtype.names or ()]
+        fields = [[name, field[1], write_dtype(field[0])] for name, field in placed]
+        return {"itemsize": dtype.itemsize, "fields": fields}
+    if dtype.hasobject or dtype.kind not in _TAKEN:
+        raise UnsupportedError(
+            f"arrays of dtype {dtype} cannot be packed: their values are Python objects; "
+            "convert them to numbers, fixed-length text or metadata"
+        )
+    return dtype.str
+
+
+def read_dtype(described: Any) -> np.dtype[Any]:
+    """Turn what :func:`write_dtype` gave back into the dtype; anything else is a FormatError."""
+    try:
+        return _read_dtype(described)
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise FormatError(f"not a dtype: {str(described)[:200]}") from error
+
+
+def _read_dtype(described: Any) -> np.dtype[Any]:
+    if isinstance(described, str):
+        if not _NAME.fullmatch(described):
+            raise ValueError(described)
+        return np.dtype(described)
+    if "base" in described:
+        return np.dtype((_read_dtype(described["base"]), tuple(map(int, described["shape"]))))
+    fields = described["fields"]
+    return np.dtype(
+        {
+            "names": [str(name) for name, _, _ in fields],
+            "offsets": [int(offset) for _, offset, _ in fields],
+            "formats": [_read_dtype(field) for _, _, field in fields],
+            "itemsize": int(described["itemsize"]),
+        }
+    )
+
+
+def prepare(value: Any) -> NDArray[Any]:
+    """Turn a record's value into an array whose bytes can be written as they lie.
+
+    Raises
+    ------
+    UnsupportedError
+        Object arrays, masked arrays, text and bytes, and records of 4 GiB or more.
+    """
+    if type(value) is not np.ndarray:
+        if isinstance(value, np.ma.MaskedArray):
+            raise UnsupportedError(
+                "a masked array would lose its mask: pack value.filled(...), "
+                "or data and mask as fields of one structured array"
+            )
+        if isinstance(value, str | bytes | bytearray | dict | set | None):
+            raise UnsupportedError(f"a record is an array of numbers, not a {type(value).__name__}")
+    try:
+        array = np.asarray(value, order="C")
+    except ValueError as error:
+        raise UnsupportedError(f"a record must be one array: {error}") from error
+    if array.nbytes > LARGEST:
+        raise UnsupportedError(f"a record of {array.nbytes} bytes: records are under 4 GiB")
+    return array
+
+
+def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """View a C-ordered array as its bytes."""
+    if array.nbytes == 0:
+        return np.empty(0, np.uint8)
+    return array.reshape(-1).view(np.uint8)

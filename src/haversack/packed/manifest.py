@@ -1,0 +1,194 @@
+"""Manifests: each is a whole version of a dataset, published by linking the next number."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from haversack.errors import (
+    ExistsError,
+    FormatError,
+    IntegrityError,
+    PathNotFoundError,
+    VersionGoneError,
+)
+from haversack.packed.keys import KeyType
+from haversack.packed.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_newer
+from haversack.storage.checksum import crc32c
+from haversack.storage.publish import create
+
+FOLDER: Final = "manifest"
+KEPT: Final = 64  # newest manifests, and the commits that each remembers
+_NAME = re.compile(r"(\d{8,18})\.json")
+_PREFIX = b'{"crc32c":"%08x",'
+_HEAD = len(_PREFIX % 0)
+
+Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+
+
+class ChunkEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A chunk of a version: its files, and the dtype and shape that all its records share."""
+
+    id: Id
+    rows: Annotated[int, msgspec.Meta(ge=0, le=MOST_ROWS)]
+    bytes: Count
+    trailer: Count
+    index_bytes: Count
+    index_crc32c: Count
+    keys: Count = 0
+    dtype: Any = None
+    shape: list[Count] | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version: its chunks in order, its key type, and the types of its metadata columns."""
+
+    format: int
+    version: Annotated[int, msgspec.Meta(ge=1)]
+    commits: list[Id]
+    created: str
+    chunks: list[ChunkEntry] = []
+    key_type: KeyType | None = None
+    columns: dict[str, list[str]] = {}
+
+    @property
+    def rows(self) -> int:
+        return sum(chunk.rows for chunk in self.chunks)
+
+
+class _Head(msgspec.Struct):
+    format: int
+
+
+def is_packed(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a directory is a packed dataset.
+
+    Examples
+    --------
+    >>> is_packed("no/such/place")
+    False
+    """
+    return bool(_numbers(Path(path)))
+
+
+def _numbers(root: Path) -> list[int]:
+    try:
+        names = os.listdir(root / FOLDER)  # noqa: PTH208 (names alone, of what may be many files)
+    except OSError:
+        return []
+    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+
+
+def manifest_path(root: Path, version: int) -> Path:
+    """Name the file of a version."""
+    return root / FOLDER / f"{version:08d}.json"
+
+
+def read_latest(root: Path) -> Manifest | None:
+    """Read the current version, None where there is none yet."""
+    while numbers := _numbers(root):
+        try:
+            return read_manifest(root, numbers[-1])
+        except PathNotFoundError:
+            continue  # it was pruned between listing and reading, so there is a newer one
+    return None
+
+
+def read_manifest(root: Path, version: int) -> Manifest:
+    """Read one version.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is no such version, or it is no longer kept.
+    IntegrityError, FormatError, NewerFormatError
+        The file is damaged, is no manifest, or was written by a later haversack.
+    """
+    path = manifest_path(root, version)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise PathNotFoundError(f"{path} does not exist") from error
+    if data[:_HEAD] != _PREFIX % crc32c(data[_HEAD:]):
+        raise IntegrityError(f"{path} is damaged: its text disagrees with its checksum")
+    try:
+        refuse_newer(msgspec.json.decode(data, type=_Head).format, path)
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} is not a manifest: {error}") from error
+    if manifest.version != version:
+        raise FormatError(f"{path} is the manifest of version {manifest.version}")
+    for chunk in manifest.chunks:
+        if chunk.bytes < PAYLOADS + 4 * chunk.rows or chunk.keys > chunk.rows:
+            raise FormatError(f"{path}: chunk {chunk.id} cannot have {chunk.rows} records")
+    return manifest
+
+
+def missing(root: Path, entry: ChunkEntry, path: Path) -> Exception:
+    """Tell a file that a newer version no longer needs from one that is lost."""
+    latest = read_latest(root)
+    if latest is not None and any(chunk.id == entry.id for chunk in latest.chunks):
+        return IntegrityError(f"{path} is missing: its {entry.rows} records are lost")
+    return VersionGoneError(
+        f"{path} was removed with the version that this dataset was opened at: call refresh()"
+    )
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Write a manifest as JSON whose first member is the crc32c of all bytes after that member."""
+    rest = msgspec.json.encode(manifest)[1:]
+    return _PREFIX % crc32c(rest) + rest
+
+
+def empty_manifest() -> Manifest:
+    """Stand for a dataset that has nothing yet; a number and a commit make it a version."""
+    return Manifest(format=FORMAT, version=1, commits=[], created=utc_now())
+
+
+def utc_now() -> str:
+    """Give the time as manifests keep it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def commit(root: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
+    """Publish the version that ``change`` makes of the current one, again until it stands.
+
+    ``change`` gets the current manifest and gives its successor, whose number, commit and time are
+    set here; it raises where it contradicts what others have committed since. The commit
+    counts only when the highest manifest names it: a slow writer could otherwise make anew a
+    number that was pruned, and acknowledge what nobody will see.
+    """
+    commit_id = secrets.token_hex(16)
+    while True:
+        base = read_latest(root)
+        if base is not None and commit_id in base.commits:
+            return base
+        version = 1 if base is None else base.version + 1
+        earlier = [] if base is None else base.commits[-(KEPT - 1) :]
+        following = msgspec.structs.replace(
+            change(base or empty_manifest()),
+            version=version,
+            commits=[*earlier, commit_id],
+            created=utc_now(),
+        )
+        try:
+            create(manifest_path(root, version), encode(following))
+        except ExistsError:
+            continue
+        latest = read_latest(root)
+        if latest is not None and commit_id in latest.commits:
+            _prune(root, latest.version)
+            return following
+
+
+def _prune(root: Path, version: int) -> None:
+    for number in _numbers(root):
+        if number <= version - KEPT:
+            manifest_path(root, number).unlink(missing_ok=True)

@@ -1,0 +1,268 @@
+"""Index files: a Parquet row for each record, with its key, its metadata, and typed columns.
+
+``_meta`` is the truth. A typed column exists for queries, where the values of one key share a
+scalar or list type in the whole chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from haversack.errors import FormatError, IntegrityError
+from haversack.packed.keys import KeyType, key_from_bytes
+from haversack.packed.manifest import ChunkEntry, missing
+from haversack.packed.values import loads
+from haversack.storage.checksum import crc32c
+from haversack.storage.publish import storage_error, temporary_beside, writing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_GROUP = 16_384
+_TYPES: dict[type, str] = {
+    bool: "bool",
+    int: "int",
+    float: "double",
+    str: "text",
+    bytes: "bytes",
+    date: "date",
+    datetime: "datetime",
+}
+MIXED = "mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An index file that is whole and synced: its size, its checksum, its columns' types."""
+
+    size: int
+    crc32c: int
+    columns: dict[str, str]
+
+
+def index_path(root: Path, chunk_id: str) -> Path:
+    """Name the index file of a chunk."""
+    return root / "index" / f"{chunk_id}.parquet"
+
+
+# Writing.
+
+
+def column_type(values: Sequence[Any]) -> str | None:
+    """Name the type that all values share (None is of every type): None if there is nothing.
+
+    Examples
+    --------
+    >>> column_type([1, None, 2.5]), column_type(["a", 1]), column_type([[1], [2, 3]])
+    ('double', 'mixed', 'list of int')
+    """
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {list}:
+        inner = column_type([item for value in values if value is not None for item in value])
+        return (
+            MIXED
+            if inner is None or inner == MIXED or inner.startswith("list")
+            else f"list of {inner}"
+        )
+    if kinds == {int, float}:
+        return "double" if all(_exact(value) for value in values) else MIXED
+    if len(kinds) != 1:
+        return MIXED if kinds else None
+    return _refined(_TYPES.get(kinds.pop(), MIXED), values)
+
+
+def _exact(value: Any) -> bool:
+    return type(value) is not int or abs(value) <= 1 << 53
+
+
+def _refined(name: str, values: Sequence[Any]) -> str:
+    if name == "int" and not all(
+        value is None or -(1 << 63) <= value < 1 << 63 for value in values
+    ):
+        return MIXED
+    if name == "text" and not all(value is None or _is_unicode(value) for value in values):
+        return MIXED
+    if name == "datetime":
+        zoned = {value.tzinfo is not None for value in values if value is not None}
+        return MIXED if len(zoned) > 1 else "zoned datetime" if zoned.pop() else "datetime"
+    return name
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _arrow_type(name: str) -> Any:
+    import pyarrow as pa
+
+    if name.startswith("list of "):
+        return pa.list_(_arrow_type(name.removeprefix("list of ")))
+    return {
+        "bool": pa.bool_(),
+        "int": pa.int64(),
+        "double": pa.float64(),
+        "text": pa.string(),
+        "bytes": pa.binary(),
+        "date": pa.date32(),
+        "datetime": pa.timestamp("us"),
+        "zoned datetime": pa.timestamp("us", "UTC"),
+    }[name]
+
+
+def plain_fields(metadata: Mapping[Any, Any]) -> dict[str, Any]:
+    """Copy the metadata that may become columns: names that do not begin with ``_``."""
+    fields = {}
+    for name, value in metadata.items():
+        if type(name) is str and name and name[0] != "_":
+            fields[name] = value if type(value) in _TYPES else _plain(value)
+    return fields
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's and pandas' values into Python's, and copy lists, which may change later."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime) and hasattr(value, "to_pydatetime"):
+        return value.to_pydatetime()
+    return value
+
+
+def write_index(
+    path: Path,
+    texts: list[str],
+    fields: list[dict[str, Any]],
+    keys: dict[bytes, int],
+    kind: KeyType | None,
+) -> Written:
+    """Write the index file of a chunk and sync it (its folder is not yet synced)."""
+    import pyarrow.parquet as pq
+
+    table, columns = _table(texts, fields, keys, kind)
+    temporary = temporary_beside(path)
+    try:
+        with writing(temporary) as file:
+            pq.write_table(
+                table,
+                file,
+                row_group_size=_GROUP,
+                compression="zstd",
+                write_page_index=False,
+                store_schema=False,
+            )
+        size, checksum = _checksum(temporary)
+        temporary.rename(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise storage_error("write", path, error) from error
+    return Written(size, checksum, columns)
+
+
+def _table(
+    texts: list[str], fields: list[dict[str, Any]], keys: dict[bytes, int], kind: KeyType | None
+) -> tuple[pa.Table, dict[str, str]]:
+    import pyarrow as pa
+
+    arrays: dict[str, Any] = {}
+    if keys and kind is not None:
+        held: list[Any] = [None] * len(texts)
+        for data, row in keys.items():
+            held[row] = key_from_bytes(data, kind)
+        arrays["_key"] = pa.array(held, _arrow_type(kind))
+    arrays["_meta"] = pa.array(texts, pa.string())
+    columns: dict[str, str] = {}
+    for name in dict.fromkeys(name for record in fields for name in record):
+        values = [record.get(name) for record in fields]
+        found = column_type(values)
+        if found is None or not _is_unicode(name):
+            continue
+        columns[name] = found
+        if found != MIXED and not _clashes(name, arrays):
+            arrays[name] = pa.array(values, _arrow_type(found))
+    return pa.table(arrays), columns
+
+
+def _clashes(name: str, arrays: Mapping[str, Any]) -> bool:
+    # SQL names know no case: the second spelling stays in _meta alone.
+    return any(name.casefold() == other.casefold() for other in arrays)
+
+
+def _checksum(path: Path) -> tuple[int, int]:
+    data = np.fromfile(path, np.uint8)
+    return len(data), crc32c(data)
+
+
+# Reading.
+
+
+class IndexFile:
+    """The index file of one chunk, checked as a whole before its first use."""
+
+    def __init__(self, root: Path, entry: ChunkEntry) -> None:
+        self.path, self._entry, self._checked = index_path(root, entry.id), entry, False
+        self._root = root
+        self._groups: dict[int, Any] = {}
+
+    def check(self) -> None:
+        """Compare the file with what the manifest says of it.
+
+        Raises
+        ------
+        IntegrityError
+            It is missing, cut short or changed.
+        """
+        if self._checked:
+            return
+        try:
+            found = _checksum(self.path)
+        except FileNotFoundError:
+            raise missing(self._root, self._entry, self.path) from None
+        except OSError as error:
+            raise storage_error("read", self.path, error) from error
+        if found != (self._entry.index_bytes, self._entry.index_crc32c):
+            raise IntegrityError(
+                f"{self.path} is damaged: its bytes disagree with their checksum in the manifest"
+            )
+        self._checked = True
+
+    def metadata(self, row: int) -> dict[Any, Any]:
+        """Give the metadata of one row."""
+        group = row // _GROUP
+        if group not in self._groups:
+            if len(self._groups) >= 64:
+                self._groups.clear()
+            self._groups[group] = self._read_group(group)
+        return loads(self._groups[group][row % _GROUP].as_py())
+
+    def texts(self) -> list[str]:
+        """Give the metadata of all rows as JSON."""
+        import pyarrow.parquet as pq
+
+        self.check()
+        with pq.ParquetFile(self.path) as file:
+            texts: list[str] = file.read(columns=["_meta"]).column(0).to_pylist()
+        if len(texts) != self._entry.rows:
+            raise FormatError(f"{self.path} has {len(texts)} rows instead of {self._entry.rows}")
+        return texts
+
+    def _read_group(self, group: int) -> Any:
+        import pyarrow.parquet as pq
+
+        self.check()
+        with pq.ParquetFile(self.path) as file:
+            if file.metadata.num_rows != self._entry.rows:
+                raise FormatError(
+                    f"{self.path} has {file.metadata.num_rows} rows instead of {self._entry.rows}"
+                )
+            return file.read_row_group(group, columns=["_meta"]).column(0).combine_chunks()

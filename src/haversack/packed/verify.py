@@ -1,0 +1,65 @@
+"""Check every byte that a version depends on, and say by record and key what is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from haversack.errors import FormatError, HaversackError
+from haversack.events import Progress, task
+from haversack.packed.chunk import Chunk
+from haversack.packed.layout import HEADER_SIZE, check_header
+from haversack.packed.parts import chunk_path
+from haversack.packed.snapshot import Snapshot
+from haversack.storage.damage import Damage
+
+
+def verify(snapshot: Snapshot, progress: Progress = None) -> list[Damage]:
+    """Read all chunks and index files of a version and list their damage."""
+    fresh = Snapshot(snapshot.root, snapshot.manifest)
+    found: list[Damage] = []
+    total = sum(entry.bytes for entry in fresh.manifest.chunks)
+    with task(progress, "verify", total=total, unit="B") as work:
+        number = 0
+        for part in fresh.parts:
+            for inside, entry in enumerate(part.entries):
+                path = chunk_path(fresh.root, entry.id)
+                try:
+                    chunk = part.chunk(inside)
+                except HaversackError as error:
+                    found.append(_damage(path, "", error))
+                else:
+                    found += _chunk_damage(chunk, entry.id)
+                found += _index_damage(fresh, number)
+                number += 1
+                work.advance(entry.bytes)
+    return found
+
+
+def _chunk_damage(chunk: Chunk, chunk_id: str) -> Iterator[Damage]:
+    try:
+        check_header(bytes(chunk.raw[:HEADER_SIZE]), chunk_id, chunk.path)
+        for name in ("key_hash", "key_row", "key_end", "key_text") if chunk.keyed else ():
+            chunk.section(name)
+    except FormatError as error:
+        yield _damage(chunk.path, "", error)
+    for row in range(chunk.rows):
+        try:
+            chunk.check(row)
+            if not chunk.uniform and chunk.kind_of(row).codec != "none":
+                chunk.read(row)
+        except FormatError as error:
+            yield _damage(chunk.path, f"record {row}", error)
+
+
+def _index_damage(snapshot: Snapshot, number: int) -> Iterator[Damage]:
+    index = snapshot.index(number)
+    try:
+        index.check()
+        index.texts()
+    except HaversackError as error:
+        yield _damage(index.path, "", error)
+
+
+def _damage(path: Path, where: str, error: Exception) -> Damage:
+    return Damage(path, where, str(error).removeprefix(f"{path}: "))
