@@ -169,28 +169,39 @@ class _Exchange:
     def _hop(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> Response | Failure:
-        line, content = Line(self._network), bytearray()
-
-        def receive(chunk: bytes) -> int | None:
-            content.extend(chunk)
-            return 0 if len(content) > self._max_bytes else None
-
+        line, content = Line(self._network), _Content(self._max_bytes)
         line.aim(url, headers)
         _set_method(line.curl, method, body)
-        line.curl.setopt(pycurl.WRITEFUNCTION, receive)
+        line.curl.setopt(pycurl.WRITEFUNCTION, content.receive)
         line.curl.setopt(pycurl.ACCEPT_ENCODING, "")
         line.curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
         line.curl.setopt(pycurl.LOW_SPEED_TIME, max(1, round(self._timeout)))
         try:
             code, detail = _run(line.curl)
-            if len(content) > self._max_bytes:
+            if content.too_large:
                 message = f"{shown(url)} answers more than {self._max_bytes} bytes"
                 return Failure(Kind.FINAL, message)
             if code:
                 return line.failure(code, detail)
-            return Response(line.status, line.answer_headers(), bytes(content), line.url)
+            status, got = line.answer()
+            return Response(status, got, b"".join(content.chunks), line.url)
         finally:
             line.curl.close()
+
+
+class _Content:
+    """The bytes of an answer, up to a limit."""
+
+    def __init__(self, most: int) -> None:
+        self.chunks: list[bytes] = []
+        self._room = most
+        self.too_large = False
+
+    def receive(self, chunk: bytes) -> int | None:
+        self._room -= len(chunk)
+        self.too_large = self._room < 0
+        self.chunks.append(chunk)
+        return 0 if self.too_large else None
 
 
 def _location(answer: Response) -> str | None:

@@ -59,6 +59,7 @@ class Line:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._origin: Origin | None = None
+        self._own_headers: dict[str, str] = {}
         self.headers: list[bytes] = []
         self.refused = False
         self.url = ""
@@ -68,6 +69,7 @@ class Line:
     def _prepare(self) -> None:
         curl, bundle = self.curl, self._network.certificates
         curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.HEADERFUNCTION, self.headers.append)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS)
@@ -85,24 +87,21 @@ class Line:
         """
         self.url = canonical(url)
         origin = Origin.of(self.url)
-        if not self._network.rule.allows_unresolved(origin):
-            raise Refused(self._network.rule.refusal(origin))
         if origin != self._origin:
+            if not self._network.rule.allows_unresolved(origin):
+                raise Refused(self._network.rule.refusal(origin))
             self._change_origin(origin)
         self.refused = False
         self.headers.clear()
         self.curl.setopt(pycurl.URL, self._network.secrets.signed(self.url, origin))
-        sent = headers | self._own_headers(origin)
+        sent = headers | self._own_headers
         self.curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in sent.items()])
-        self.curl.setopt(pycurl.HEADERFUNCTION, self.headers.append)
-
-    def _own_headers(self, origin: Origin) -> dict[str, str]:
-        blob = {"x-ms-version": "2021-06-08"} if origin.host.endswith(_BLOB_HOST) else {}
-        # Curl would wait for "100 Continue" before it sends a body.
-        return {"Expect": "", **blob, **self._network.secrets.headers(origin)}
 
     def _change_origin(self, origin: Origin) -> None:
         self._origin = origin
+        blob = {"x-ms-version": "2021-06-08"} if origin.host.endswith(_BLOB_HOST) else {}
+        # Curl would wait for "100 Continue" before it sends a body.
+        self._own_headers = {"Expect": "", **blob, **self._network.secrets.headers(origin)}
         proxy = self._network.proxy(origin)
         self.curl.setopt(pycurl.PROXY, proxy or "")
         if proxy is not None:
@@ -140,26 +139,30 @@ class Line:
         connected = self.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0
         return of_curl(code, detail, self.url, connected=connected)
 
-    @property
-    def status(self) -> int:
-        """Status of the answer, 0 before there is one."""
-        return int(self.curl.getinfo(pycurl.RESPONSE_CODE))
+    def answer(self) -> tuple[int, dict[str, str]]:
+        """Give status (0 before there is one) and headers, their names in lower case.
 
-    def answer_headers(self) -> dict[str, str]:
-        """Headers of the last answer, names in lower case."""
-        return parse_headers(self.headers)
+        Curl itself must not be asked while it is calling back.
+        """
+        return parse_answer(self.headers)
 
 
-def parse_headers(lines: list[bytes]) -> dict[str, str]:
-    """Read header lines; a proxy's and a 100's come before those of the answer itself."""
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.decode("latin-1").partition(":")
-        if name.startswith("HTTP/"):
-            headers.clear()
-        elif colon:
-            headers[name.strip().lower()] = value.strip()
-    return headers
+def parse_answer(lines: list[bytes]) -> tuple[int, dict[str, str]]:
+    """Read the lines of a head; a proxy's and a 100's come before those of the answer itself.
+
+    Examples
+    --------
+    >>> parse_answer([b"HTTP/1.1 200 OK", b"ETag: x", b""])
+    (200, {'etag': 'x'})
+    """
+    status, headers = 0, {}
+    for line in b"".join(lines).decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if colon:
+            headers[name.lower().rstrip()] = value.strip()
+        elif line.startswith("HTTP/"):
+            status, headers = int(line.split(maxsplit=2)[1]), {}
+    return status, headers
 
 
 def next_hop(url: str, location: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:

@@ -6,7 +6,10 @@ with all of them removed.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,12 +18,29 @@ def _optional(name: str) -> Any:
     return getattr(os, name, None)
 
 
+def _syncfs() -> Callable[[int], None] | None:
+    """Find Linux's call that syncs a whole file system, given a descriptor of anything on it."""
+    if not sys.platform.startswith("linux"):
+        return None
+    function = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if function is None:
+        return None
+
+    def syncfs(descriptor: int) -> None:
+        if function(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+
+    return syncfs
+
+
 calls = SimpleNamespace(
     pread=_optional("pread"),
     preadv=_optional("preadv"),
     fdatasync=_optional("fdatasync"),
     link=_optional("link"),
     posix_fadvise=_optional("posix_fadvise"),
+    syncfs=_syncfs(),
     # Windows cannot open a directory, so it has nothing to sync.
     directory_sync=hasattr(os, "O_DIRECTORY"),
 )

@@ -1,0 +1,278 @@
+"""One file on its way: its tries, its redirects, its part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from haversack.download.digest import Digest, Expected, multihash, of_headers
+from haversack.download.failure import Failure, Kind, of_status
+from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, next_hop
+from haversack.download.origin import canonical, shown
+from haversack.download.outcome import Request
+from haversack.download.parts import NO_VALIDATOR, Part, Parts, validator
+from haversack.errors import UsageError
+
+_BUFFER = 256 << 10
+_ERROR_BODY = 64 << 10
+_PROGRESS = 1 << 20
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_PAGES = ("", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
+_ABORT = 0
+
+
+class Fetch:
+    """A request from its first try to its last.
+
+    Parameters
+    ----------
+    request
+        What to fetch.
+    parts
+        Where its bytes go until they are whole.
+    """
+
+    def __init__(self, request: Request, parts: Parts) -> None:
+        self.request = request
+        self.url = canonical(request.url)
+        self.tries = self.fruitless = 1
+        self.moved = 0
+        self.headers: dict[str, str] = {}
+        self._parts = parts
+        self._redirects = self._moved_before = 0
+        self._checked_twice = False
+        self._line: Line | None = None
+        self._problem: Failure | Exception | None = None
+        self._began = self._dropping = False
+        self._answer: tuple[int, dict[str, str]] = (0, {})
+        self._held: list[bytes] = []
+        self._held_bytes = self._dropped = 0
+        self._total: int | None = None
+        self._digest = Digest(self._expected())
+        self._part = parts.adopt(request.path, self._digest)
+
+    def _expected(self) -> list[Expected]:
+        known = multihash(self.request.checksum) if self.request.checksum else None
+        return [known] if known else []
+
+    @property
+    def size(self) -> int:
+        """Bytes that are here."""
+        return (self._part.size if self._part else 0) + self._held_bytes
+
+    def ask(self) -> dict[str, str]:
+        """Give the headers of the next try: for the rest, where a part of it is here."""
+        asked = {"Accept-Encoding": "identity"}
+        if self.size:
+            asked["Range"] = f"bytes={self.size}-"
+            etag = self.headers.get("etag", "")
+            if etag.startswith('"'):
+                asked["If-Range"] = etag
+        return asked
+
+    def start(self, line: Line) -> Callable[[bytes], int | None]:
+        """Begin a try on a line; give what takes the bytes."""
+        self._line, self._problem = line, None
+        self._began = self._dropping = False
+        self._dropped = 0
+        self._answer = (0, {})
+        return self._receive
+
+    def _receive(self, chunk: bytes) -> int | None:
+        try:
+            return self._take(chunk)
+        except Exception as error:  # noqa: BLE001 (nothing may pass through curl: raised in end)
+            self._problem = error
+            return _ABORT
+
+    def _take(self, chunk: bytes) -> int | None:
+        if not self._began:
+            self._begin()
+        self.moved += len(chunk)
+        if self._problem is not None:
+            return _ABORT
+        if self._dropping:
+            self._dropped += len(chunk)
+            return _ABORT if self._dropped > _ERROR_BODY else None
+        self._held.append(chunk)
+        self._held_bytes += len(chunk)
+        if self._held_bytes >= _BUFFER:
+            self._flush()
+        return None
+
+    def _flush(self) -> None:
+        data = b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = 0
+        if self._part is None:
+            version = validator(self.headers, self._total)
+            self._part = self._parts.new(self.request.path, version)
+        self._part.write(data)
+        self._digest.update(data)
+
+    # The answer's head
+
+    def _begin(self) -> None:
+        assert self._line is not None
+        self._began = True
+        status, headers = self._answer = self._line.answer()
+        if status == 206:
+            self._problem = self._continue(headers)
+        elif status == 200:
+            self._from_zero(headers)
+            self._problem = self._unfit(headers)
+        else:
+            self._dropping = True
+
+    def _continue(self, headers: dict[str, str]) -> Failure | None:
+        """Take up a part, if these bytes are of the same version and begin where it ends."""
+        found = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+        total = int(found.group(3)) if found and found.group(3) != "*" else None
+        version = validator(headers, total)
+        if (
+            found is not None
+            and int(found.group(1)) == self.size > 0
+            and version == self._version() != NO_VALIDATOR
+        ):
+            self.headers, self._total = headers, total
+            return None
+        self.discard()
+        return Failure(Kind.BODY, f"{shown(self.url)}: it changed while it was fetched", 0.0)
+
+    def _version(self) -> str:
+        return self._part.validator if self._part else validator(self.headers, self._total)
+
+    def _from_zero(self, headers: dict[str, str]) -> None:
+        self.discard()
+        self.headers = headers
+        length = headers.get("content-length", "")
+        self._total = int(length) if length.isdecimal() else None
+        self._digest = Digest(self._expected() + of_headers(headers))
+
+    def _unfit(self, headers: dict[str, str]) -> Failure | None:
+        """Say why an answer cannot be the file, before its bytes come."""
+        name = shown(self.url)
+        wanted, suffix = self.request.size, _suffix(self.url)
+        if headers.get("content-encoding", "identity") != "identity" and suffix not in (
+            ".gz",
+            ".tgz",
+        ):
+            encoding = headers["content-encoding"]
+            return Failure(Kind.FINAL, f"{name}: sent as {encoding}, although that was not asked")
+        if wanted is not None and self._total is not None and self._total != wanted:
+            return Failure(
+                Kind.FINAL, f"{name}: has {self._total} bytes, the catalog says {wanted}"
+            )
+        page = headers.get("content-type", "").startswith("text/html") and suffix not in _PAGES
+        if page and wanted is None and self.request.checksum is None:
+            return Failure(Kind.FINAL, f"{name}: answered with a web page instead of the file")
+        return None
+
+    # The end of a try
+
+    def end(self, code: int, detail: str) -> Failure | str | None:
+        """Judge a try that ended: a failure, the URL of a redirect, or None for a whole file.
+
+        Raises
+        ------
+        OSError
+            The disk refused the bytes.
+        """
+        assert self._line is not None
+        if code == 0 and not self._began:
+            self._begin()
+        line, self._line = self._line, None
+        if isinstance(self._problem, Exception):
+            raise self._problem
+        if self._problem is not None:
+            return self._problem
+        status, headers = self._answer
+        if status in REDIRECTS and "location" in headers:
+            return self._redirect(headers["location"])
+        if status == 416 and self.size:
+            self.discard()
+            return Failure(Kind.BODY, f"{shown(self.url)}: the part here does not fit it", 0.0)
+        if status and (failed := of_status(status, headers, self.url)):
+            return failed
+        if code:
+            return line.failure(code, detail)
+        if status not in (200, 206):
+            return Failure(Kind.FINAL, f"{shown(self.url)}: HTTP {status} is no file")
+        return self._check()
+
+    def _redirect(self, location: str) -> Failure | str:
+        self._redirects += 1
+        if self._redirects > MOST_REDIRECTS:
+            message = f"{shown(self.request.url)}: more than {MOST_REDIRECTS} redirects"
+            return Failure(Kind.FINAL, message)
+        try:
+            self.url, _ = next_hop(self.url, location, {})
+        except (Refused, UsageError) as refused:
+            return Failure(Kind.FINAL, str(refused))
+        return self.url
+
+    def again(self) -> None:
+        """Go back to the first URL: a signature that it redirects to may have expired."""
+        self.tries += 1
+        self.fruitless = 1 if self.moved - self._moved_before >= _PROGRESS else self.fruitless + 1
+        self._moved_before = self.moved
+        self._redirects = 0
+        if self._part is not None:
+            self._part.close()
+        self.url = canonical(self.request.url)
+
+    def _check(self) -> Failure | None:
+        if self._total is not None and self.size != self._total:
+            message = f"{shown(self.url)}: {self.size} bytes of {self._total} came"
+            return Failure(Kind.BODY, message)
+        wanted = self.request.size
+        if wanted is not None and self.size != wanted:
+            message = f"{shown(self.url)}: has {self.size} bytes, the catalog says {wanted}"
+            self.discard()
+            return Failure(Kind.FINAL, message)
+        if self._held or self._part is None:
+            self._flush()
+        if wrong := self._digest.mismatch():
+            self.discard()
+            message = f"{shown(self.url)}: its {wrong.algorithm} is not that of {wrong.source}"
+            kind = Kind.FINAL if self._checked_twice else Kind.BODY
+            self._checked_twice = True
+            return Failure(kind, message)
+        return None
+
+    def finished(self) -> tuple[Part, str]:
+        """Give the whole part, closed, and its checksum."""
+        assert self._part is not None
+        part, self._part = self._part, None
+        part.close()
+        return part, self._digest.checksum
+
+    def discard(self) -> None:
+        """Forget the bytes that are here."""
+        if self._part is not None:
+            self._part.remove()
+            self._part = None
+        self._clear_bytes()
+        self._digest = Digest(self._expected())
+
+    def _clear_bytes(self) -> None:
+        self._held.clear()
+        self._held_bytes = 0
+
+    def suspend(self) -> None:
+        """Stop for now, and leave what a later try or run can go on with."""
+        if self._problem is None and self._held and self.headers:
+            self._flush()
+        self._clear_bytes()
+        if self._part is not None:
+            self._part.keep_or_remove()
+            if not self._part.size:
+                self._part = None
+                self._digest = Digest(self._expected())
+
+
+def _suffix(url: str) -> str:
+    name = urlsplit(url).path.rpartition("/")[2]
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 else ""

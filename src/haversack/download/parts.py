@@ -1,0 +1,187 @@
+"""Part files: what is here of a file that is still coming.
+
+A part stands beside its final name as ``.part-NAME-VALIDATOR-RUN``: a hash of the final name, a
+hash of the validator that the server gave with these bytes (``0`` where it gave none), and the id
+of the run that writes it with a number. So a later run knows from the name alone what it may go on
+with, and two runs never write
+to the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from haversack.download.digest import Digest
+
+PREFIX = ".part-"
+NO_VALIDATOR = "0"
+_WORTH_KEEPING = 64 << 10
+_BLOCK = 1 << 20
+_DIRECTORIES = 4096
+
+
+def validator(headers: Mapping[str, str], total: int | None) -> str:
+    """Hash what identifies a version of a file: its strong ETag, else its date and size.
+
+    Examples
+    --------
+    >>> validator({"etag": 'W/"weak"'}, 10), len(validator({"etag": '"strong"'}, 10))
+    ('0', 12)
+    """
+    etag = headers.get("etag", "")
+    if etag.startswith('"'):
+        return _hash(f"etag {etag}", 12)
+    modified = headers.get("last-modified")
+    if modified is None or total is None:
+        return NO_VALIDATOR
+    return _hash(f"date {modified} {total}", 12)
+
+
+def _hash(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of this run on disk; closed when nothing is being written to it."""
+
+    path: Path
+    validator: str
+    size: int = 0
+    descriptor: int | None = None
+
+    def write(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        if self.descriptor is None:
+            flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+            self.descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o666)
+            os.lseek(self.descriptor, self.size, os.SEEK_SET)
+        rest = memoryview(data)
+        while rest:
+            written = os.write(self.descriptor, rest)
+            self.size += written
+            rest = rest[written:]
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        if self.descriptor is not None:
+            descriptor, self.descriptor = self.descriptor, None
+            os.close(descriptor)
+
+    def keep_or_remove(self) -> None:
+        """Leave what a later run can go on with; remove the rest."""
+        self.close()
+        if self.validator == NO_VALIDATOR or self.size < _WORTH_KEEPING:
+            self.remove()
+
+    def remove(self) -> None:
+        """Throw the bytes away."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+        self.size = 0
+
+
+class Parts:
+    """Parts of one run, and those that earlier runs left behind.
+
+    Parameters
+    ----------
+    run
+        Id of the run, a few letters and digits.
+    """
+
+    def __init__(self, run: str) -> None:
+        self._run, self._count = run, 0
+        self._left: OrderedDict[Path, dict[str, list[str]]] = OrderedDict()
+        self._made: list[Path] = []
+
+    def new(self, final: Path, validator: str) -> Part:
+        """Name the part of a file whose bytes have this validator."""
+        self._count += 1
+        name = f"{PREFIX}{_hash(final.name, 16)}-{validator}-{self._run}.{self._count:x}"
+        return Part(final.with_name(name), validator)
+
+    def prepare(self, directory: Path) -> None:
+        """Make a directory, and look once what earlier runs left in it."""
+        if directory in self._left:
+            return
+        if self._make(directory):
+            self._left[directory] = {}
+        else:
+            self._left[directory] = _scan(directory, self._run)
+        if len(self._left) > _DIRECTORIES:
+            self._left.popitem(last=False)
+
+    def _make(self, directory: Path) -> bool:
+        """Make a directory and say so; its parents' entries then wait for their sync."""
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            if not directory.is_dir():
+                raise
+            return False
+        except FileNotFoundError:
+            self._make(directory.parent)
+            directory.mkdir(exist_ok=True)
+        self._made.append(directory.parent)
+        return True
+
+    def made(self) -> tuple[Path, ...]:
+        """Give the directories that got new subdirectories since the last call."""
+        made, self._made = tuple(self._made), []
+        return made
+
+    def adopt(self, final: Path, digest: Digest) -> Part | None:
+        """Take over the largest part that an earlier run left, and hash its bytes."""
+        for name in self.left_behind(final):
+            path = final.with_name(name)
+            kind = name.split("-")[2]
+            if kind == NO_VALIDATOR:
+                continue
+            part = self.new(final, kind)
+            with suppress(FileNotFoundError):
+                if path.stat().st_size >= _WORTH_KEEPING:
+                    # Of two runs that want it, one gets it.
+                    path.rename(part.path)
+                    part.size = _hash_file(part.path, digest)
+                    return part
+        return None
+
+    def left_behind(self, final: Path) -> list[str]:
+        """Name the parts that earlier runs left of a file, the largest first."""
+        if not (left := self._left.get(final.parent)):
+            return []
+        return left.get(_hash(final.name, 16), [])
+
+
+def _scan(directory: Path, run: str) -> dict[str, list[str]]:
+    found: dict[str, list[tuple[int, str]]] = {}
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            fields = entry.name.split("-")
+            if not entry.name.startswith(PREFIX) or len(fields) != 4 or _run(fields[3]) == run:
+                continue
+            with suppress(FileNotFoundError):
+                if entry.is_file(follow_symlinks=False):
+                    size = entry.stat(follow_symlinks=False).st_size
+                    found.setdefault(fields[1], []).append((size, entry.name))
+    return {stem: [name for _, name in sorted(names)[::-1]] for stem, names in found.items()}
+
+
+def _run(field: str) -> str:
+    return field.partition(".")[0]
+
+
+def _hash_file(path: Path, digest: Digest) -> int:
+    size = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return size

@@ -1,0 +1,99 @@
+"""Bring files here: whole, once, and never half under their final names."""
+
+from __future__ import annotations
+
+import os
+import secrets as random_ids
+from collections.abc import Callable, Iterable, Iterator
+
+from haversack.download.commit import Committer, Sync
+from haversack.download.ledger import Ledger
+from haversack.download.line import Network
+from haversack.download.mover import Mover
+from haversack.download.origin import Origin, Secrets
+from haversack.download.outcome import Outcome, Request
+from haversack.download.parts import Parts
+
+__all__ = ["Outcome", "Request", "Secrets", "transfer"]
+
+
+def transfer(
+    requests: Iterable[Request],
+    *,
+    concurrency: int = 16,
+    secrets: Secrets | None = None,
+    source_origin: str | Origin | None = None,
+    allow_hosts: Iterable[str] = (),
+    ca: str | os.PathLike[str] | None = None,
+    sync: Sync = "batch",
+    ledger: Ledger | None = None,
+    retries: int = 4,
+    timeout: float = 30.0,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Iterator[Outcome]:
+    """Fetch files, each of which appears under its final name only when it is whole.
+
+    One thread moves bytes into part files beside the final names, another publishes what is whole,
+    in batches. Memory does not grow with the number of files. Ending the iteration (also by Ctrl-C)
+    publishes what is whole and leaves the parts of large files, which the next call goes on with.
+
+    Parameters
+    ----------
+    requests
+        Files to fetch, with different paths; taken as there is room for them, in another thread.
+    concurrency
+        Most transfers at once, of all and of each host.
+    secrets
+        Sent to their own origins only.
+    source_origin
+        Where the URLs were read from; by default from a path, which counts as public (see
+        :mod:`haversack.download.addresses`).
+    allow_hosts
+        Hosts to reach although more private than the source.
+    ca
+        File or directory of certificate authorities.
+    sync
+        ``"batch"``: a file is safe from power loss when its outcome is given, many synced at once;
+        ``"each"``: each synced by itself; ``"none"``: left to the system.
+    ledger
+        Where published files are remembered.
+    retries
+        How often a file is tried again without having got further.
+    timeout
+        Seconds of near silence (less than 1 kB) after which a transfer counts as stalled.
+    on_bytes
+        Told how many bytes have come since the last time, in another thread.
+
+    Yields
+    ------
+    Outcome
+        One for each request, in the order they end.
+
+    Raises
+    ------
+    StorageError
+        The disk is full, read-only or failing. What was published stays.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> wanted = [Request("http://127.0.0.1:9/a.tif", Path("out/a.tif"))]
+    >>> [outcome] = transfer(wanted)
+    >>> print(outcome.error)
+    http://127.0.0.1:9 is a more private address than the catalog's own, so it is not reached: ...
+    """
+    network = Network(source=source_origin, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
+    mover = Mover(
+        iter(requests),
+        network=network,
+        parts=Parts(random_ids.token_hex(4)),
+        committer=Committer(sync, ledger),
+        concurrency=concurrency,
+        timeout=timeout,
+        retries=retries,
+        on_bytes=on_bytes,
+    )
+    try:
+        yield from mover.outcomes()
+    finally:
+        mover.stop()
