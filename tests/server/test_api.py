@@ -92,8 +92,19 @@ def test_items_come_in_pages_whose_links_lead_on_and_back(ask):
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=-1", "limit=ten", "limit=10001", "limit=" + "9" * 5000, "limit=%C2%B2"]
-    + ["token=next:nobody", "token=field_1", "token=sideways:field_1", "token=", "token=%00"],
+    [
+        "limit=0",
+        "limit=-1",
+        "limit=ten",
+        "limit=10001",
+        "limit=" + "9" * 5000,
+        "limit=%C2%B2",
+        "token=next:nobody",
+        "token=field_1",
+        "token=sideways:field_1",
+        "token=",
+        "token=%00",
+    ],
 )
 def test_bad_pages_are_refused(ask, query):
     answer = ask(f"collections/fields_source/items?{query}")
@@ -132,9 +143,19 @@ def test_models_are_items_that_say_so(ask):
 
 @pytest.mark.parametrize(
     "path",
-    ["datasets/nobody", "datasets/doi/10.1/nobody", "catalog/nobody", "catalog/nobody/info"]
-    + ["collections/nobody", "collections/nobody/items", "collections/fields_source/items/nobody"]
-    + ["archive/nobody", "archive/nobody/info", "models/nobody", "nothing"],
+    [
+        "datasets/nobody",
+        "datasets/doi/10.1/nobody",
+        "catalog/nobody",
+        "catalog/nobody/info",
+        "collections/nobody",
+        "collections/nobody/items",
+        "collections/fields_source/items/nobody",
+        "archive/nobody",
+        "archive/nobody/info",
+        "models/nobody",
+        "nothing",
+    ],
 )
 def test_what_is_not_there_is_404_with_a_detail(ask, path):
     answer = ask(path)

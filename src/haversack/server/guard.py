@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Collection
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
@@ -43,22 +43,30 @@ class Guard:
         host = _HOST.fullmatch(headers.get("host", ""))
         if host is None or (self._hosts is not None and host[1].lower() not in self._hosts):
             return JSONResponse({"detail": "This server does not answer for that host name."}, 400)
-        scope["haversack.welcome"] = welcome = self._knows_key(scope, headers)
+        tried = _take_keys(scope) + _bearer(headers)
+        welcome = self._key is None or any(hmac.compare_digest(self._key, one) for one in tried)
+        scope["haversack.welcome"] = welcome
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if welcome or path == "/" or path.startswith(_OPEN):
             return None
         told = {"detail": "Must provide API key or Bearer token that this server knows."}
         return JSONResponse(told, 401, {"www-authenticate": "Bearer"})
 
-    def _knows_key(self, scope: Scope, headers: Headers) -> bool:
-        if self._key is None:
-            return True
-        query = parse_qsl(scope["query_string"].decode("latin-1"), encoding="utf-8")
-        tried = [value.encode("utf-8", "replace") for name, value in query if name == "key"]
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            tried.append(token.strip().encode("latin-1"))
-        return any(hmac.compare_digest(self._key, one) for one in tried)
+
+def _take_keys(scope: Scope) -> list[bytes]:
+    """Take ``key=`` out of the query: what is not there can be neither logged nor echoed."""
+    parts = scope["query_string"].split(b"&")
+    is_key = [unquote_to_bytes(part.partition(b"=")[0]) == b"key" for part in parts]
+    scope["query_string"] = b"&".join(
+        part for part, key in zip(parts, is_key, strict=True) if not key
+    )
+    values = [part.partition(b"=")[2] for part, key in zip(parts, is_key, strict=True) if key]
+    return [unquote_to_bytes(value.replace(b"+", b" ")) for value in values]
+
+
+def _bearer(headers: Headers) -> list[bytes]:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return [token.strip().encode("latin-1")] if scheme.lower() == "bearer" else []
 
 
 def _with_headers(send: Send) -> Send:

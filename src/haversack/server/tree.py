@@ -93,7 +93,7 @@ class Tree:
 
     def names(self, path: str) -> bool:
         """Tell whether an asset of the catalog lies at this path."""
-        directory, name = posixpath.split(path)
+        directory, _, name = path.rpartition("/")
         return name in self.assets.get(directory, ())
 
     def file(self, path: str) -> Path | None:
@@ -190,6 +190,7 @@ class _Reader:
         self._assets: dict[str, set[str]] = {}
         self._stamps: dict[str, Stamp] = {}
         self._safe_directories = {""}
+        self._outside: list[str] = []
         self._id = ""
 
     def walk(self) -> None:
@@ -208,6 +209,9 @@ class _Reader:
                 waiting += [(target, inside) for target in self._targets(path, document)]
 
     def tree(self) -> Tree:
+        if self._outside:
+            told = f"{len(self._outside)} assets lie outside their dataset and are not served"
+            log.warning("%s: %s, the first is %s", self._home, told, self._outside[0])
         self._stamps[ABOUT] = stamp(self._home / ABOUT)
         for collection in self._collections.values():
             ordered = sorted(collection.items.items())
@@ -284,4 +288,4 @@ class _Reader:
                 directory, name = posixpath.split(target)
                 self._assets.setdefault(directory, set()).add(sys.intern(name))
             elif not _SCHEME.match(asset.href) or asset.href.startswith("/"):
-                log.warning("%s: asset %r lies outside its dataset", self._home / path, key)
+                self._outside.append(f"{path}, asset {key!r}")
