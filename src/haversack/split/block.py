@@ -1,0 +1,245 @@
+"""The blocks that haversack writes: HDF5 files that any reader opens, with an index of their own.
+
+A block is read by byte ranges taken from its tail; HDF5 only ever writes it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import FormatError, IntegrityError, UnsupportedError
+from haversack.split import codec
+from haversack.split.chunking import blosc_block_size, chunk_shape_for
+from haversack.split.tail import CHUNK, BlockHead, Tail, encode_tail, read_tail
+from haversack.storage.checksum import crc32c
+from haversack.storage.damage import Damage
+from haversack.storage.ranges import RangeFile
+
+BLOSC_FILTER = 32001
+_COMPRESSOR_CODES = {"blosclz": 0, "lz4": 1, "lz4hc": 2, "snappy": 3, "zlib": 4, "zstd": 5}
+
+Shape = tuple[int, ...]
+Encoder = Callable[[Callable[[Shape], bytes], Iterable[Shape]], Iterable[bytes]]
+
+
+class Block(Protocol):
+    """What the reader needs of a block, whoever wrote it."""
+
+    path: Path
+    shape: Shape
+    chunk_shape: Shape
+    dtype: np.dtype[Any]
+
+    def chunk(self, cell: Shape) -> NDArray[Any]:
+        """Decode one chunk; the array is valid until this thread's next call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which block of which array a file is: what its tail has to agree with."""
+
+    array: str
+    number: int
+    dtype: np.dtype[Any] | None
+    shape: Shape
+
+
+def check_dtype(dtype: np.dtype[Any]) -> None:
+    """Refuse what is not a plain number.
+
+    Raises
+    ------
+    UnsupportedError
+        Objects, text, dates or records.
+    """
+    if dtype.kind not in "?biufc":
+        raise UnsupportedError(
+            f"arrays of dtype {dtype} cannot be split arrays: only booleans and numbers can"
+        )
+
+
+def cells(shape: Shape, chunk_shape: Shape) -> Iterator[Shape]:
+    """Go over the chunk grid of a block in C order."""
+    return np.ndindex(*(-(-n // c) for n, c in zip(shape, chunk_shape, strict=True)))
+
+
+def encode_block(
+    data: NDArray[Any],
+    place: Place,
+    compression: codec.Compression,
+    encode_all: Encoder = map,
+) -> bytes:
+    """Make the bytes of a block file.
+
+    Parameters
+    ----------
+    data
+        What the block holds, padding included.
+    place
+        Where it belongs.
+    compression
+        How its chunks are compressed.
+    encode_all
+        A ``map`` that may run in threads.
+    """
+    chunk_shape = chunk_shape_for(data.shape, data.itemsize)
+    size = blosc_block_size(chunk_shape, data.itemsize)
+
+    def encode(cell: Shape) -> bytes:
+        return codec.encode(_cut(data, cell, chunk_shape), compression, size)
+
+    file = io.BytesIO()
+    grid = list(cells(data.shape, chunk_shape))
+    sums: list[int] = []
+    first: list[int] = []
+    with h5py.File(file, "w") as hdf5:
+        dataset = _create(hdf5, data, chunk_shape, compression)
+        for cell, chunk in zip(grid, encode_all(encode, grid), strict=True):
+            first.append(len(sums))
+            sums.extend(codec.checksums(chunk))
+            start = tuple(i * n for i, n in zip(cell, chunk_shape, strict=True))
+            dataset.write_direct_chunk(start, chunk)
+        stored = _stored_chunks(dataset)
+    whole = file.getvalue()
+    table = np.array(
+        [(*stored[cell], at) for cell, at in zip(grid, first, strict=True)], dtype=CHUNK
+    )
+    head = BlockHead(
+        array=place.array,
+        generation=secrets.token_hex(16),
+        block=place.number,
+        dtype=data.dtype.str,
+        shape=data.shape,
+        chunk_shape=chunk_shape,
+        hdf5_size=len(whole),
+        hdf5_crc32c=crc32c(whole),
+    )
+    return whole + encode_tail(Tail(head, table, np.array(sums, np.uint32)))
+
+
+def _cut(data: NDArray[Any], cell: Shape, chunk_shape: Shape) -> NDArray[Any]:
+    """Copy out one chunk; HDF5 stores those at the edge in full, here filled with zeros."""
+    places = tuple(slice(i * n, i * n + n) for i, n in zip(cell, chunk_shape, strict=True))
+    part = data[places]
+    if part.shape == chunk_shape:
+        return np.ascontiguousarray(part)
+    full = np.zeros(chunk_shape, data.dtype)
+    full[tuple(map(slice, part.shape))] = part
+    return full
+
+
+def _create(
+    hdf5: h5py.File, data: NDArray[Any], chunk_shape: Shape, compression: codec.Compression
+) -> Any:
+    """Create the dataset as PyTables would, under the old package's name."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(chunk_shape)
+    nbytes = math.prod(chunk_shape) * data.itemsize
+    options = (2, 2, data.itemsize, nbytes, compression.level, 2)
+    code = _COMPRESSOR_CODES[compression.compressor]
+    properties.set_filter(BLOSC_FILTER, h5py.h5z.FLAG_OPTIONAL, (*options, code))
+    # PyTables' booleans are bit fields; h5py's would be an enumeration.
+    boolean = data.dtype.kind == "b"
+    kind = h5py.h5t.STD_B8LE if boolean else h5py.h5t.py_create(data.dtype, logical=True)
+    name = f"stack_{data.ndim}D".encode()
+    space = h5py.h5s.create_simple(data.shape)
+    return h5py.h5d.create(hdf5.id, name, kind, space, properties)
+
+
+def _stored_chunks(dataset: Any) -> dict[Shape, tuple[int, int]]:
+    """Find where HDF5 put each chunk: cell -> (offset, size)."""
+    found = {}
+    chunk_shape = dataset.get_create_plist().get_chunk()
+
+    def note(info: Any) -> None:
+        cell = tuple(i // n for i, n in zip(info.chunk_offset, chunk_shape, strict=True))
+        found[cell] = (info.byte_offset, info.size)
+
+    dataset.chunk_iter(note)
+    return found
+
+
+class OwnBlock:
+    """A block that haversack wrote, read by its tail.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is no such file.
+    IntegrityError, FormatError
+        The block is damaged, or belongs elsewhere.
+    """
+
+    def __init__(self, path: Path, place: Place) -> None:
+        self.path = path
+        self._file = RangeFile(path)
+        self._tail = read_tail(self._file)
+        self.head = self._tail.head
+        self.shape, self.chunk_shape = self.head.shape, self.head.chunk_shape
+        self.dtype = np.dtype(self.head.dtype)
+        self._check_place(place)
+        check_dtype(self.dtype)
+        grid = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True))
+        self._at = tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
+        if math.prod(grid) != len(self._tail.chunks):
+            raise FormatError(f"{path}: the tail lists {len(self._tail.chunks)} chunks of {grid}")
+
+    def _check_place(self, place: Place) -> None:
+        for name, there, here in (
+            ("array", self.head.array, place.array),
+            ("block number", self.head.block, place.number),
+            ("shape", self.head.shape, place.shape),
+            ("dtype", self.dtype, place.dtype or self.dtype),
+        ):
+            if there != here:
+                raise FormatError(
+                    f"{self.path} does not belong here: its {name} is {there}, not {here}"
+                )
+
+    def chunk(self, cell: Shape) -> NDArray[Any]:
+        return codec.decode(self._checked(cell), self.dtype, self.chunk_shape)
+
+    def _checked(self, cell: Shape) -> bytes:
+        number = sum(i * step for i, step in zip(cell, self._at, strict=True))
+        offset, size, _ = self._tail.chunks[number].item()
+        data = self._file.read(offset, size)
+        try:
+            codec.check(data, self._tail.checksums_of(number))
+        except FormatError as error:
+            raise IntegrityError(
+                f"{self.path}: chunk {number}, which holds {self.span(cell)} of the block, is "
+                f"damaged: {error}"
+            ) from error
+        return data
+
+    def span(self, cell: Shape) -> str:
+        """Write the elements of a chunk as an index into its block."""
+        ends = (
+            f"{i * size}:{min(i * size + size, length)}"
+            for i, size, length in zip(cell, self.chunk_shape, self.shape, strict=True)
+        )
+        return f"[{', '.join(ends)}]"
+
+    def verify(self) -> Iterator[Damage]:
+        """Compare every byte with the checksums."""
+        whole = True
+        for cell in cells(self.shape, self.chunk_shape):
+            try:
+                self._checked(cell)
+            except FormatError as error:
+                whole = False
+                yield Damage(self.path, f"chunk at {self.span(cell)}", str(error))
+        if whole and crc32c(self._file.read(0, self.head.hdf5_size)) != self.head.hdf5_crc32c:
+            what = "other HDF5 readers may fail: the bytes between the chunks changed"
+            yield Damage(self.path, "HDF5 structure", what)

@@ -1,0 +1,323 @@
+"""A large array kept in many block files, read as numpy reads an array in memory."""
+
+from __future__ import annotations
+
+import html
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack import events
+from haversack.errors import FormatError, NotFoundError
+from haversack.split.block import Block, OwnBlock, Place, Shape
+from haversack.split.foreign import ForeignBlock
+from haversack.split.grid import BlockGrid
+from haversack.split.indexing import Selection, select
+from haversack.split.metadata import METADATA, UNFINISHED, block_files, read_stack
+from haversack.split.plan import Part, copy, divide, whole
+from haversack.split.tail import has_tail
+from haversack.split.threads import in_threads
+from haversack.storage.damage import Damage
+from haversack.storage.ranges import RangeFile
+
+_MOST_OPEN = 128  # blocks whose files stay open
+_SMALL = 1 << 20  # bytes of a result that one thread reads faster than many
+
+
+def is_split(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory is, or is becoming, a split array.
+
+    Examples
+    --------
+    >>> is_split(".")
+    False
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return False
+    names = [entry.name for entry in folder.iterdir()]
+    return any(
+        name.endswith(METADATA)
+        or name == UNFINISHED
+        or (name.endswith(".h5") and any(character.isdigit() for character in name))
+        for name in names
+    )
+
+
+class SplitDataset(BlockGrid):
+    """Open a split array for reading; nothing is read before it is asked for.
+
+    Parameters
+    ----------
+    root
+        Directory of the blocks and their ``stack_metadata.json``, written by haversack, by the old
+        split_dataset package, or by the acquisition programs that save in its format.
+    prefix
+        What the file names begin with, where the directory holds several arrays.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is no such directory.
+    FormatError
+        It is not a split array, not yet finished, damaged, or of a newer format.
+
+    Examples
+    --------
+    >>> from haversack.split import save_to_split_dataset
+    >>> made = save_to_split_dataset(np.arange(24).reshape(4, 6), "small", block_size=(2, None))
+    >>> ds = SplitDataset("small")
+    >>> ds
+    SplitDataset('small': (4, 6) int64, 2 blocks of (2, 6))
+    >>> ds[-1, ::2]
+    array([18, 20, 22])
+    """
+
+    def __init__(self, root: str | os.PathLike[str], prefix: str | None = None) -> None:
+        self.root = Path(root)
+        self._prefix = prefix or ""
+        stack = self._stack = read_stack(self.root, self._prefix)
+        self._lay_out(stack.shape, stack.shape_block, ((0, 0),) * len(stack.shape), stack.padding)
+        self._dtype = stack.dtype
+        self._paths = None if stack.array else self._foreign_paths()
+        self._open: OrderedDict[int, Block] = OrderedDict()
+        self._opening = threading.Lock()
+
+    def _foreign_paths(self) -> dict[int, Path]:
+        found = block_files(self.root, self._prefix)
+        numbers = sorted(found)
+        self._padding_ends = len(numbers) != self.n_blocks and any(self.padding)
+        if len(numbers) == self.n_blocks:  # whatever they count from
+            return {block: found[number] for block, number in enumerate(numbers)}
+        if not numbers or numbers[-1] < self.n_blocks:
+            return found
+        raise FormatError(
+            f"{self.root} holds {len(numbers)} blocks where its metadata describes "
+            f"{self.n_blocks}: {found[numbers[-1]].name} does not belong"
+        )
+
+    @property
+    def shape(self) -> Shape:
+        """Length of each axis."""
+        return self._shape_full
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self._shape_full)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=object))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of an element."""
+        if self._dtype is None:
+            blocks = sorted(self._paths or ())
+            if not blocks:
+                raise FormatError(f"{self.root} has no blocks, so its dtype is not known")
+            self._dtype = self._block(blocks[0]).dtype
+        return self._dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array in memory."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def resolution(self) -> tuple[float, ...]:
+        """Distance between elements, for each axis that the writer gave one."""
+        return self._stack.resolution
+
+    @property
+    def files(self) -> NDArray[Any]:
+        """The block files: Paths in the shape of the grid."""
+        paths = np.empty(self.n_blocks, object)
+        for block in range(self.n_blocks):
+            paths[block] = self._path(block)
+        return paths.reshape(self.shape_grid)
+
+    def _path(self, block: int) -> Path:
+        digits = 4 if self.n_blocks <= 10_000 else 6
+        name = self.root / f"{self._prefix}{block:0{digits}d}.h5"
+        return name if self._paths is None else self._paths.get(block, name)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._read(select(index, self.shape))
+
+    def __array__(
+        self, dtype: np.typing.DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a split array is on disk: it cannot become an array without a copy")
+        data: NDArray[Any] = self[...]
+        return data if dtype is None else data.astype(dtype, copy=False)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        step = 1
+        start = 0
+        while start < len(self):
+            if self.n_blocks:
+                first = start // self.shape_block[0] * (self.n_blocks // self.shape_grid[0])
+                step = self._block(first).chunk_shape[0]
+            yield from self[start : start + step]
+            start += step
+
+    def _read(self, selection: Selection) -> Any:
+        if 0 in selection.shape:
+            return np.empty(selection.shape, self.dtype)
+        everything = whole(selection)
+        lengths = [target.stop for target in everything.target]
+        flips = tuple(
+            slice(None, None, -1 if axis in selection.flipped else 1)
+            for axis in range(self.ndim)
+            if isinstance(selection.axes[axis], range)
+        )
+        if everything.rows is None:
+            result = np.empty(lengths, self.dtype)
+            target = result[flips]
+        else:
+            lengths.insert(selection.points_at, len(everything.rows))
+            result = np.empty(lengths, self.dtype)
+            target = np.moveaxis(result, selection.points_at, 0)[(slice(None), *flips)]
+        self._fill(target, everything)
+        shaped = result.reshape(selection.shape)
+        return shaped[()] if selection.is_scalar else shaped
+
+    def _fill(self, target: NDArray[Any], everything: Part) -> None:
+        def fill(piece: tuple[Block, Shape, Part]) -> None:
+            block, cell, part = piece
+            copy(block.chunk(cell), part, target)
+
+        run = map if target.nbytes < _SMALL else in_threads
+        for _ in run(fill, self._pieces(everything)):
+            pass
+
+    def _pieces(self, everything: Part) -> Iterator[tuple[Block, Shape, Part]]:
+        """Go over the chunks that hold something of a part."""
+        for cell, wanted in divide(everything, self.shape_block, self.shape_grid):
+            block = self._block(int(np.ravel_multi_index(cell, self.shape_grid)))
+            _check_reach(block, wanted)
+            for inner, part in divide(wanted, block.chunk_shape):
+                yield block, inner, part
+
+    def _block(self, number: int) -> Block:
+        with self._opening:
+            block = self._open.pop(number, None) or self._open_block(number)
+            self._open[number] = block
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)
+            return block
+
+    def _open_block(self, number: int) -> Block:
+        path = self._path(number)
+        bounds = self.bounds(number)
+        try:
+            if self._stack.array:
+                shape = tuple(end - start for start, end in bounds)
+                return OwnBlock(path, Place(self._stack.array, number, self._dtype, shape))
+            return self._open_foreign(path)
+        except NotFoundError as error:
+            held = ", ".join(f"{start}:{end}" for start, end in bounds)
+            raise FormatError(
+                f"{path} is missing: block {number} of {self.n_blocks}, which holds [{held}]"
+            ) from error
+
+    def _open_foreign(self, path: Path) -> Block:
+        if has_tail(RangeFile(path)):
+            raise FormatError(
+                f"{self.root / METADATA} is damaged: it does not say that haversack wrote {path}"
+            )
+        block = ForeignBlock(path)
+        if len(block.shape) != self.ndim or block.dtype != (self._dtype or block.dtype):
+            raise FormatError(
+                f"{path} does not belong here: {block.dtype} of shape {block.shape} in an array "
+                f"of {self._dtype} with {self.ndim} axes"
+            )
+        return block
+
+    def info(self) -> dict[str, Any]:
+        """Describe the array in plain words, ready for JSON."""
+        stored = sum(path.stat().st_size for path in self.files.flat if path.exists())
+        return {
+            "kind": "split array",
+            "path": str(self.root),
+            "shape": list(self.shape),
+            "dtype": str(self.dtype),
+            "block shape": list(self.shape_block),
+            "blocks": self.n_blocks,
+            "padding": list(self.padding),
+            "resolution": list(self.resolution),
+            "bytes": self.nbytes,
+            "bytes stored": stored,
+            "checksums": bool(self._stack.array),
+        }
+
+    def verify(self, progress: events.Progress = None) -> list[Damage]:
+        """Read every block and say what is wrong.
+
+        Parameters
+        ----------
+        progress
+            True draws a bar; a callable is told of every event.
+        """
+        damages: list[Damage] = []
+        with events.task(progress, "verify", total=self.n_blocks, unit="block") as work:
+            for number in range(self.n_blocks):
+                damages.extend(self._verify_block(number))
+                work.advance()
+        return damages
+
+    def _verify_block(self, number: int) -> Iterator[Damage]:
+        try:
+            block = self._open_block(number)
+            if isinstance(block, OwnBlock):
+                yield from block.verify()
+            else:
+                region = tuple(slice(start, end) for start, end in self._owned(number))
+                self[region]
+        except (FormatError, OSError, TypeError) as error:
+            yield Damage(self._path(number), f"block {number}", str(error))
+
+    def _owned(self, number: int) -> list[tuple[int, int]]:
+        cell = self.linear_to_cartesian(number)
+        geometry = zip(cell, self.bounds(number), self.shape_block, self.shape_grid, strict=True)
+        return [
+            (start, end if place == count - 1 else min(end, start + size))
+            for place, (start, end), size, count in geometry
+        ]
+
+    def __repr__(self) -> str:
+        return (
+            f"SplitDataset({str(self.root)!r}: {self.shape} {self.dtype}, "
+            f"{self.n_blocks} blocks of {self.shape_block})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
+            for key, value in self.info().items()
+        )
+        return f"<table>{rows}</table>"
+
+
+def _check_reach(block: Block, wanted: Part) -> None:
+    """Refuse to read beyond the end of a block that is smaller than it should be."""
+    for axis, length in zip(wanted.axes, block.shape, strict=True):
+        last = axis[-1] if isinstance(axis, range) else int(axis.max())
+        if last >= length:
+            raise FormatError(
+                f"{block.path} has shape {block.shape}, too small for what its array has there: "
+                "the recording may have been stopped early"
+            )

@@ -1,0 +1,174 @@
+"""The blocks that others wrote: the old package, microscopes, plain HDF5.
+
+They have no checksums. Their chunks are found once through HDF5; Blosc chunks are then read and
+decoded as ours are, and everything else is left to HDF5. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
+from haversack.split import codec
+from haversack.split.block import BLOSC_FILTER, Shape, check_dtype
+from haversack.storage.ranges import RangeFile
+
+_SLAB = 1 << 20  # bytes read at once of data that is not chunked
+_hdf5 = threading.RLock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Where a chunk lies, and whether its filter was skipped."""
+
+    offset: int
+    size: int
+    is_raw: bool
+
+
+class ForeignBlock:
+    """A block without a tail.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is no such file.
+    FormatError
+        It is not HDF5, or has no array in it.
+    UnsupportedError
+        Its array is not of plain numbers, or lies in other files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _hdf5:
+            self._hdf5 = open_hdf5(path)
+            try:
+                self._dataset = _stack(self._hdf5, path)
+                self._describe()
+            except BaseException:
+                self._hdf5.close()
+                raise
+
+    def _describe(self) -> None:
+        self.shape: Shape = self._dataset.shape
+        self.dtype = _dtype(self._dataset)
+        chunks = self._dataset.chunks
+        self.chunk_shape: Shape = chunks or _slabs(self.shape, self.dtype.itemsize)
+        if np.prod(self.chunk_shape, dtype=float) * self.dtype.itemsize > codec.LARGEST_CHUNK:
+            raise FormatError(f"{self.path} claims chunks of shape {self.chunk_shape}")
+        self._ranges: dict[Shape, _Stored] | None = None
+        if chunks and _filters(self._dataset) == [BLOSC_FILTER]:
+            self._ranges = self._locate()
+            self._file = RangeFile(self.path)
+
+    def _locate(self) -> dict[Shape, _Stored]:
+        """Find all chunks."""
+        found: dict[Shape, _Stored] = {}
+
+        def note(info: Any) -> None:
+            cell = tuple(i // n for i, n in zip(info.chunk_offset, self.chunk_shape, strict=True))
+            found[cell] = _Stored(info.byte_offset, info.size, is_raw=bool(info.filter_mask))
+
+        self._dataset.id.chunk_iter(note)
+        return found
+
+    def chunk(self, cell: Shape) -> NDArray[Any]:
+        if self._ranges is None:
+            return self._through_hdf5(cell)
+        if cell not in self._ranges:  # HDF5's way of storing nothing but the fill value
+            return np.full(self.chunk_shape, self._dataset.fillvalue, self.dtype)
+        stored = self._ranges[cell]
+        if stored.size > self._file.size:
+            raise FormatError(f"{self.path}: chunk {cell} claims {stored.size} bytes")
+        data = self._file.read(stored.offset, stored.size)
+        try:
+            if stored.is_raw:  # what does not become smaller, HDF5 stores as it is
+                return codec.as_chunk(data, self.dtype, self.chunk_shape)
+            return codec.decode(data, self.dtype, self.chunk_shape)
+        except FormatError as error:
+            raise FormatError(f"{self.path}: chunk {cell} is damaged: {error}") from error
+
+    def _through_hdf5(self, cell: Shape) -> NDArray[Any]:
+        region = tuple(slice(i * n, i * n + n) for i, n in zip(cell, self.chunk_shape, strict=True))
+        try:
+            with _hdf5:
+                data = self._dataset[region]
+        except OSError as error:
+            raise FormatError(
+                f"{self.path}: chunk {cell} cannot be read (filters "
+                f"{_filters(self._dataset)}): {error}"
+            ) from error
+        return np.asarray(data).astype(self.dtype, copy=False)
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open a file for reading, without HDF5's lock.
+
+    Raises
+    ------
+    PathNotFoundError, FormatError
+        It is missing, or not HDF5.
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except FileNotFoundError as error:
+        raise PathNotFoundError(f"{path} does not exist") from error
+    except (OSError, RuntimeError) as error:
+        raise FormatError(f"{path} is not a whole HDF5 file: {error}") from error
+
+
+def _stack(hdf5: h5py.File, path: Path) -> h5py.Dataset:
+    """Find the array: the first dataset with "stack" in its name, as the old package does."""
+    try:
+        for name in hdf5:
+            if "stack" not in name or not isinstance(hdf5.get(name, getlink=True), h5py.HardLink):
+                continue
+            found = hdf5[name]
+            if isinstance(found, h5py.Dataset):
+                _refuse_elsewhere(found, path)
+                return found
+    except (RuntimeError, KeyError, OSError) as error:
+        raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
+    raise FormatError(f"{path} has no array with 'stack' in its name")
+
+
+def _refuse_elsewhere(dataset: h5py.Dataset, path: Path) -> None:
+    if dataset.is_virtual or dataset.external:
+        raise UnsupportedError(f"{path} keeps its data in other files")
+    if dataset.shape is None or dataset.ndim == 0:
+        raise UnsupportedError(f"{path} holds no array of one axis or more")
+    try:
+        check_dtype(_dtype(dataset))
+    except (UnsupportedError, TypeError) as error:
+        raise UnsupportedError(f"{path}: {error}") from error
+
+
+def _dtype(dataset: h5py.Dataset) -> np.dtype[Any]:
+    # PyTables keeps booleans as bit fields, which h5py shows as bytes.
+    is_bits = dataset.id.get_type().get_class() == h5py.h5t.BITFIELD
+    dtype: np.dtype[Any] = dataset.dtype
+    return np.dtype(np.bool_) if is_bits and dtype.itemsize == 1 else dtype
+
+
+def _filters(dataset: h5py.Dataset) -> list[int]:
+    properties = dataset.id.get_create_plist()
+    return [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
+
+
+def _slabs(shape: Shape, itemsize: int) -> Shape:
+    """Read data that has no chunks as if it were cut into slabs of whole rows."""
+    slab = list(shape)
+    for axis in range(len(shape)):
+        rest = int(np.prod(shape[axis + 1 :], dtype=object)) * itemsize
+        slab[axis] = max(1, min(shape[axis], _SLAB // max(1, rest)))
+        if slab[axis] > 1:
+            break
+    return tuple(max(1, n) for n in slab)

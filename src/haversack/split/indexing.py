@@ -1,0 +1,176 @@
+"""What numpy's indexing means for an array that is not in memory.
+
+An index becomes a :class:`Selection`: for each axis of the array a range or a list of points, and
+how the elements found lie in the result. Whatever is wrong with an index, numpy itself says.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+Axis = range | NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Elements of an array, and the result that they make.
+
+    ``axes`` has one ascending range or one array of points for each axis; all points have the same
+    length and go together. The elements are first laid out as the lengths of the ranges (those in
+    ``flipped`` backwards), with the points as one axis before the range number ``points_at``; then
+    reshaped to ``shape``.
+    """
+
+    axes: tuple[Axis, ...]
+    flipped: tuple[int, ...]
+    points_at: int
+    shape: tuple[int, ...]
+    is_scalar: bool
+
+
+def select(index: Any, shape: tuple[int, ...]) -> Selection:
+    """Work out an index as numpy would for an array of this shape.
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError
+        Exactly as numpy does.
+
+    Examples
+    --------
+    >>> select((0, slice(None, None, -1)), (2, 3)).axes
+    (range(0, 1), range(0, 3))
+    """
+    items = index if isinstance(index, tuple) else (index,)
+    try:
+        return _Reader(shape).read([_item(item) for item in items])
+    except (IndexError, TypeError, ValueError, OverflowError):
+        _refuse(index, shape)
+
+
+def _refuse(index: Any, shape: tuple[int, ...]) -> NoReturn:
+    np.broadcast_to(np.empty((), np.bool_), shape)[index]
+    raise IndexError(f"the index {index!r} does not fit an array of shape {shape}")
+
+
+def _item(item: Any) -> Any:
+    """Reduce an item to None, Ellipsis, a slice, an int, or an array of bool or intp."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if not isinstance(item, (bool, np.bool_, np.ndarray)):
+        try:
+            return operator.index(item)
+        except TypeError:
+            pass
+    array = np.asarray(item)
+    if array.size == 0 and not isinstance(item, np.ndarray):
+        return array.astype(np.intp)
+    if array.dtype.kind == "b":
+        return array
+    if array.dtype.kind not in "iu":
+        raise IndexError
+    return int(array) if array.ndim == 0 else array.astype(np.intp)
+
+
+def _spans(item: Any) -> int:
+    """Count the axes that an item takes."""
+    if item is None or item is Ellipsis:
+        return 0
+    return item.ndim if isinstance(item, np.ndarray) and item.dtype == np.bool_ else 1
+
+
+class _Reader:
+    """Goes through the items of one index from left to right."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._axes: list[Axis] = []  # arrays of points not yet broadcast
+        self._flipped: list[int] = []
+        self._lengths: list[int] = []  # of the result, without what the arrays give
+        self._joint: list[tuple[int, ...]] = []  # shapes that broadcast to the arrays' part
+        self._advanced: list[tuple[int, int, int]] = []  # item number, result axis, range number
+        self._has_arrays = False
+
+    def read(self, items: list[Any]) -> Selection:
+        self._has_arrays = any(isinstance(item, np.ndarray) for item in items)
+        ellipses = sum(item is Ellipsis for item in items)
+        missing = len(self._shape) - sum(map(_spans, items))
+        if ellipses > 1 or missing < 0:
+            raise IndexError
+        for number, item in enumerate(items if ellipses else [*items, Ellipsis]):
+            self._take(number, item, missing)
+        only_ints = all(isinstance(item, int) for item in items)
+        return self._finish(is_scalar=only_ints and not self._lengths)
+
+    def _take(self, number: int, item: Any, missing: int) -> None:
+        if item is None:
+            self._lengths.append(1)
+        elif item is Ellipsis:
+            for _ in range(missing):
+                self._slice(slice(None))
+        elif isinstance(item, slice):
+            self._slice(item)
+        else:
+            ranges = sum(isinstance(axis, range) for axis in self._axes)
+            self._advanced.append((number, len(self._lengths), ranges))
+            self._integers(item)
+
+    def _slice(self, item: slice) -> None:
+        wanted = range(*item.indices(self._shape[len(self._axes)]))
+        self._lengths.append(len(wanted))
+        if wanted.step < 0:
+            self._flipped.append(len(self._axes))
+            wanted = wanted[::-1]
+        self._axes.append(wanted)
+
+    def _integers(self, item: Any) -> None:
+        if isinstance(item, int):
+            length = self._shape[len(self._axes)]
+            if not -length <= item < length:
+                raise IndexError
+            self._axes.append(range(item % length, item % length + 1))
+        elif item.dtype != np.bool_:
+            self._axes.append(item)
+            self._joint.append(item.shape)
+        elif item.ndim == 0:
+            self._joint.append((int(item),))
+        else:
+            axis = len(self._axes)
+            lengths = self._shape[axis : axis + item.ndim]
+            # numpy takes a mask of length 0 on any axis.
+            if any(n not in {0, m} for n, m in zip(item.shape, lengths, strict=True)):
+                raise IndexError
+            found = item.nonzero()
+            self._axes.extend(found)
+            self._joint.append(found[0].shape)
+
+    def _finish(self, *, is_scalar: bool) -> Selection:
+        if not self._has_arrays:
+            return Selection(
+                tuple(self._axes), tuple(self._flipped), 0, tuple(self._lengths), is_scalar
+            )
+        joint = np.broadcast_shapes(*self._joint)
+        numbers = [number for number, _, _ in self._advanced]
+        together = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        _, at, points_at = self._advanced[0] if together else (0, 0, 0)
+        axes = tuple(
+            axis if isinstance(axis, range) else self._spread(number, axis, joint)
+            for number, axis in enumerate(self._axes)
+        )
+        shape = (*self._lengths[:at], *joint, *self._lengths[at:])
+        return Selection(axes, tuple(self._flipped), points_at, shape, is_scalar=False)
+
+    def _spread(self, number: int, points: NDArray[np.intp], joint: tuple[int, ...]) -> Axis:
+        """Wrap negative points, check them, and bring them to the joint shape."""
+        length = self._shape[number]
+        wrapped = np.where(points < 0, points + length, points)
+        # Where nothing is taken, numpy does not look at the points.
+        if math.prod(joint) and bool(((wrapped < 0) | (wrapped >= length)).any()):
+            raise IndexError
+        return np.broadcast_to(wrapped, joint).reshape(-1)

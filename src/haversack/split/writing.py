@@ -1,0 +1,256 @@
+"""Write a split array: block by block, or a whole array at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from haversack.errors import ExistsError, FormatError, UsageError
+from haversack.split.block import OwnBlock, Place, check_dtype, encode_block
+from haversack.split.codec import Compression, compression_named
+from haversack.split.dataset import SplitDataset, is_split
+from haversack.split.grid import Blocks, PartialShape
+from haversack.split.metadata import (
+    FORMAT,
+    METADATA,
+    UNFINISHED,
+    Stack,
+    metadata_document,
+)
+from haversack.split.threads import in_threads
+from haversack.storage import publish
+
+
+class EmptySplitDataset(Blocks):
+    """Start a split array that is written block by block, by one process or by several.
+
+    Every process gives the same arguments; each block is whole and durable under its name when
+    :meth:`save_block_data` returns, and the array opens after one process calls :meth:`finalize`.
+
+    Parameters
+    ----------
+    root
+        Directory in which the array's own is made.
+    name
+        Name of the array's directory.
+    shape_full, shape_block, dim_split, blocks_number, padding, crop
+        As for :class:`Blocks`.
+    resolution
+        Distance between elements on each axis, in microns; ones by default.
+    compression
+        ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
+    dtype
+        What the blocks must be; by default the first one decides.
+
+    Raises
+    ------
+    ExistsError
+        The directory already holds a split array, or one with other arguments is being written.
+
+    Examples
+    --------
+    >>> empty = EmptySplitDataset(".", "volume", (4, 6), (2, None), resolution=(1, 0.5))
+    >>> for number, (_, where) in enumerate(empty.slices()):
+    ...     empty.save_block_data(number, np.ones((4, 6), "uint16")[where])
+    >>> empty.finalize()
+    SplitDataset('volume': (4, 6) uint16, 2 blocks of (2, 6))
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        name: str,
+        shape_full: Sequence[int],
+        shape_block: PartialShape = None,
+        dim_split: int | None = None,
+        blocks_number: int | None = None,
+        padding: int | Sequence[int] = 0,
+        crop: Sequence[tuple[int, int]] | None = None,
+        *,
+        resolution: Sequence[float] | None = None,
+        compression: str | None = "blosc",
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        super().__init__(shape_full, shape_block, dim_split, blocks_number, padding, crop)
+        if not self.n_dims:
+            raise UsageError("a split array needs at least one axis")
+        self.root = Path(root) / name
+        self.resolution = tuple(map(float, resolution or (1.0,) * self.n_dims))
+        self._compression: Compression = compression_named(compression)
+        self._dtype = None if dtype is None else np.dtype(dtype)
+        self._array = self._join()
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the block files."""
+        # Names that sort as their numbers do: the old package relies on it.
+        digits = 4 if self.n_blocks <= 10_000 else 6
+        return [f"{block:0{digits}d}.h5" for block in range(self.n_blocks)]
+
+    def _join(self) -> str:
+        """Begin the array, or join others that write the same one."""
+        plan = {**self.serialize(), "resolution": list(self.resolution), "format": FORMAT}
+        draft = self.root / UNFINISHED
+        if not draft.exists():
+            if is_split(self.root):
+                raise ExistsError(f"{self.root} already holds a split array: remove it first")
+            publish.make_directory(self.root)
+            array = secrets.token_hex(16)
+            try:
+                publish.create(draft, json.dumps({**plan, "array": array}).encode())
+            except ExistsError:
+                pass
+            else:
+                return array
+        try:
+            begun: dict[str, Any] = json.loads(draft.read_bytes())
+            joined = str(begun.pop("array"))
+        except (ValueError, KeyError, AttributeError) as error:
+            raise FormatError(f"{draft} is damaged: remove {self.root} and begin anew") from error
+        if begun != plan:
+            raise ExistsError(
+                f"{self.root} is being written with other arguments: {begun} instead of {plan}"
+            )
+        return joined
+
+    def save_block_data(self, n: int, data: ArrayLike, verbose: bool = False) -> None:
+        """Write one block; it is durable when this returns.
+
+        Parameters
+        ----------
+        n
+            Number of the block.
+        data
+            What it holds, padding included: numbers, with the shape of ``self[n]``.
+        verbose
+            Print the name of the file.
+
+        Raises
+        ------
+        UsageError
+            The shape or dtype is not the block's.
+        ExistsError
+            The block was already written.
+        """
+        array = np.asarray(data)
+        place = Place(self._array, n, array.dtype, self._shape_of(n))
+        check_dtype(array.dtype)
+        if array.shape != place.shape:
+            raise UsageError(f"block {n} has shape {place.shape}, the data {array.shape}")
+        if array.dtype != (self._dtype or array.dtype):
+            raise UsageError(f"the other blocks are {self._dtype}, the data is {array.dtype}")
+        path = self.root / self.files[n]
+        publish.create(path, encode_block(array, place, self._compression, in_threads))
+        self._dtype = array.dtype
+        if verbose:
+            print(f"Saved {path}")  # noqa: T201 (asked for)
+
+    def _shape_of(self, n: int) -> tuple[int, ...]:
+        return tuple(end - start for start, end in self.bounds(n))
+
+    def finalize(self) -> SplitDataset:
+        """Check that all blocks are there, publish the metadata, and open the array.
+
+        Raises
+        ------
+        FormatError
+            Blocks are missing, or do not go together.
+        """
+        missing = [name for name in self.files if not (self.root / name).exists()]
+        if missing:
+            names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+            raise FormatError(
+                f"{self.root} lacks {len(missing)} of {self.n_blocks} blocks: {names}"
+            )
+        dtype = self._dtype
+        for number, name in enumerate(self.files):
+            place = Place(self._array, number, dtype, self._shape_of(number))
+            dtype = OwnBlock(self.root / name, place).dtype
+        stack = Stack(
+            shape=self.shape_cropped,
+            shape_block=self.shape_block,
+            padding=self.padding,
+            resolution=self.resolution,
+            array=self._array,
+            dtype=np.dtype(dtype or np.float64),
+        )
+        publish.create(self.root / METADATA, metadata_document(stack))
+        (self.root / UNFINISHED).unlink(missing_ok=True)
+        return SplitDataset(self.root)
+
+
+def save_to_split_dataset(
+    data: Any,
+    root_name: str | os.PathLike[str],
+    block_size: PartialShape = None,
+    crop: Sequence[tuple[int, int]] | None = None,
+    padding: int | Sequence[int] = 0,
+    prefix: str = "",
+    compression: str | None = "blosc",
+    *,
+    resolution: Sequence[float] | None = None,
+) -> SplitDataset:
+    """Save an array as a split array, one block in memory at a time.
+
+    Parameters
+    ----------
+    data
+        Anything with a shape that is sliced as numpy's arrays are: an array, a memmap, an HDF5
+        dataset, another split array.
+    root_name
+        The directory to make.
+    block_size
+        Shape of a block, None for the full length of an axis. By default, what the data has, if
+        it is a split array, or else one block.
+    crop
+        For each axis, how many elements to leave out at its start and end.
+    padding
+        How far each block reaches into the next one.
+    prefix
+        Name of a directory inside ``root_name``; ``_cropped`` is added when there is a crop.
+    compression
+        ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
+    resolution
+        Distance between elements on each axis.
+
+    Raises
+    ------
+    ExistsError
+        The directory already holds a split array.
+    UnsupportedError
+        The data is not of booleans or numbers.
+
+    Examples
+    --------
+    >>> frames = np.zeros((10, 32, 32), "uint8")
+    >>> save_to_split_dataset(frames, "frames", block_size=(5, None, None))
+    SplitDataset('frames': (10, 32, 32) uint8, 2 blocks of (5, 32, 32))
+    """
+    source = data if hasattr(data, "shape") else np.asarray(data)
+    check_dtype(np.dtype(source.dtype))
+    is_cropped = crop is not None and any(map(any, crop))
+    name = prefix + "_cropped" if prefix and is_cropped else prefix
+    if block_size is None and isinstance(data, SplitDataset):
+        block_size = data.shape_block
+    empty = EmptySplitDataset(
+        root_name,
+        name,
+        source.shape,
+        block_size,
+        padding=padding,
+        crop=crop,
+        resolution=resolution or getattr(data, "resolution", None),
+        compression=compression,
+        dtype=source.dtype,
+    )
+    for number in range(empty.n_blocks):
+        block: NDArray[Any] = np.asarray(source[empty[number]])
+        empty.save_block_data(number, block)
+    return empty.finalize()

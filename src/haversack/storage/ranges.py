@@ -1,0 +1,82 @@
+"""Byte ranges of a local file, by offset, from any thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from pathlib import Path
+
+from haversack.errors import FormatError, PathNotFoundError, StorageError
+from haversack.storage.calls import calls
+
+
+class RangeFile:
+    """A file open for reading by offset; it is closed when the last reference to it goes.
+
+    Parameters
+    ----------
+    path
+        An existing file.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is no such file.
+    StorageError
+        It cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "letters"
+    >>> _ = path.write_bytes(b"abcdef")
+    >>> RangeFile(path).read(2, 3)
+    b'cde'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            self._descriptor = os.open(path, flags)
+        except FileNotFoundError as error:
+            raise PathNotFoundError(f"{path} does not exist") from error
+        except OSError as error:
+            raise StorageError(f"cannot open {path}: {error.strerror}") from error
+        self.close = weakref.finalize(self, os.close, self._descriptor)
+        self.size = os.fstat(self._descriptor).st_size
+        self._seeking = threading.Lock()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read exactly ``size`` bytes.
+
+        Raises
+        ------
+        FormatError
+            The file ends before that.
+        StorageError
+            The disk fails.
+        """
+        try:
+            data = more = self._read(offset, size)
+            while more and len(data) < size:
+                more = self._read(offset + len(data), size - len(data))
+                data += more
+        except OSError as error:
+            raise StorageError(
+                f"cannot read {size} bytes at {offset} of {self.path}: {error.strerror}"
+            ) from error
+        if len(data) != size:
+            raise FormatError(
+                f"{self.path} is cut short: it ends inside the {size} bytes at offset {offset}"
+            )
+        return data
+
+    def _read(self, offset: int, size: int) -> bytes:
+        if calls.pread is not None:
+            data: bytes = calls.pread(self._descriptor, size, offset)
+            return data
+        with self._seeking:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            return os.read(self._descriptor, size)

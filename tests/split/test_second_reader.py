@@ -1,0 +1,80 @@
+"""A second reader, written from docs/spec/split-v1.md alone: h5py, and the tail byte by byte."""
+
+import json
+import struct
+
+import google_crc32c
+import h5py
+import numcodecs
+import numpy as np
+import pytest
+
+from haversack.split import save_to_split_dataset
+
+
+def read_with_h5py(folder):
+    """Join the blocks of an array without haversack."""
+    about = json.loads((folder / "stack_metadata.json").read_text())
+    full, size = about["shape_full"], about["shape_block"]
+    grid = [-(-n // b) for n, b in zip(full, size, strict=True)]
+    result = np.empty(full, about["haversack"]["dtype"])
+    for number, cell in enumerate(np.ndindex(*grid)):
+        with h5py.File(folder / f"{number:04d}.h5") as hdf5:
+            block = read_block(hdf5[f"stack_{len(full)}D"], result.dtype)
+        start = [i * b for i, b in zip(cell, size, strict=True)]
+        owned = tuple(map(slice, size))
+        place = tuple(slice(s, s + b) for s, b in zip(start, size, strict=True))
+        result[place] = block[owned]
+    return result
+
+
+def read_block(dataset, dtype):
+    block = np.empty(dataset.shape, dtype)
+    for chunk in dataset.iter_chunks():
+        start = tuple(part.start for part in chunk)
+        _, stored = dataset.id.read_direct_chunk(start)
+        whole = np.frombuffer(numcodecs.Blosc().decode(stored), dtype).reshape(dataset.chunks)
+        block[chunk] = whole[tuple(slice(part.stop - part.start) for part in chunk)]
+    return block
+
+
+@pytest.mark.parametrize("compression", ["blosc", "zstd", "zlib", None])
+@pytest.mark.parametrize("dtype", [">i2", "?", "f8"])
+def test_h5py_reads_the_same(tmp_path, volumes, dtype, compression):
+    data = (volumes % 2).astype(dtype)
+    size, padding = (4, 2, 30, None), (1, 0, 3, 0)
+    save_to_split_dataset(data, tmp_path / "a", size, padding=padding, compression=compression)
+    np.testing.assert_array_equal(read_with_h5py(tmp_path / "a"), data)
+
+
+def test_the_tail_is_as_the_specification_says(tmp_path, volumes):
+    saved = save_to_split_dataset(volumes // 9, tmp_path / "a", (9, None, 30, None))
+    path = saved.root / "0002.h5"
+    data = path.read_bytes()
+    head_size, chunks, sums, version, crc, magic = struct.unpack("<IIIII8s", data[-28:])
+    assert (version, magic) == (1, b"\x89HVBLK\r\n")
+    size = head_size + 16 * chunks + 4 * sums + 28
+    tail = data[-size:]
+    assert google_crc32c.value(tail[:-12]) == crc
+    head = json.loads(tail[:head_size])
+    assert (head["block"], head["shape"], head["dtype"]) == (2, [2, 3, 30, 37], "<u2")
+    assert head["hdf5_size"] + size == len(data)
+    assert google_crc32c.value(data[: head["hdf5_size"]]) == head["hdf5_crc32c"]
+    checksums = struct.unpack_from(f"<{sums}I", tail, head_size + 16 * chunks)
+    with h5py.File(path) as hdf5:
+        dataset = hdf5["stack_4D"]
+        assert list(dataset.chunks) == head["chunk_shape"]
+        for number, part in enumerate(dataset.iter_chunks()):
+            offset, stored, first = struct.unpack_from("<QII", tail, head_size + 16 * number)
+            start = tuple(axis.start for axis in part)
+            chunk = data[offset : offset + stored]
+            assert dataset.id.read_direct_chunk(start)[1] == chunk
+            nbytes, blocksize = struct.unpack_from("<II", chunk, 4)
+            count = -(-nbytes // blocksize)
+            assert not chunk[2] & 0x2, "compressed, so that there is a table"
+            offsets = struct.unpack_from(f"<{count}I", chunk, 16)
+            assert google_crc32c.value(chunk[: 16 + 4 * count]) == checksums[first]
+            ends = sorted([*offsets, stored])
+            for block, begin in enumerate(offsets):
+                end = ends[ends.index(begin) + 1]
+                assert google_crc32c.value(chunk[begin:end]) == checksums[first + 1 + block]

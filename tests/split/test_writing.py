@@ -1,0 +1,156 @@
+"""What is saved comes back, whole, durable, and only once."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from haversack.errors import ExistsError, FormatError, UnsupportedError, UsageError
+from haversack.split import EmptySplitDataset, SplitDataset, is_split, save_to_split_dataset
+
+DTYPES = ["?", "i1", "u1", "<i2", ">u2", "<i4", ">f4", "f2", "f8", "<u8", "c8", "c16"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_any_array_comes_back(tmp_path_factory, data):
+    dtype = np.dtype(data.draw(st.sampled_from(DTYPES)))
+    array = data.draw(hnp.arrays(dtype, hnp.array_shapes(max_dims=5, min_side=0, max_side=9)))
+    size = tuple(data.draw(st.none() | st.integers(1, 9)) for _ in array.shape)
+    padding = data.draw(st.integers(0, 3))
+    compression = data.draw(st.sampled_from(["blosc", "zstd", "zlib", None]))
+    folder = tmp_path_factory.mktemp("any") / "array"
+    save_to_split_dataset(array, folder, size, padding=padding, compression=compression)
+    found = SplitDataset(folder)
+    assert (found.shape, found.dtype) == (array.shape, array.dtype)
+    np.testing.assert_array_equal(found[...], array)
+    assert found.verify() == []
+
+
+def test_crop_prefix_and_resolution_are_kept(tmp_path, volumes):
+    crop = ((1, 0), (0, 0), (5, 6), (0, 7))
+    made = save_to_split_dataset(
+        volumes, tmp_path, (4, None, None, None), crop, prefix="run", resolution=(1, 2.5, 0.4, 0.4)
+    )
+    assert made.root == tmp_path / "run_cropped"
+    assert list(made.resolution) == [1, 2.5, 0.4, 0.4]
+    np.testing.assert_array_equal(made[...], volumes[1:, :, 5:-6, :-7])
+    again = save_to_split_dataset(made, tmp_path / "again")
+    assert (again.shape_block, again.resolution) == (made.shape_block, made.resolution)
+
+
+def test_a_memmap_and_nested_lists_are_saved(tmp_path, volumes):
+    np.save(tmp_path / "volumes.npy", volumes)
+    mapped = np.load(tmp_path / "volumes.npy", mmap_mode="r")
+    made = save_to_split_dataset(mapped, tmp_path / "mapped", (4, None, None, None))
+    np.testing.assert_array_equal(made[...], volumes)
+    assert save_to_split_dataset([[1, 2], [3, 4]], tmp_path / "lists")[1, 0] == 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [np.array([{}]), np.array(["a"]), np.array(["2020-01-01"], "M8[D]"), np.zeros(3, "i4,f4")],
+)
+def test_what_is_not_numbers_is_refused(tmp_path, data):
+    with pytest.raises(UnsupportedError):
+        save_to_split_dataset(data, tmp_path / "array")
+    assert not (tmp_path / "array").exists()
+
+
+def test_an_existing_array_is_not_overwritten(tmp_path, saved, volumes):
+    before = saved[...]
+    with pytest.raises(ExistsError, match="already holds"):
+        save_to_split_dataset(volumes + 1, saved.root)
+    np.testing.assert_array_equal(SplitDataset(saved.root)[...], before)
+
+
+def test_a_block_of_another_shape_or_dtype_is_refused(tmp_path):
+    empty = EmptySplitDataset(tmp_path, "array", (5, 4), (2, None))
+    with pytest.raises(UsageError, match="shape"):
+        empty.save_block_data(2, np.zeros((2, 4)))
+    empty.save_block_data(0, np.zeros((2, 4), "f4"))
+    with pytest.raises(UsageError, match="float64"):
+        empty.save_block_data(1, np.zeros((2, 4)))
+    with pytest.raises(ExistsError):
+        empty.save_block_data(0, np.ones((2, 4), "f4"))
+    with pytest.raises(FormatError, match=r"lacks 2 of 3 blocks: 0001.h5, 0002.h5"):
+        empty.finalize()
+
+
+def test_an_unfinished_array_says_so(tmp_path):
+    empty = EmptySplitDataset(tmp_path, "array", (5, 4), (2, None))
+    empty.save_block_data(0, np.zeros((2, 4)))
+    assert is_split(empty.root)
+    with pytest.raises(FormatError, match="still being written"):
+        SplitDataset(empty.root)
+    with pytest.raises(ExistsError, match="other arguments"):
+        EmptySplitDataset(tmp_path, "array", (6, 4), (2, None))
+
+
+def test_blocks_of_two_writers_that_disagree_are_found(tmp_path):
+    one = EmptySplitDataset(tmp_path, "array", (4, 4), (2, None))
+    two = EmptySplitDataset(tmp_path, "array", (4, 4), (2, None))
+    one.save_block_data(0, np.zeros((2, 4), "f4"))
+    two.save_block_data(1, np.zeros((2, 4), "f8"))
+    with pytest.raises(FormatError, match="dtype"):
+        one.finalize()
+
+
+WRITER = """
+import sys
+import numpy as np
+from haversack.errors import ExistsError
+from haversack.split import EmptySplitDataset
+
+empty = EmptySplitDataset(".", "array", (32, 50, 60), (2, None, None))
+mine = int(sys.argv[1])
+for block in [*range(mine, 16, 4), 0]:
+    try:
+        empty.save_block_data(block, np.full((2, 50, 60), 100 * mine + block, "uint16"))
+    except ExistsError:
+        print("told", block)
+"""
+
+
+def test_four_processes_write_blocks_and_the_losers_are_told(tmp_path):
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(number)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    said = [writer.communicate(timeout=60)[0].split("\n") for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0, 0, 0]
+    assert sum(lines.count("told 0") for lines in said) == 4  # five tries, one winner
+    found = EmptySplitDataset(tmp_path, "array", (32, 50, 60), (2, None, None)).finalize()
+    assert found.verify() == []
+    for block in range(1, 16):
+        assert (found[2 * block : 2 * block + 2] == 100 * (block % 4) + block).all()
+    assert len({int(value) for value in np.unique(found[:2])}) == 1
+
+
+def test_info_and_repr_describe_the_array(saved):
+    assert repr(saved).endswith("(11, 3, 41, 37) uint16, 4 blocks of (9, 3, 30, 37))")
+    about = json.loads(json.dumps(saved.info()))
+    assert about["kind"] == "split array"
+    assert (about["shape"], about["blocks"], about["checksums"]) == ([11, 3, 41, 37], 4, True)
+    assert saved.files.shape == (2, 1, 2, 1)
+    assert "<table>" in saved._repr_html_()
+
+
+def test_reading_and_writing_never_import_blosc2_or_pytables(tmp_path):
+    program = (
+        "import sys, numpy as np\n"
+        "from haversack.split import save_to_split_dataset\n"
+        "save_to_split_dataset(np.ones((4, 5)), 'array')[1:]\n"
+        "assert not {'blosc2', 'tables', 'pandas', 'pyarrow', 'httpx', 'pickle5'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
