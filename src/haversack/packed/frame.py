@@ -43,4 +43,4 @@ def _column(values: list[Any]) -> Any:
             pass
     held = np.empty(len(values), object)
     held[:] = values
-    return held
+    return pd.Series(held, dtype=object)

@@ -67,10 +67,7 @@ def write_dtype(dtype: np.dtype[Any]) -> Any:
         base, shape = dtype.subdtype
         return {"base": write_dtype(base), "shape": list(shape)}
     if dtype.fields is not None:
-        if any(len(field) > 2 for field in dtype.fields.values()):
-            raise UnsupportedError(f"fields with titles cannot be packed: {dtype}")
-        placed = [(name, dtype.fields[name]) for name in dtype.names or ()]
-        fields = [[name, field[1], write_dtype(field[0])] for name, field in placed]
+        fields = [_write_field(name, *dtype.fields[name]) for name in dtype.names or ()]
         return {"itemsize": dtype.itemsize, "fields": fields}
     if dtype.hasobject or dtype.kind not in _TAKEN:
         raise UnsupportedError(
@@ -80,11 +77,19 @@ def write_dtype(dtype: np.dtype[Any]) -> Any:
     return dtype.str
 
 
+def _write_field(name: str, dtype: np.dtype[Any], offset: int, title: Any = None) -> list[Any]:
+    if title is None:
+        return [name, offset, write_dtype(dtype)]
+    if not isinstance(title, str):
+        raise UnsupportedError(f"the title of field {name!r} is not text: {title!r}")
+    return [name, offset, write_dtype(dtype), title]
+
+
 def read_dtype(described: Any) -> np.dtype[Any]:
     """Turn what :func:`write_dtype` gave back into the dtype; anything else is a FormatError."""
     try:
         return _read_dtype(described)
-    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise FormatError(f"not a dtype: {str(described)[:200]}") from error
 
 
@@ -98,9 +103,10 @@ def _read_dtype(described: Any) -> np.dtype[Any]:
     fields = described["fields"]
     return np.dtype(
         {
-            "names": [str(name) for name, _, _ in fields],
-            "offsets": [int(offset) for _, offset, _ in fields],
-            "formats": [_read_dtype(field) for _, _, field in fields],
+            "names": [str(field[0]) for field in fields],
+            "offsets": [int(field[1]) for field in fields],
+            "formats": [_read_dtype(field[2]) for field in fields],
+            "titles": [str(field[3]) if len(field) > 3 else None for field in fields],
             "itemsize": int(described["itemsize"]),
         }
     )

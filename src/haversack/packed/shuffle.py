@@ -7,7 +7,6 @@ again until they fall inside (cycle walking), which keeps it a permutation.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +54,10 @@ class Permutation:
                 low ^= _mixed(high, key) & low_mask
             else:
                 high ^= _mixed(low, key) & high_mask
-        return np.bitwise_or(np.left_shift(high, self._low), low, dtype=np.uint64)
+        return (high << self._low) | low
 
 
-def _mixed(values: NDArray[np.uint64], key: Any) -> NDArray[np.uint64]:
+def _mixed(values: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
     mixed = values ^ key
     mixed *= _FIRST
     mixed ^= mixed >> _HALF

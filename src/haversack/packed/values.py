@@ -137,13 +137,13 @@ def _write_datetime(value: datetime, where: str) -> Any:
         raise UnsupportedError(f"{where} is NaT: use None")
     text = datetime.isoformat(value.to_pydatetime() if hasattr(value, "to_pydatetime") else value)
     zone = getattr(value.tzinfo, "key", None)
-    return _tag("datetime", text if zone is None else [text, zone])
+    return _tag("datetime", [text, zone, value.fold] if zone or value.fold else text)
 
 
 def _write_time(value: time, where: str) -> Any:
     if value.tzinfo is not None:
         raise UnsupportedError(f"{where} is a time with a zone but no date: use a datetime")
-    return _tag("time", value.isoformat())
+    return _tag("time", [value.isoformat(), value.fold] if value.fold else value.isoformat())
 
 
 def _write_dict(value: Mapping[Any, Any], where: str) -> Any:
@@ -202,8 +202,15 @@ def _read_datetime(value: Any) -> datetime:
         return datetime.fromisoformat(value)
     from zoneinfo import ZoneInfo
 
-    text, zone = value
-    return datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
+    text, zone, fold = value
+    found = datetime.fromisoformat(text)
+    # The zone's own rules place the wall clock; fold tells the two hours of a clock change apart.
+    return found.replace(tzinfo=ZoneInfo(zone) if zone else found.tzinfo, fold=fold)
+
+
+def _read_time(value: Any) -> time:
+    text, fold = (value, 0) if isinstance(value, str) else value
+    return time.fromisoformat(text).replace(fold=fold)
 
 
 _READERS: dict[str, Any] = {
@@ -214,7 +221,7 @@ _READERS: dict[str, Any] = {
     "bytes": lambda value: base64.b64decode(value, validate=True),
     "datetime": _read_datetime,
     "date": date.fromisoformat,
-    "time": time.fromisoformat,
+    "time": _read_time,
     "timedelta": lambda value: timedelta(*value),
     "dict": lambda value: {_untagged(key): _untagged(item) for key, item in value},
 }

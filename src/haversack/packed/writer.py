@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 
-from haversack.errors import ExistsError, KeyExistsError, UsageError
+from haversack.errors import ExistsError, HaversackError, KeyExistsError, UsageError
 from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
 from haversack.packed.codecs import canonical
@@ -224,7 +224,7 @@ class PackWriter:
             published = commit(self.path, self._successor)
         except BaseException as error:
             self.abandon()
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not isinstance(error, HaversackError):
                 raise storage_error("publish", self.path, error) from error
             raise
         self._pending = []
@@ -287,9 +287,14 @@ class PackWriter:
         self._closed = True
         if self._open is not None:
             self._open.abandon()
-        for pending in self._pending:
-            chunk_path(self.path, pending.sealed.chunk_id).unlink(missing_ok=True)
-            index_path(self.path, pending.sealed.chunk_id).unlink(missing_ok=True)
+        if not self._pending:
+            return
+        # A commit that failed may stand all the same: its files stay if it does.
+        latest = read_latest(self.path) or empty_manifest()
+        named = {entry.id for entry in latest.chunks}
+        for chunk_id in {pending.sealed.chunk_id for pending in self._pending} - named:
+            chunk_path(self.path, chunk_id).unlink(missing_ok=True)
+            index_path(self.path, chunk_id).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
