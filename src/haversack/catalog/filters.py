@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from haversack.catalog.space import Box, area_filter, around, bounds, box_filter, meets, overlap
 from haversack.catalog.table import NO_ITEM
@@ -47,6 +48,31 @@ class Filters:
     def __bool__(self) -> bool:
         return any(getattr(self, name) is not None for name in self.__slots__)
 
+    def check(self) -> Criteria:
+        """Read the filters, so that what makes no sense is refused before anything is fetched.
+
+        Raises
+        ------
+        UsageError
+            ``bbox`` together with ``intersects``, or a value that cannot be read.
+        """
+        if self.bbox is not None and self.intersects is not None:
+            raise UsageError("give bbox or intersects, not both: they contradict each other")
+        return Criteria(
+            None if self.datetime is None else span_of(self.datetime),
+            None if self.bbox is None else box_filter(self.bbox),
+            None if self.intersects is None else area_filter(self.intersects),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """The filters on time and place, read."""
+
+    span: Span | None
+    box: Box | None
+    area: BaseGeometry | None
+
 
 def select(catalog: Catalog, filters: Filters) -> Selection:
     """Apply filters, each to what the one before it left.
@@ -60,25 +86,21 @@ def select(catalog: Catalog, filters: Filters) -> Selection:
     EmptySelectionError
         Nothing is left; it says which filter took the last.
     """
-    if filters.bbox is not None and filters.intersects is not None:
-        raise UsageError("give bbox or intersects, not both: they contradict each other")
-    span = None if filters.datetime is None else span_of(filters.datetime)
-    box = None if filters.bbox is None else box_filter(filters.bbox)
-    area = None if filters.intersects is None else area_filter(filters.intersects)
+    criteria = filters.check()
     chosen = np.ones(len(catalog.assets), bool)
     items = np.ones(len(catalog.items), bool)
     if filters.collection_filter is not None:
         chosen &= _by_collection(catalog, filters.collection_filter, items)
     if filters.asset_keys is not None:
         chosen &= _by_key(catalog, filters.asset_keys)
-    if span is not None:
+    if (span := criteria.span) is not None:
         items &= _by_time(catalog, span)
         _not_empty(catalog, items, f"no item left lies in datetime {_span_text(span)}", _times)
-    if box is not None:
-        items &= overlap(catalog.items.bbox, box)
+    if criteria.box is not None:
+        items &= overlap(catalog.items.bbox, criteria.box)
         _not_empty(catalog, items, f"no item left meets the bbox {filters.bbox!r}", _places)
-    if area is not None:
-        _by_area(catalog, items, area)
+    if criteria.area is not None:
+        _by_area(catalog, items, criteria.area)
         _not_empty(catalog, items, "no item left meets the geometry of intersects", _places)
     return _selection(catalog, items, chosen, filters)
 
@@ -142,21 +164,15 @@ def _by_time(catalog: Catalog, span: Span) -> Mask:
     return mask
 
 
-def _by_area(catalog: Catalog, items: Mask, area: Any) -> None:
+def _by_area(catalog: Catalog, items: Mask, area: BaseGeometry) -> None:
     """Keep the items whose true geometry meets the area; only those near it are looked at."""
-    near = items & _near(catalog, area)
+    near = items & overlap(catalog.items.bbox, bounds(area))
     rows = np.flatnonzero(near)
     items[:] = False
     if len(rows):
         geometries = [catalog.items.geometry[row] for row in rows.tolist()]
         boxes = [catalog.items.box(row) for row in rows.tolist()]
         items[rows] = meets(geometries, boxes, area)
-
-
-def _near(catalog: Catalog, area: Any) -> Mask:
-    """Compare plane boxes: an item's own box may be missing, wrong in height, or cross 180°."""
-    around_area: Box = bounds(area)
-    return overlap(catalog.items.bbox, around_area)
 
 
 def _not_empty(catalog: Catalog, items: Mask, what: str, there: Any) -> None:

@@ -47,6 +47,7 @@ class GzipFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._marks = [_Mark(0, 0, zlib.decompressobj(_GZIP))]
+        self._recent = b"", self._marks[0]
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the whole content from the front."""
@@ -58,20 +59,28 @@ class GzipFile:
                     self._marks.append(cursor.mark())
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read ``size`` bytes of the content at ``offset``."""
-        mark = self._marks[bisect.bisect_right(self._marks, offset, key=lambda m: m.plain) - 1]
-        parts, wanted = [], size
+        """Read ``size`` bytes of the content at ``offset``; going on forwards is cheapest."""
+        block, mark = self._start(offset)
+        parts, wanted, place = [], size, mark.plain - len(block)
         with self.path.open("rb") as file:
             cursor = _Cursor(file, mark)
             while wanted:
-                begin = max(0, offset - cursor.plain)
-                block = cursor.block()
-                if not block:
-                    raise FormatError(f"{self.path} has no byte {offset + size} of content")
-                part = block[begin : begin + wanted]
+                part = block[max(0, offset - place) :][:wanted]
                 parts.append(part)
                 wanted -= len(part)
+                place += len(block)
+                if wanted and not (block := cursor.block()):
+                    raise FormatError(f"{self.path} has no byte {offset + size} of content")
+            self._recent = block, cursor.mark()
         return b"".join(parts)
+
+    def _start(self, offset: int) -> tuple[bytes, _Mark]:
+        """Choose where to begin: the block read last, or the nearest mark."""
+        mark = self._marks[bisect.bisect_right(self._marks, offset, key=lambda m: m.plain) - 1]
+        block, behind = self._recent
+        if max(mark.plain, behind.plain - len(block)) <= offset and behind.plain >= mark.plain:
+            return block, behind
+        return b"", mark
 
 
 class _Cursor:

@@ -6,6 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote
 
 from haversack.catalog.gzipped import GzipFile
 from haversack.catalog.tar import Member
@@ -65,8 +66,12 @@ class ArchiveSource:
     def document(self, place: str) -> bytes:
         return self.documents[place]
 
+    def file(self, place: str) -> Member | None:
+        """Give the file at a place."""
+        return self.files.get(place) or self.files.get(unquote(place))
+
     def size_of(self, place: str) -> int | None:
-        member = self.files.get(place)
+        member = self.file(place)
         return None if member is None else member.size
 
 
@@ -90,7 +95,10 @@ class TreeSource:
 
     def file(self, place: str) -> Path | None:
         """Give the regular file at a place; None outside the catalog's directory."""
-        path = self.path / place
-        if "://" in place or not path.is_file():
+        if "://" in place:
             return None
-        return path if path.resolve().is_relative_to(self.path.resolve()) else None
+        for name in (place, unquote(place)):
+            path = self.path / name
+            if path.is_file() and path.resolve().is_relative_to(self.path.resolve()):
+                return path
+        return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -120,20 +119,16 @@ def resolve(href: str, place: str) -> str:
     """Resolve a relative reference against the place of the document that holds it.
 
     Places are ``/``-separated and relative to the source's root; one that leads out of it begins
-    with ``..``.
+    with ``..``. They are not percent-decoded: catalogs differ in that, so a source that lacks a
+    place looks for the decoded one.
 
     Examples
     --------
-    >>> resolve("../a%20b.tif", "scenes/one/one.json")
-    'scenes/a b.tif'
+    >>> resolve("../a.tif", "scenes/one/one.json")
+    'scenes/a.tif'
     >>> resolve("https://example.org/a.tif", "scenes/one/one.json")
     'https://example.org/a.tif'
     """
     if is_absolute(href):
         return href
-    return posixpath.normpath(posixpath.join(posixpath.dirname(place), unquote(_path(href))))
-
-
-def _path(href: str) -> str:
-    # A bare "a:b.tif" is a file name, not an address.
-    return urlsplit("x:///" + href).path[1:] if "?" in href or "#" in href else href
+    return posixpath.normpath(posixpath.join(posixpath.dirname(place), href))

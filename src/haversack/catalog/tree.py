@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from haversack.catalog.source import TreeSource
 from haversack.catalog.stac import StacDocument, decode, is_stac, resolve
 from haversack.catalog.table import Table
-from haversack.errors import FormatError, PathNotFoundError
+from haversack.errors import PathNotFoundError
 
 _ROOTS = ("catalog.json", "collection.json")
 _DOWN = {"child", "item"}
@@ -64,14 +64,10 @@ def _visit(walk: _Walk, place: str, parent: str | None) -> None:
         return
     walk.seen.add(place)
     path = walk.source.path / place
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    if not path.is_file():
         walk.source.lost.append(place)
         return
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror}") from error
-    document = decode(content, str(path))
+    document = decode(path.read_bytes(), str(path))
     if document.kind == "item":
         walk.table.add_item(document, place, parent)
         return
@@ -86,7 +82,7 @@ def _below(walk: _Walk, document: StacDocument, place: str) -> list[str]:
     found = []
     for link in document.links:
         if link.rel in _DOWN:
-            target = _local(link.href, place)
+            target = _local(walk.source.path, link.href, place)
             if target is None:
                 walk.source.unfollowed.append(link.href)
             else:
@@ -94,10 +90,13 @@ def _below(walk: _Walk, document: StacDocument, place: str) -> list[str]:
     return found or _by_layout(walk.source.path, document, place)
 
 
-def _local(href: str, place: str) -> str | None:
+def _local(root: Path, href: str, place: str) -> str | None:
     if href.startswith("file://"):
         return unquote(urlsplit(href).path)
-    return None if "://" in href else resolve(href, place)
+    if "://" in href:
+        return None
+    target = resolve(href, place)
+    return target if (root / target).exists() else unquote(target)
 
 
 def _by_layout(root: Path, document: StacDocument, place: str) -> list[str]:

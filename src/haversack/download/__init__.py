@@ -1,1 +1,6 @@
 """Floor 3: bring what a catalog names here, whole and exactly once."""
+
+from haversack.download.report import DownloadReport, FailedAsset
+from haversack.download.run import download
+
+__all__ = ["DownloadReport", "FailedAsset", "download"]

@@ -1,0 +1,159 @@
+"""Which assets of a dataset are here, whole, and where each of them stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.catalog import Catalog
+from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
+from haversack.catalog.verify import matches
+from haversack.download.before import Before
+from haversack.download.layout import Layout
+from haversack.download.ledger import Ledger
+from haversack.download.output import Output
+
+IfExists = Literal["resume", "skip", "overwrite"]
+_SHA256 = "1220"
+
+
+class State(IntEnum):
+    """What is known of an asset's file."""
+
+    ABSENT = 0
+    PRESENT = 1
+    UNVERIFIED = 2  # a file is here, with nothing to compare it to
+    FETCHED = 3
+    FAILED = 4
+
+
+class Holdings:
+    """The state of each asset, by row.
+
+    Attributes
+    ----------
+    lead
+        Row of the first asset with the same file; the other columns are kept in that row.
+    state, size
+        A :class:`State`; bytes of what is here.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.lead: NDArray[np.int64] = np.arange(count)
+        self.state: NDArray[np.uint8] = np.zeros(count, np.uint8)
+        self.size: NDArray[np.int64] = np.full(count, UNKNOWN_SIZE)
+        self._digest: NDArray[np.uint8] = np.zeros((count, 32), np.uint8)
+        # Only those that stand elsewhere than the layout has them.
+        self.elsewhere: dict[int, str] = {}
+
+    def set(self, row: int, state: State, size: int, checksum: str | None = None) -> None:
+        self.state[row], self.size[row] = state, size
+        if checksum is not None and checksum.startswith(_SHA256):
+            self._digest[row] = np.frombuffer(bytes.fromhex(checksum[len(_SHA256) :]), np.uint8)
+
+    def checksum(self, row: int) -> str | None:
+        digest = self._digest[self.lead[row]]
+        return _SHA256 + digest.tobytes().hex() if digest.any() else None
+
+    def is_here(self, row: int) -> bool:
+        return self.state[self.lead[row]] in {State.PRESENT, State.UNVERIFIED, State.FETCHED}
+
+    def states(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.state[self.lead[rows]]
+
+
+@dataclass(slots=True)
+class Survey:
+    """Looks at what is here before anything moves; asks the network for nothing.
+
+    Parameters
+    ----------
+    brought
+        Sizes, by path, of the files that the archive brings.
+    before
+        The catalog that an earlier run left.
+    """
+
+    catalog: Catalog
+    layout: Layout
+    output: Output
+    ledger: Ledger | None
+    brought: Mapping[str, int]
+    before: Before
+    if_exists: IfExists
+
+    def run(self) -> Holdings:
+        """Look at every asset of the catalog, chosen or not."""
+        holdings = Holdings(len(self.catalog.assets))
+        shared: dict[str, int] = {}
+        within: dict[str, int] = {}
+        item = NO_ITEM
+        owners = self.catalog.assets.item
+        for row, path in self.layout.assets():
+            if owners[row] != item:
+                item = int(owners[row])
+                within.clear()
+            first = (shared if self.layout.is_common(row) else within).setdefault(path, row)
+            if first != row and not self._stands_alone(row):
+                holdings.lead[row] = first
+            else:
+                self._look(holdings, row, [path, *self.layout.older(row)])
+        return holdings
+
+    def _stands_alone(self, row: int) -> bool:
+        """Tell whether an item has its own copy of what others share, as old trees do."""
+        return any(self._size(place) is not None for place in self.layout.older(row))
+
+    def _look(self, holdings: Holdings, row: int, places: list[str]) -> None:
+        for place in places:
+            size = self._size(place)
+            if size is None:
+                continue
+            state, checksum = self._judge(row, place, size)
+            if state is not State.ABSENT:
+                holdings.set(row, state, size, checksum)
+                if place != places[0]:
+                    holdings.elsewhere[row] = place
+                return
+
+    def _size(self, place: str) -> int | None:
+        if place in self.brought:
+            return self.brought[place]
+        if self.if_exists == "overwrite":
+            return None
+        status = self.output.status(place)
+        return None if status is None else status.st_size
+
+    def _judge(self, row: int, place: str, size: int) -> tuple[State, str | None]:
+        """Compare a file with the catalog, else with what an earlier run knew of it."""
+        expected = int(self.catalog.assets.size[row])
+        known = self._known(row, place, size)
+        if self.if_exists == "skip":
+            return State.PRESENT if known or size == expected else State.UNVERIFIED, known
+        if expected not in {UNKNOWN_SIZE, size}:
+            return State.ABSENT, None
+        checksum = self.catalog.assets.checksum(row)
+        if known and checksum and checksum.startswith(_SHA256) and checksum.lower() != known:
+            return State.ABSENT, None
+        if known is None and checksum is not None and place not in self.brought:
+            if matches(self.output.root / place, checksum) is False:
+                return State.ABSENT, None
+            return State.PRESENT, checksum
+        verified = known is not None or expected == size or place in self.brought
+        return State.PRESENT if verified else State.UNVERIFIED, known
+
+    def _known(self, row: int, place: str, size: int) -> str | None:
+        """Give the checksum that an earlier run computed of the file that still stands there."""
+        path = self.output.root / place
+        entry = self.ledger.whole(path) if self.ledger else None
+        if entry is not None:
+            return entry.checksum
+        checksum = self.before.checksum(row, size)
+        if checksum is not None and self.ledger is not None and path.is_file():
+            self.ledger.add([self.ledger.entry(path, checksum)])
+        return checksum

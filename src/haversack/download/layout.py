@@ -1,0 +1,215 @@
+"""Where everything of a dataset stands in its directory: one name for each thing, none for two.
+
+Paths are ``/``-separated and relative to the dataset's directory. Ids and keys become names through
+:func:`haversack.storage.names.component`, and names that a file system may take for one another
+are kept apart: the later one gets ``~`` and a hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import posixpath
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.catalog import Catalog
+from haversack.catalog.table import NO_ITEM
+from haversack.download.ledger import LEDGER_NAME
+from haversack.storage.names import component, fold
+
+CATALOG, COLLECTION, DATASET, REPORT = (
+    "catalog.json",
+    "collection.json",
+    "dataset.json",
+    "err_report.csv",
+)
+COMMON = "_common"
+COMMON_KEYS = frozenset(
+    {"documentation", "readme", "test_split", "train_split", "validation_split"}
+)
+_OWN = (CATALOG, COLLECTION, DATASET, REPORT, COMMON, LEDGER_NAME, f"{LEDGER_NAME}-journal")
+_EXTENSIONS = {"image/tiff": ".tif", "application/geo+json": ".geojson", "image/jp2": ".jp2"}
+
+
+class Layout:
+    """The paths of a catalog's documents and assets.
+
+    An asset stands at ``COLLECTION/ITEM/KEY.EXT``, a collection's own at ``COLLECTION/KEY.EXT``.
+    Assets of one address are one file; one that several items share, or whose key is a common one
+    (``documentation``, ``readme``, the splits), stands at ``_common/KEY.EXT``, and where another
+    has that name, at ``COLLECTION/_common/KEY.EXT``.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._taken: dict[str, set[str]] = {"": {fold(name) for name in _OWN}}
+        self._folders = [self._claim("", row.id) for row in catalog.collections]
+        for folder in self._folders:
+            self._taken[folder] = {fold(COLLECTION), fold(COMMON)}
+        # Only what differs from the ordinary name is kept.
+        self._renamed: dict[int, str] = {}
+        self._reserve_items()
+        self._common = _common(catalog)
+        self._paths: dict[str, str] = {}
+        self._of_collections: dict[int, list[tuple[int, str]]] = {}
+        self._reserve_assets()
+        self._taken.clear()
+
+    def collection_folder(self, row: int) -> str:
+        return self._folders[row]
+
+    def collection_file(self, row: int) -> str:
+        return f"{self._folders[row]}/{COLLECTION}"
+
+    def item_folder(self, row: int) -> str:
+        name = self._renamed.get(row) or component(self._catalog.items.id[row])
+        return f"{self._folders[self._catalog.items.collection.codes[row]]}/{name}"
+
+    def item_file(self, row: int) -> str:
+        return f"{self.item_folder(row)}/{component(self._catalog.items.id[row] + '.json')}"
+
+    def assets(self) -> Iterator[tuple[int, str]]:
+        """Yield the row and the path of every asset, in order."""
+        for item in range(len(self._catalog.items)):
+            yield from self.assets_of(item)
+        for collection in range(len(self._catalog.collections)):
+            yield from self.assets_of_collection(collection)
+
+    def assets_of_collection(self, row: int) -> list[tuple[int, str]]:
+        """Give the row and the path of each asset of a collection itself."""
+        return self._of_collections.get(row, [])
+
+    def assets_of(self, item: int) -> list[tuple[int, str]]:
+        """Give the row and the path of each asset of an item."""
+        catalog, folder = self._catalog, self.item_folder(item)
+        taken = {fold(posixpath.basename(self.item_file(item)))}
+        here: dict[str, str] = {}
+        found = []
+        for row in catalog.items.assets_of(item):
+            target = catalog.target(row)
+            path = self._paths.get(target) if self._common[row] else here.get(target)
+            if path is None:
+                path = f"{folder}/{_free(taken, self.name(row), target)}"
+                here[target] = path
+            found.append((row, path))
+        return found
+
+    def is_common(self, row: int) -> bool:
+        """Tell whether an asset's file is one that several items may share."""
+        return bool(self._common[row])
+
+    def own(self) -> Iterator[str]:
+        """Yield the paths of what is no asset: the documents, the ledger, the report."""
+        yield from (CATALOG, REPORT, LEDGER_NAME, f"{LEDGER_NAME}-journal")
+        yield from map(self.collection_file, range(len(self._catalog.collections)))
+        yield from map(self.item_file, range(len(self._catalog.items)))
+
+    def name(self, row: int) -> str:
+        """Name the file of an asset: its key, and the last suffix of its address or type."""
+        assets = self._catalog.assets
+        return component(assets.key[row] + extension(assets.href[row], assets.type[row]))
+
+    def older(self, row: int) -> list[str]:
+        """Give the places where the old client, or an archive, has a common asset."""
+        if not self._common[row]:
+            return []
+        item, name = int(self._catalog.assets.item[row]), self.name(row)
+        collection = self._folders[self._catalog.assets.collection[row]]
+        folder = collection if item == NO_ITEM else self.item_folder(item)
+        return [f"{folder}/{name}", f"{collection}/{COMMON}/{name}"]
+
+    def _claim(self, folder: str, text: str) -> str:
+        return _free(self._taken[folder], component(text), text)
+
+    def _reserve_items(self) -> None:
+        codes = self._catalog.items.collection.codes.tolist()
+        for row, code in enumerate(codes):
+            plain = component(self._catalog.items.id[row])
+            name = _free(self._taken[self._folders[code]], plain, self._catalog.items.place[row])
+            if name != plain:
+                self._renamed[row] = name
+
+    def _reserve_assets(self) -> None:
+        """Give paths to what several items share and to the collections' own, in order."""
+        assets = self._catalog.assets
+        owners = assets.item
+        for row in np.flatnonzero(self._common | (owners == NO_ITEM)).tolist():
+            target = self._catalog.target(row)
+            folder, name = self._folders[assets.collection[row]], self.name(row)
+            if not self._common[row]:
+                path = f"{folder}/{_free(self._taken[folder], name, target)}"
+            elif target in self._paths:
+                path = self._paths[target]
+            else:
+                path = self._paths[target] = self._shared(folder, name, target)
+            if owners[row] == NO_ITEM:
+                self._of_collections.setdefault(int(assets.collection[row]), []).append((row, path))
+
+    def _shared(self, folder: str, name: str, target: str) -> str:
+        for place in (COMMON, f"{folder}/{COMMON}"):
+            taken = self._taken.setdefault(place, set())
+            if fold(name) not in taken:
+                taken.add(fold(name))
+                return f"{place}/{name}"
+        return f"{place}/{_free(taken, name, target)}"
+
+
+def extension(href: str, kind: str | None) -> str:
+    """Choose a file's extension: the last suffix of the path, else the media type's, else none.
+
+    Examples
+    --------
+    >>> extension("https://example.org/a/my.tif.csv?x=1.png", None)
+    '.csv'
+    >>> extension("https://example.org/a", "image/png")
+    '.png'
+    """
+    path = unquote(urlsplit(href).path) if "://" in href else href
+    suffix = posixpath.splitext(posixpath.basename(path))[1]
+    if suffix not in {"", "."}:
+        return suffix
+    plain = (kind or "").split(";")[0].strip().lower()
+    return _EXTENSIONS.get(plain) or mimetypes.guess_extension(plain, strict=False) or ""
+
+
+def _common(catalog: Catalog) -> NDArray[np.bool_]:
+    """Mark the assets of common keys, and those whose address several items share."""
+    assets = catalog.assets
+    keys = [code for code, key in enumerate(assets.key.values) if key in COMMON_KEYS]
+    marked: NDArray[np.bool_] = np.isin(assets.key.codes, keys)
+    owners = assets.item
+    first: dict[str, int] = {}
+    for row in _repeated(catalog):
+        target = catalog.target(row)
+        if first.setdefault(target, int(owners[row])) != owners[row]:
+            first[target] = -2
+    for row in _repeated(catalog):
+        marked[row] |= first[catalog.target(row)] == -2
+    return marked
+
+
+def _repeated(catalog: Catalog) -> list[int]:
+    """Rows whose address occurs more than once, found by hash so that few are looked at."""
+    rows = range(len(catalog.assets))
+    hashes = np.fromiter((hash(catalog.target(row)) for row in rows), np.int64, len(rows))
+    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[place] > 1).tolist()
+
+
+def _free(taken: set[str], name: str, identity: str) -> str:
+    """Take a name in a folder, with a hash where another has it."""
+    if fold(name) in taken:
+        stem, suffix = posixpath.splitext(name)
+        digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
+        lengths = range(8, len(digest) + 1)
+        name = next(
+            free
+            for free in (f"{stem}~{digest[:length]}{suffix}" for length in lengths)
+            if fold(free) not in taken
+        )
+    taken.add(fold(name))
+    return name

@@ -1,0 +1,204 @@
+"""The catalog that a download leaves: what is here by relative references, the rest as it was."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from haversack.catalog import Catalog
+from haversack.catalog.source import TreeSource
+from haversack.catalog.stac import is_absolute, resolve
+from haversack.catalog.table import LOOSE
+from haversack.download.holdings import Holdings, State
+from haversack.download.layout import CATALOG, Layout
+from haversack.download.output import Output
+
+Document = dict[str, Any]
+
+_TREE_LINKS = frozenset({"root", "self", "parent", "child", "item", "items", "collection"})
+_JSON, _GEOJSON = "application/json", "application/geo+json"
+_FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+_ALTERNATE = "https://stac-extensions.github.io/alternate-assets/v1.2.0/schema.json"
+
+
+class LocalCatalog:
+    """Makes the documents of the local catalog.
+
+    Parameters
+    ----------
+    holdings
+        Which assets are here, and where.
+    assets_at
+        The way from the dataset's directory to that of its assets; empty where they are one.
+    """
+
+    def __init__(
+        self, catalog: Catalog, layout: Layout, holdings: Holdings, assets_at: str = ""
+    ) -> None:
+        self._catalog, self._layout, self._holdings = catalog, layout, holdings
+        self._assets_at = assets_at
+
+    def write(self, output: Output, items: Iterable[int]) -> None:
+        """Write the documents of some items, and those of all collections and the catalog."""
+        for row in items:
+            output.write_if_changed(self._layout.item_file(row), _encode(self._item(row)))
+        for row in range(len(self._catalog.collections)):
+            path = self._layout.collection_file(row)
+            output.write_if_changed(path, _encode(self._collection(row)))
+        output.write_if_changed(CATALOG, _encode(self._root()))
+
+    def _root(self) -> Document:
+        catalog = self._catalog
+        document = catalog.root()
+        if document.get("type") != "Catalog":
+            document = {
+                "type": "Catalog",
+                "stac_version": document["stac_version"],
+                "id": catalog.id,
+                "description": document.get("description") or catalog.id,
+            }
+        links = self._links(document, catalog.place or "", "")
+        links.append(_link("root", f"./{CATALOG}", _JSON))
+        for row, collection in enumerate(catalog.collections):
+            href = "./" + self._layout.collection_file(row)
+            links.append(_link("child", href, _JSON, collection.title))
+        return _with_description(document) | {"links": links}
+
+    def _collection(self, row: int) -> Document:
+        document = self._catalog.collection(row)
+        folder, place = self._layout.collection_folder(row), self._catalog.collections[row].place
+        links = self._links(document, place or "", folder)
+        links += [_link(rel, f"../{CATALOG}", _JSON) for rel in ("root", "parent")]
+        for item in self._items_of[row]:
+            links.append(_link("item", _way(folder, self._layout.item_file(item)), _GEOJSON))
+        assets = self._layout.assets_of_collection(row)
+        return self._with_assets(_with_description(document) | {"links": links}, assets, folder)
+
+    def _item(self, row: int) -> Document:
+        document = self._catalog.item(row)
+        folder = self._layout.item_folder(row)
+        links = self._links(document, self._catalog.items.place[row], folder)
+        links.append(_link("root", f"../../{CATALOG}", _JSON))
+        links += [_link(rel, "../collection.json", _JSON) for rel in ("parent", "collection")]
+        document |= {"links": links, "collection": document.get("collection") or self._name(row)}
+        return self._with_assets(document, self._layout.assets_of(row), folder)
+
+    def _name(self, row: int) -> str:
+        return self._catalog.items.collection[row] or LOOSE
+
+    @cached_property
+    def _items_of(self) -> list[list[int]]:
+        found: list[list[int]] = [[] for _ in self._catalog.collections]
+        for item, code in enumerate(self._catalog.items.collection.codes.tolist()):
+            found[code].append(item)
+        return found
+
+    def _links(self, document: Document, place: str, folder: str) -> list[Document]:
+        """Keep the links that are not the tree's own, pointing to what is here where it is."""
+        kept = []
+        for link in document.get("links") or ():
+            if link.get("rel") not in _TREE_LINKS:
+                kept.append(link | {"href": self._redirect(link.get("href", ""), place, folder)})
+            elif link["rel"] == "self" and "://" in link.get("href", ""):
+                kept.append(link | {"rel": "canonical"})
+        return kept
+
+    def _redirect(self, href: str, place: str, folder: str) -> str:
+        if is_absolute(href) or not href:
+            return href
+        target = resolve(href, place)
+        path = self._documents.get(target) or self._documents.get(unquote(target))
+        if path is not None:
+            return _way(folder, path)
+        source = self._catalog.source
+        return str(source.path / target) if isinstance(source, TreeSource) else href
+
+    @cached_property
+    def _documents(self) -> dict[str, str]:
+        """Where each document of the source stands here; made only when a link asks."""
+        catalog, layout = self._catalog, self._layout
+        found = {place: layout.item_file(row) for row, place in enumerate(catalog.items.place)}
+        for row, collection in enumerate(catalog.collections):
+            found[collection.place or ""] = layout.collection_file(row)
+        return found | {catalog.place or "": CATALOG}
+
+    def _with_assets(
+        self, document: Document, assets: list[tuple[int, str]], folder: str
+    ) -> Document:
+        extensions: set[str] = set()
+        for row, path in assets:
+            asset = document["assets"][self._catalog.assets.key[row]]
+            lead = int(self._holdings.lead[row])
+            if self._holdings.is_here(row):
+                self._settle(asset, lead, self._holdings.elsewhere.get(lead, path), folder)
+            else:
+                self._send_away(asset, row)
+            extensions |= {_ALTERNATE} if "alternate" in asset else set()
+            extensions |= {_FILE} if "file:checksum" in asset or "file:size" in asset else set()
+        listed = list(document.get("stac_extensions") or ())
+        new = sorted(url for url in extensions if not any(_same(url, one) for one in listed))
+        return document | {"stac_extensions": listed + new}
+
+    def _settle(self, asset: Document, lead: int, path: str, folder: str) -> None:
+        """Point an asset at its file here, and keep where it came from."""
+        remote = asset["href"]
+        if "://" in remote:
+            alternates = asset.get("alternate")
+            others = alternates if isinstance(alternates, dict) else {}
+            asset["alternate"] = {"remote": {"href": remote}} | others
+        asset["href"] = _way(folder, posixpath.join(self._assets_at, path))
+        if self._holdings.state[lead] != State.UNVERIFIED:
+            asset["file:size"] = int(self._holdings.size[lead])
+            checksum = self._holdings.checksum(lead)
+            if checksum is not None:
+                asset["file:checksum"] = checksum
+
+    def _send_away(self, asset: Document, row: int) -> None:
+        """Give an asset that is not here the absolute address that it has elsewhere."""
+        if is_absolute(asset["href"]):
+            return
+        source = self._catalog.source
+        remote = remote_of(asset)
+        if remote is not None:
+            asset["href"] = remote
+        elif isinstance(source, TreeSource):
+            asset["href"] = str(source.path.resolve() / self._catalog.target(row))
+
+
+def remote_of(asset: Document) -> str | None:
+    """Give the address that an earlier download kept of an asset."""
+    alternates = asset.get("alternate")
+    remote = alternates.get("remote") if isinstance(alternates, dict) else None
+    href = remote.get("href") if isinstance(remote, dict) else None
+    return href if isinstance(href, str) else None
+
+
+def _same(url: str, other: Any) -> bool:
+    """Tell whether two extension URLs differ in their version alone."""
+    return isinstance(other, str) and other.split("/v")[0] == url.split("/v", maxsplit=1)[0]
+
+
+def _with_description(document: Document) -> Document:
+    return document | {"description": document.get("description") or document["id"]}
+
+
+def _link(rel: str, href: str, kind: str, title: str | None = None) -> Document:
+    return {"rel": rel, "href": href, "type": kind} | ({"title": title} if title else {})
+
+
+def _way(folder: str, path: str) -> str:
+    """Write the relative reference from a document's folder to a path of the dataset."""
+    if not folder:
+        return f"./{path}"
+    if path.startswith(folder + "/"):
+        return f"./{path[len(folder) + 1 :]}"
+    return "../" * (folder.count("/") + 1) + path
+
+
+def _encode(document: Document) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

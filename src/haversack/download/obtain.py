@@ -1,0 +1,139 @@
+"""Get hold of a catalog: fetch or copy its archive, or read it where it lies."""
+
+from __future__ import annotations
+
+import filecmp
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from haversack import events
+from haversack.catalog import Catalog, read_catalog
+from haversack.catalog.source import ArchiveSource
+from haversack.download.holdings import IfExists
+from haversack.download.origin import Origin, Secrets, shown
+from haversack.download.output import Output
+from haversack.download.transfer import Request, transfer
+from haversack.errors import DownloadError, ExistsError, FormatError
+from haversack.events import Progress
+from haversack.storage.names import component
+
+log = logging.getLogger("haversack.download")
+_SUFFIXES = (".tar.gz", ".tgz")
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """A catalog that is here, the dataset's id, its archive, and where its references come from."""
+
+    catalog: Catalog
+    dataset_id: str
+    archive: Path | None
+    origin: Origin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What requests need besides their URL."""
+
+    secrets: Secrets | None = None
+    allow_hosts: tuple[str, ...] = ()
+    ca: str | os.PathLike[str] | None = None
+
+
+def obtain(
+    source: str | os.PathLike[str],
+    output: Path,
+    name: str | None,
+    if_exists: IfExists,
+    access: Access,
+    progress: Progress,
+    *,
+    dry_run: bool = False,
+) -> Obtained:
+    """Bring the catalog's archive to ``output``, unless it is there, and read it.
+
+    A dry run fetches an archive given by URL, for it says what there is, but copies none.
+
+    Raises
+    ------
+    DownloadError
+        The archive cannot be fetched.
+    FormatError
+        It is damaged.
+    """
+    if output.exists() and not output.is_dir():
+        raise ExistsError(f"{output} is a file: give a directory to download into")
+    text = os.fspath(source)
+    if "://" in text:
+        return _fetched(text, output, name or _last_part(text), if_exists, access, progress)
+    catalog = read_catalog(source)
+    dataset_id = name or catalog.id
+    archive = None
+    if isinstance(catalog.source, ArchiveSource):
+        archive = output / f"{component(dataset_id)}.tar.gz"
+        if not dry_run:
+            _copy(catalog.path, archive)
+    return Obtained(catalog, dataset_id, archive, None)
+
+
+def _last_part(url: str) -> str:
+    last = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
+    for suffix in _SUFFIXES:
+        last = last.removesuffix(suffix)
+    return last or urlsplit(url).netloc
+
+
+def _fetched(
+    url: str, output: Path, name: str, if_exists: IfExists, access: Access, progress: Progress
+) -> Obtained:
+    origin, folder = Origin.of(url), component(name)
+    archive = output / f"{folder}.tar.gz"
+    if if_exists != "overwrite":
+        # The old client's documents show the archive in either place.
+        for place in (archive, output / folder / archive.name):
+            if place.is_file() and (catalog := _readable(place)) is not None:
+                return Obtained(catalog, name, place, origin)
+    log.info("fetch %s from %s...", archive.name, shown(url))
+    _fetch(url, archive, origin, access, progress)
+    return Obtained(read_catalog(archive), name, archive, origin)
+
+
+def _readable(archive: Path) -> Catalog | None:
+    try:
+        return read_catalog(archive)
+    except FormatError as error:
+        log.warning("%s: it is fetched again", error)
+        return None
+
+
+def _fetch(url: str, archive: Path, origin: Origin, access: Access, progress: Progress) -> None:
+    with events.task(progress, f"fetch {archive.name}", unit="B") as work:
+        outcomes = transfer(
+            [Request(url, Output(archive.parent).file(archive.name))],
+            secrets=access.secrets,
+            source_origin=origin,
+            allow_hosts=access.allow_hosts,
+            ca=access.ca,
+            on_bytes=work.advance,
+        )
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise DownloadError(f"the catalog could not be fetched: {outcome.error}")
+
+
+def _copy(source: Path, archive: Path) -> None:
+    """Put a local archive beside the dataset's directory, as a fetched one would lie."""
+    if not (archive.is_file() and filecmp.cmp(source, archive, shallow=False)):
+        with Output(archive.parent) as writer:
+            writer.write(archive.name, _blocks(source))
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block

@@ -1,0 +1,169 @@
+"""A directory to write into, and nothing outside of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from haversack.errors import StorageError
+from haversack.storage.calls import calls
+from haversack.storage.publish import (
+    make_directory,
+    storage_error,
+    sync_directory,
+    temporary_beside,
+)
+
+_MOST = 1000
+_WORTH_A_SYNCFS = 16
+
+
+class Output:
+    """Writes many files under one directory, published in batches.
+
+    A path is ``/``-separated and relative; its parts are names already (see
+    :mod:`haversack.download.layout`). No part of it may be a symbolic link, so nothing is written
+    through one.
+
+    Parameters
+    ----------
+    root
+        The directory; made when something is first written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: set[str] = set()
+        self._pending: list[tuple[Path, Path]] = []
+        self._fresh: set[Path] = set()
+
+    def folder(self, path: str) -> Path:
+        """Make a directory and give it.
+
+        Raises
+        ------
+        StorageError
+            It, or a directory above it, is a symbolic link or a file, or cannot be made.
+        """
+        if path not in self._known:
+            if path:
+                parent = self.folder(path.rpartition("/")[0])
+                self._make(self.root / path, parent)
+            else:
+                self._make_root()
+            self._known.add(path)
+        return self.root / path
+
+    def _make_root(self) -> None:
+        make_directory(self.root.parent)
+        self._make(self.root, self.root.parent)
+
+    def _make(self, folder: Path, parent: Path) -> None:
+        try:
+            folder.mkdir()
+            self._fresh.add(parent)
+        except FileExistsError:
+            if not stat.S_ISDIR(folder.lstat().st_mode):
+                raise StorageError(
+                    f"{folder} is a link or a file where a directory must be: move it away"
+                ) from None
+        except OSError as error:
+            raise storage_error("create the directory", folder, error) from error
+
+    def file(self, path: str) -> Path:
+        """Give the place of a file whose directory is made and is no link."""
+        return self.folder(path.rpartition("/")[0]) / path.rpartition("/")[2]
+
+    def status(self, path: str) -> os.stat_result | None:
+        """Give the status of a regular file, None where there is none."""
+        with suppress(OSError):
+            found = (self.root / path).lstat()
+            if stat.S_ISREG(found.st_mode):
+                return found
+        return None
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> None:
+        """Write a file; it gets its name with the next commit, replacing what was there."""
+        final = self.file(path)
+        temporary = temporary_beside(final)
+        self._pending.append((temporary, final))
+        try:
+            with temporary.open("xb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+            if len(self._pending) >= _MOST:
+                self.commit()
+        except OSError as error:
+            raise storage_error("write", final, error) from error
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            self._pending.pop()
+            raise
+
+    def write_if_changed(self, path: str, content: bytes) -> None:
+        """Write a small file unless it stands there already."""
+        status = self.status(path)
+        if (
+            status is None
+            or status.st_size != len(content)
+            or (self.root / path).read_bytes() != content
+        ):
+            self.write(path, [content])
+
+    def commit(self) -> None:
+        """Sync what was written, name it, and sync the names."""
+        pending, self._pending = self._pending, []
+        folders = {final.parent for _, final in pending} | self._fresh
+        try:
+            _sync([temporary for temporary, _ in pending])
+            while pending:
+                temporary, final = pending.pop()
+                temporary.replace(final)
+            for folder in folders:
+                sync_directory(folder)
+            self._fresh.clear()
+        except OSError as error:
+            raise storage_error("write to", self.root, error) from error
+        finally:
+            _remove(pending)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            _remove(self._pending)
+
+
+def _sync(files: list[Path]) -> None:
+    if not files:
+        return
+    if calls.syncfs is not None and len(files) >= _WORTH_A_SYNCFS:
+        _with_descriptor(files[0], calls.syncfs)
+        return
+    for file in files:
+        _with_descriptor(file, os.fsync)
+
+
+def _with_descriptor(path: Path, call: Callable[[int], object]) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        call(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(pending: list[tuple[Path, Path]]) -> None:
+    for temporary, _ in pending:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    pending.clear()

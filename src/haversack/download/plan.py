@@ -1,0 +1,145 @@
+"""What a download would do, before anything moves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.catalog import Catalog, Filters, Selection
+from haversack.catalog.filters import select
+from haversack.catalog.source import TreeSource
+from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
+from haversack.catalog.tar import Member
+from haversack.download.before import Before
+from haversack.download.holdings import Holdings, IfExists, State, Survey
+from haversack.download.layout import Layout
+from haversack.download.ledger import Ledger
+from haversack.download.local import remote_of
+from haversack.download.output import Output
+from haversack.download.unpack import placements
+from haversack.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The chosen assets, what is here of them, and where everything goes.
+
+    Attributes
+    ----------
+    output, assets
+        The dataset's directory, and that of its assets, which may be another.
+    placed
+        Files of the archive by the path that they are extracted to.
+    """
+
+    catalog: Catalog
+    selection: Selection
+    layout: Layout
+    output: Output
+    assets: Output
+    placed: dict[str, Member]
+    holdings: Holdings
+
+    def missing(self) -> Iterator[tuple[int, str]]:
+        """Yield the row and the path of each file to fetch."""
+        owners = self.catalog.assets.item
+        last, paths = NO_ITEM - 1, {}
+        for row in self.missing_rows().tolist():
+            item = int(owners[row])
+            if item == NO_ITEM:
+                paths = dict(self.layout.assets_of_collection(self._collection(row)))
+            elif item != last:
+                paths = dict(self.layout.assets_of(item))
+            last = item
+            yield row, paths[row]
+
+    def _collection(self, row: int) -> int:
+        return int(self.catalog.assets.collection[row])
+
+    def missing_rows(self) -> NDArray[np.int64]:
+        """Rows of the files to fetch, one for each file."""
+        leads = np.unique(self.holdings.lead[self.selection.assets])
+        absent: NDArray[np.int64] = leads[self.holdings.state[leads] == State.ABSENT]
+        return absent
+
+    def count(self, state: State) -> int:
+        """Count the chosen assets in a state."""
+        return int((self.holdings.states(self.selection.assets) == state).sum())
+
+    def waiting(self) -> tuple[int, int]:
+        """Give the known bytes to fetch, and the number of files of unknown size."""
+        sizes = self.catalog.assets.size[self.missing_rows()]
+        known = sizes != UNKNOWN_SIZE
+        return int(sizes[known].sum()), int((~known).sum())
+
+    def check_space(self) -> None:
+        """Refuse to begin what the disk cannot hold.
+
+        Raises
+        ------
+        StorageError
+            More bytes are known to come than the disk has free.
+        """
+        unpacked = sum(m.size for path, m in self.placed.items() if not self.assets.status(path))
+        needed = self.waiting()[0] + unpacked
+        free = shutil.disk_usage(_existing(self.assets.root)).free
+        if needed > free:
+            raise StorageError(
+                f"{self.assets.root}: {needed:,} bytes are to come, and {free:,} are free: choose "
+                "fewer assets, or give another asset_output_dir"
+            )
+
+
+def make_plan(
+    catalog: Catalog,
+    filters: Filters,
+    output: Path,
+    assets: Path,
+    if_exists: IfExists,
+    ledger: Ledger | None,
+) -> Plan:
+    """Choose, lay out, and look at what is here; nothing is written but the ledger."""
+    selection = select(catalog, filters)
+    layout = Layout(catalog)
+    placed = placements(catalog, layout)
+    survey = Survey(
+        catalog=catalog,
+        layout=layout,
+        output=Output(assets),
+        ledger=ledger,
+        brought={path: member.size for path, member in placed.items()},
+        before=Before(output, catalog, layout),
+        if_exists=if_exists,
+    )
+    return Plan(catalog, selection, layout, Output(output), Output(assets), placed, survey.run())
+
+
+def address(catalog: Catalog, row: int) -> str | Path | None:
+    """Say where an asset is fetched from: a URL, a file of the catalog's directory, or nowhere."""
+    target = catalog.target(row)
+    if target.startswith("s3://"):
+        bucket, _, key = target[len("s3://") :].partition("/")
+        return f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
+    if "://" in target:
+        return target
+    if isinstance(catalog.source, TreeSource) and (file := catalog.source.file(target)):
+        return file
+    item = int(catalog.assets.item[row])
+    holder = catalog.item(item) if item != NO_ITEM else catalog.collection(_owner(catalog, row))
+    return remote_of(holder["assets"][catalog.assets.key[row]])
+
+
+def _owner(catalog: Catalog, row: int) -> int:
+    return int(catalog.assets.collection[row])
+
+
+def _existing(path: Path) -> Path:
+    path = Path(os.path.abspath(path))  # noqa: PTH100 (resolves no symlink)
+    return next(folder for folder in (path, *path.parents) if folder.exists())

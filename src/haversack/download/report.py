@@ -1,0 +1,121 @@
+"""What a download did: counts, bytes, time, and every asset that is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from haversack.download.origin import shown
+
+_SHOWN = 5
+HEADER = ("error", "dataset_id", "collection_id", "item_id", "asset_key", "asset_url")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAsset:
+    """An asset that could not be fetched; the fields are the columns of ``err_report.csv``."""
+
+    error: str
+    dataset_id: str
+    collection_id: str
+    item_id: str
+    asset_key: str
+    asset_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadReport:
+    """What a download did, in assets of the selection.
+
+    Attributes
+    ----------
+    dataset_id
+        The dataset's id, which is its directory's name.
+    path, catalog, archive, report
+        Its directory, its ``catalog.json``, the archive (None where the source is none), and
+        ``err_report.csv``.
+    fetched, present, unverified, failed
+        Assets that came in this run; that were here, whole; that were here, with neither size nor
+        checksum to compare; that could not be fetched.
+    waiting
+        Assets still to fetch: those of a dry run, or of ``catalog_only``.
+    bytes, waiting_bytes, waiting_unknown
+        Bytes fetched; bytes still to fetch; files still to fetch whose size is not known.
+    seconds
+        How long it took.
+    failures
+        Every asset that could not be fetched.
+    """
+
+    dataset_id: str
+    path: Path
+    catalog: Path
+    archive: Path | None
+    report: Path
+    fetched: int = 0
+    present: int = 0
+    unverified: int = 0
+    failed: int = 0
+    waiting: int = 0
+    bytes: int = 0
+    waiting_bytes: int = 0
+    waiting_unknown: int = 0
+    seconds: float = 0.0
+    failures: tuple[FailedAsset, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as values that JSON can hold."""
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in asdict(self).items()
+        }
+
+    def __str__(self) -> str:
+        counts = {
+            "fetched": self.fetched,
+            "here already": self.present,
+            "here, not verified": self.unverified,
+            "failed": self.failed,
+            "not fetched": self.waiting,
+        }
+        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        lines = [f"{self.dataset_id}: {told or 'no assets'}"]
+        if self.fetched:
+            lines[0] += f" ({self.bytes:,} bytes in {self.seconds:.1f} s)"
+        if self.waiting:
+            unknown = f" and {self.waiting_unknown} files of unknown size"
+            lines.append(
+                f"to fetch: {self.waiting_bytes:,} bytes{unknown if self.waiting_unknown else ''}"
+            )
+        lines += self._reasons()
+        if self.failures:
+            lines.append(f"all failures: {self.report}")
+        lines.append(f"in {self.path}")
+        return "\n".join(lines)
+
+    def _reasons(self) -> list[str]:
+        """Say each reason once: the assets of one dead server share it."""
+        counts = Counter(f"{failure.asset_key}: {failure.error}" for failure in self.failures)
+        lines = [f"  {count} x {reason}" for reason, count in counts.most_common(_SHOWN)]
+        return lines + [f"  and {len(counts) - _SHOWN} other reasons"] * (len(counts) > _SHOWN)
+
+
+def as_csv(failures: Iterable[FailedAsset]) -> bytes:
+    """Write failures as the error report, its header first; signatures in URLs are left out."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for failure in failures:
+        row = asdict(failure) | {"asset_url": shown(failure.asset_url)}
+        writer.writerow(_harmless(str(row[name])) for name in HEADER)
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _harmless(cell: str) -> str:
+    # A spreadsheet would run a cell that begins like a formula.
+    return f"'{cell}" if cell[:1] in {"=", "+", "@", "\t", "\r"} else cell

@@ -1,0 +1,242 @@
+"""Bring a dataset here: its catalog, and the assets that the filters choose."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from haversack.catalog import Filters
+from haversack.catalog.source import ArchiveSource
+from haversack.catalog.table import NO_ITEM
+from haversack.download.bring import Bringing
+from haversack.download.holdings import IfExists, State
+from haversack.download.layout import CATALOG, REPORT
+from haversack.download.ledger import LEDGER_NAME, Ledger
+from haversack.download.local import LocalCatalog
+from haversack.download.obtain import Access, Obtained, obtain
+from haversack.download.origin import Secrets, shown
+from haversack.download.output import Output
+from haversack.download.plan import Plan, make_plan
+from haversack.download.report import DownloadReport, FailedAsset, as_csv
+from haversack.download.unpack import unpack
+from haversack.errors import DownloadError, UsageError
+from haversack.events import Progress
+from haversack.storage.names import component
+
+log = logging.getLogger("haversack.download")
+
+
+def download(
+    source: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] = ".",
+    *,
+    name: str | None = None,
+    asset_output_dir: str | os.PathLike[str] | None = None,
+    catalog_only: bool = False,
+    if_exists: IfExists = "resume",
+    bbox: Sequence[float] | None = None,
+    intersects: Any = None,
+    datetime: Any = None,
+    collection_filter: Mapping[str, Sequence[str]] | None = None,
+    asset_keys: Sequence[str] | None = None,
+    progress: Progress = None,
+    dry_run: bool = False,
+    raise_errors: bool = True,
+    secrets: Secrets | None = None,
+    allow_hosts: Iterable[str] = (),
+    ca: str | os.PathLike[str] | None = None,
+    concurrency: int = 16,
+) -> DownloadReport:
+    """Download a dataset: its catalog, and its assets or those that the filters choose.
+
+    The catalog lies in ``OUTPUT/ID/catalog.json``, assets in ``OUTPUT/ID/COLLECTION/ITEM/KEY.EXT``,
+    those that items share in ``OUTPUT/ID/_common/KEY.EXT``. Nothing has its final name before it
+    is whole, and what is here already is not fetched again: a second run of a complete dataset
+    asks the network for nothing.
+
+    Parameters
+    ----------
+    source
+        A catalog archive (``.tar.gz``) by path or URL, or the path of a static STAC catalog.
+    output_dir
+        Where the dataset's directory and its archive are put.
+    name
+        The dataset's id; by default the catalog's, or for a URL its last part.
+    asset_output_dir
+        Put the assets, the ledger and the error report here instead, under the dataset's id.
+    catalog_only
+        Fetch no assets; those inside the archive are extracted with it.
+    if_exists
+        ``"resume"`` keeps what is whole and fetches the rest, ``"skip"`` keeps whatever is here,
+        ``"overwrite"`` fetches everything again.
+    bbox, intersects, datetime, collection_filter, asset_keys
+        Choose assets: see :meth:`haversack.catalog.Catalog.select`. The local catalog has every
+        item all the same.
+    progress
+        True draws bars; a callable gets :class:`haversack.events.Event` values.
+    dry_run
+        Only say what would be fetched. An archive given by URL is fetched, for it says what the
+        dataset has.
+    raise_errors
+        Raise at the end when assets could not be fetched.
+    secrets
+        Keys, each sent to its own origin only.
+    allow_hosts
+        Hosts to reach although their addresses are more private than the source's.
+    ca
+        File or directory of certificate authorities.
+    concurrency
+        Most transfers at once.
+
+    Returns
+    -------
+    DownloadReport
+        Counts, bytes, time, and what is missing.
+
+    Raises
+    ------
+    UsageError
+        Filters that contradict each other or name what is not there.
+    EmptySelectionError
+        Filters that leave nothing.
+    FormatError
+        The catalog is damaged.
+    StorageError
+        The disk is full or refuses; what is whole stays.
+    DownloadError
+        The catalog, or some assets, could not be fetched; ``err_report.csv`` lists those.
+    """
+    if if_exists not in {"resume", "skip", "overwrite"}:
+        raise UsageError(f"if_exists is 'resume', 'skip' or 'overwrite', not {if_exists!r}")
+    started = time.perf_counter()
+    filters = Filters(collection_filter, datetime, bbox, intersects, asset_keys)
+    filters.check()
+    access = Access(secrets, tuple(allow_hosts), ca)
+    output = Path(output_dir)
+    obtained = obtain(source, output, name, if_exists, access, progress, dry_run=dry_run)
+    folder = component(obtained.dataset_id)
+    place = output / folder
+    assets = place if asset_output_dir is None else Path(asset_output_dir) / folder
+    log.info("create stac asset list...")
+    with _ledger(assets, dry_run=dry_run) as ledger:
+        plan = make_plan(obtained.catalog, filters, place, assets, if_exists, ledger)
+        bringing = Bringing(obtained, plan, access, concurrency)
+        _tell(plan)
+        if ledger is not None:
+            _lay_out(plan, ledger, if_exists, progress)
+            if not catalog_only:
+                bringing.run(ledger, progress)
+                _write_catalog(plan, _changed_items(plan))
+    failures = _failures(obtained, plan, bringing.errors)
+    report = replace(
+        _report(obtained, plan, bringing, failures), seconds=time.perf_counter() - started
+    )
+    if not dry_run:
+        with plan.assets as writer:
+            writer.write(REPORT, [as_csv(failures)])
+        log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
+    if failures and raise_errors:
+        raise DownloadError(
+            f"{len(failures)} of {len(plan.selection.assets)} assets of {obtained.dataset_id!r} "
+            f"could not be fetched; {report.report} lists them. Run the same again to retry"
+        )
+    return report
+
+
+def _ledger(assets: Path, *, dry_run: bool) -> AbstractContextManager[Ledger | None]:
+    if dry_run:
+        return nullcontext()
+    Output(assets).folder("")
+    return Ledger(assets / LEDGER_NAME)
+
+
+def _tell(plan: Plan) -> None:
+    log.info("%d unique assets in stac catalog.", len(np.unique(plan.holdings.lead)))
+    if len(plan.selection.assets) < len(plan.catalog.assets):
+        log.info("%d assets after filters.", len(plan.selection.assets))
+
+
+def _lay_out(plan: Plan, ledger: Ledger, if_exists: IfExists, progress: Progress) -> None:
+    """Extract what the archive holds, and write the whole catalog."""
+    plan.check_space()
+    source = plan.catalog.source
+    if isinstance(source, ArchiveSource):
+        log.info("unarchive %s...", source.path.name)
+        unpack(source, plan.placed, plan.assets, ledger, if_exists, progress)
+        _note_unpacked(plan, ledger)
+    _write_catalog(plan, range(len(plan.catalog.items)))
+
+
+def _note_unpacked(plan: Plan, ledger: Ledger) -> None:
+    """Take the checksums that unpacking computed into the holdings."""
+    holdings = plan.holdings
+    for row, path in plan.layout.assets() if plan.placed else ():
+        place = holdings.elsewhere.get(row, path)
+        if place in plan.placed and holdings.state[row] == State.PRESENT:
+            entry = ledger.whole(plan.assets.root / place)
+            if entry is not None:
+                holdings.set(row, State.PRESENT, entry.size, entry.checksum)
+
+
+def _write_catalog(plan: Plan, items: Iterable[int]) -> None:
+    way = ""
+    if plan.assets.root != plan.output.root:
+        way = Path(os.path.relpath(plan.assets.root, plan.output.root)).as_posix()
+    with plan.output as output:
+        LocalCatalog(plan.catalog, plan.layout, plan.holdings, way).write(output, items)
+
+
+def _changed_items(plan: Plan) -> list[int]:
+    holdings, owners = plan.holdings, plan.catalog.assets.item
+    changed = owners[holdings.state[holdings.lead] == State.FETCHED]
+    items: list[int] = np.unique(changed[changed != NO_ITEM]).tolist()
+    return items
+
+
+def _failures(obtained: Obtained, plan: Plan, errors: Mapping[int, str]) -> tuple[FailedAsset, ...]:
+    """List every chosen asset whose file is missing, also where several share it."""
+    catalog, rows = plan.catalog, plan.selection.assets
+    found = []
+    for row in rows[plan.holdings.states(rows) == State.FAILED].tolist():
+        item = int(catalog.assets.item[row])
+        found.append(
+            FailedAsset(
+                error=errors[int(plan.holdings.lead[row])],
+                dataset_id=obtained.dataset_id,
+                collection_id=catalog.collections[catalog.assets.collection[row]].id,
+                item_id="" if item == NO_ITEM else catalog.items.id[item],
+                asset_key=catalog.assets.key[row],
+                asset_url=shown(catalog.target(row)),
+            )
+        )
+    return tuple(found)
+
+
+def _report(
+    obtained: Obtained, plan: Plan, bringing: Bringing, failures: tuple[FailedAsset, ...]
+) -> DownloadReport:
+    known, unknown = plan.waiting()
+    return DownloadReport(
+        dataset_id=obtained.dataset_id,
+        path=plan.output.root,
+        catalog=plan.output.root / CATALOG,
+        archive=obtained.archive,
+        report=plan.assets.root / REPORT,
+        fetched=plan.count(State.FETCHED),
+        present=plan.count(State.PRESENT),
+        unverified=plan.count(State.UNVERIFIED),
+        failed=plan.count(State.FAILED),
+        waiting=plan.count(State.ABSENT),
+        bytes=bringing.bytes,
+        waiting_bytes=known,
+        waiting_unknown=unknown,
+        failures=failures,
+    )
