@@ -29,6 +29,7 @@ class Api:
         """Name the path of each endpoint."""
         api = "/mlhub/v1"
         return {
+            "/assets/{token}/{path:path}": self.asset,
             f"{api}/datasets": self.datasets,
             f"{api}/datasets/doi/{{doi:path}}": self.dataset_by_doi,
             f"{api}/datasets/{{dataset:path}}": self.dataset,
@@ -42,7 +43,6 @@ class Api:
             f"{api}/archive/{{collection}}": self.archive,
             f"{api}/models": self.models,
             f"{api}/models/{{model:path}}": self.model,
-            "/assets/{token}/{path:path}": self.asset,
             "/archives/{token}/{name}": self.archive_file,
             "/healthz": self.health,
         }

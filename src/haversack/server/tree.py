@@ -84,7 +84,7 @@ class Tree:
     documents: frozenset[str]
     collections: dict[str, Collection]
     models: dict[str, str]
-    assets: dict[str, set[str]]  # directory -> names of files in it
+    assets: dict[str, frozenset[str]]  # directory -> names of files in it
     stamps: dict[str, Stamp] = field(repr=False)  # of what decides whether to read it anew
 
     def read(self, path: str) -> bytes:
@@ -171,6 +171,13 @@ def _join(document: str, href: str) -> str | None:
     return None if outside else path
 
 
+def _shared(assets: dict[str, set[str]]) -> dict[str, frozenset[str]]:
+    """Keep equal sets once: most items of a collection have files of the same names."""
+    known: dict[frozenset[str], frozenset[str]] = {}
+    frozen = ((directory, frozenset(names)) for directory, names in assets.items())
+    return {directory: known.setdefault(names, names) for directory, names in frozen}
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -224,7 +231,7 @@ class _Reader:
             documents=frozenset(self._documents),
             collections=self._collections,
             models=self._models,
-            assets=self._assets,
+            assets=_shared(self._assets),
             stamps=self._stamps,
         )
 
