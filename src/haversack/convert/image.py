@@ -65,6 +65,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from haversack.demo.files import png
     >>> _ = Path("mask.png").write_bytes(png(np.eye(3, dtype=np.uint8)))
     >>> read_image("mask.png")

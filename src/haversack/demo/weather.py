@@ -13,7 +13,7 @@ from haversack.demo.noise import Field, blur, enlarge, fractal, smoothstep
 from haversack.demo.spectra import GRAIN, ground_spectra
 
 _PIXEL_M = 10.0
-_EXAGGERATION = 4.0
+_EXAGGERATION = 3.0
 _HAZE = np.array([1.0, 0.62, 0.40, 0.20, 0.05, 0.02], np.float32)
 _CLOUD = np.array([0.74, 0.73, 0.74, 0.77, 0.56, 0.42], np.float32)
 _SKYLIGHT = np.array([0.42, 0.34, 0.29, 0.24, 0.16, 0.12], np.float32)
