@@ -1,8 +1,10 @@
 """The API says what the hub directory holds, in the old hub's dialect."""
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def _ids(answer):
@@ -161,6 +163,23 @@ def test_what_is_not_there_is_404_with_a_detail(ask, path):
     answer = ask(path)
     assert answer.status == 404
     assert isinstance(answer.json["detail"], str)
+
+
+SHAPES = ["datasets/{}", "datasets/doi/{}", "catalog/{}/info", "collections/{}", "models/{}", "{}"]
+SHAPES += ["collections/fields_source/items/{}", "collections/fields_source/items?token={}"]
+SHAPES += ["datasets?text={}", "datasets?tags={}", "archive/{}", "collections/{}/items"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(SHAPES),
+    st.text(max_size=12).map(lambda text: quote(text.encode("utf-8", "replace"), safe="/"))
+    | st.binary(max_size=12).map(lambda raw: quote(raw, safe="")),
+)
+def test_no_id_and_no_query_makes_the_server_fail(ask, shape, ident):
+    answer = ask(shape.format(ident))
+    assert answer.status in {200, 303, 400, 404}
+    assert b"no catalog names this" not in answer.body
 
 
 def test_only_get_and_head_are_answered(ask):

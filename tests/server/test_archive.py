@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 
 from haversack.server.archive import Archives
 from haversack.server.documents import Addresses
@@ -93,6 +94,24 @@ def test_one_base_url_makes_the_same_bytes_in_every_server(hub):
         door = Door("catalog", index.refresh().datasets["fields"])
         etags.add(Archives().get(door, addresses).etag)
     assert len(etags) == 1
+
+
+def test_many_who_ask_at_once_get_one_archive(hub):
+    index, archives = Index(hub), Archives()
+    door = Door("catalog", index.refresh().datasets["fields"])
+    with ThreadPoolExecutor(8) as pool:
+        asked = [
+            pool.submit(archives.get, door, Addresses(index, "http://a.example")) for _ in range(32)
+        ]
+    assert len({task.result().path for task in asked}) == 1
+
+
+def test_old_archives_make_room(hub):
+    index, archives = Index(hub), Archives()
+    door = Door("catalog", index.refresh().datasets["fields"])
+    made = [archives.get(door, Addresses(index, f"http://{n}.example")).path for n in range(50)]
+    assert 0 < sum(path.exists() for path in made) < 50
+    assert made[-1].exists()
 
 
 def test_a_base_url_leads_through_the_proxy(hub):

@@ -42,13 +42,14 @@ def test_a_damaged_dataset_is_named_and_left_out(hub, caplog, path, content):
     assert len(caplog.records) == count, "it is said once"
 
 
-def test_a_mended_dataset_is_served_again(hub):
-    catalog = hub / "fields" / "catalog.json"
-    whole = catalog.read_bytes()
-    catalog.write_bytes(b"{")
+@pytest.mark.parametrize("path", ["catalog.json", "fields_source/field_1/field_1.json"])
+def test_a_mended_dataset_is_served_again(hub, path):
+    document = hub / "fields" / path
+    whole = document.read_bytes()
+    document.write_bytes(b"{")
     index = Index(hub)
     assert _served(index) == ["floods"]
-    catalog.write_bytes(whole)
+    document.write_bytes(whole)
     assert _served(index) == ["fields", "floods"]
 
 

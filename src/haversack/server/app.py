@@ -50,7 +50,7 @@ def make(
         yield
         archives.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[Route("/", entrance), *(Route(path, ask) for path, ask in api.routes().items())],
         middleware=[Middleware(Guard, api_key=api_key, hosts=hosts)],
         exception_handlers={
@@ -61,6 +61,8 @@ def make(
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _checked(base_url: str | None) -> str | None:

@@ -18,12 +18,16 @@ class Addresses:
 
     def __init__(self, index: Index, base: str) -> None:
         self._index, self.base = index, base
+        self._below: dict[str, str] = {}
         self.api = f"{base}/mlhub/v1"
 
     def asset(self, dataset: Dataset, path: str) -> str:
         """Address an asset by its path in the dataset's directory."""
-        token = self._index.segment("assets", dataset.id)
-        return f"{self.base}/assets/{token}/{quote(path)}"
+        below = self._below.get(dataset.id)
+        if below is None:
+            below = f"{self.base}/assets/{self._index.segment('assets', dataset.id)}/"
+            self._below[dataset.id] = below
+        return below + quote(path)
 
     def archive(self, kind: str, *ids: str) -> str:
         """Address the archive of a catalog (a dataset's id) or collection (its own id last)."""

@@ -12,7 +12,16 @@ from typing import Any, Literal
 from haversack.errors import FormatError, PathNotFoundError
 from haversack.server.about import describe
 from haversack.server.secret import secret_of, segment
-from haversack.server.tree import ABOUT, ENTRANCE, Collection, Stamp, Tree, read_tree, stamp
+from haversack.server.tree import (
+    ABOUT,
+    ENTRANCE,
+    Collection,
+    DamagedTreeError,
+    Stamp,
+    Tree,
+    read_tree,
+    stamp,
+)
 
 log = logging.getLogger("haversack.server")
 
@@ -56,7 +65,7 @@ class Index:
         self._secret = secret_of(self.root)
         self._lock = Lock()
         self._read: dict[str, Dataset] = {}
-        self._damaged: dict[str, tuple[Stamp, Stamp]] = {}
+        self._damaged: dict[str, dict[Path, Stamp]] = {}
         self._contents = Contents()
         self.refresh()
 
@@ -85,20 +94,23 @@ class Index:
                 yield place.name
             elif place.name not in self._damaged:
                 log.warning("%s leads out of the served directory: left out", place)
-                self._damaged[place.name] = (None, None)
+                self._damaged[place.name] = {}
 
     def _dataset(self, name: str) -> Dataset | None:
         home = self.root / name
         before = self._read.get(name)
         if before is not None and before.tree.is_current():
             return before
-        version = stamp(home / ENTRANCE), stamp(home / ABOUT)
-        if self._damaged.get(name) == version:
+        version = self._damaged.get(name)
+        if version is not None and all(stamp(path) == was for path, was in version.items()):
             return None
+        version = {path: stamp(path) for path in (home / ENTRANCE, home / ABOUT)}
         try:
             return _load(home)
         except FormatError as error:
             log.warning("the dataset in %s is left out: %s", home, error)
+            if isinstance(error, DamagedTreeError):
+                version[error.place] = stamp(error.place)
             self._damaged[name] = version
             return None
 

@@ -28,6 +28,14 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|/")
 Stamp = tuple[int, int, int] | None
 
 
+class DamagedTreeError(FormatError):
+    """A document of a tree, at ``place``, is missing or is no STAC."""
+
+    def __init__(self, place: Path, what: str) -> None:
+        super().__init__(f"{place} {what}")
+        self.place = place
+
+
 class Link(msgspec.Struct, gc=False):
     """A STAC link."""
 
@@ -126,7 +134,7 @@ def read_tree(home: Path) -> Tree:
 
     Raises
     ------
-    FormatError
+    DamagedTreeError
         A document is missing, is no JSON, or is no STAC.
     """
     reader = _Reader(home)
@@ -240,18 +248,20 @@ class _Reader:
         try:
             document = self._decoder.decode(self._bytes(path))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise FormatError(f"{self._home / path} is not a STAC document: {error}") from error
+            what = f"is not a STAC document: {error}"
+            raise DamagedTreeError(self._home / path, what) from error
         if document.type != "Feature":
             self._stamps[path] = before
         return document
 
     def _bytes(self, path: str) -> bytes:
         if not self._stays_inside(path):
-            raise FormatError(f"{self._home / path} is a link to a place outside its dataset")
+            raise DamagedTreeError(self._home / path, "is a link to a place outside its dataset")
         try:
             return (self._home / path).read_bytes()
         except OSError as error:
-            raise FormatError(f"cannot read {self._home / path}: {error.strerror}") from error
+            what = f"cannot be read: {error.strerror}"
+            raise DamagedTreeError(self._home / path, what) from error
 
     def _stays_inside(self, path: str) -> bool:
         directory = posixpath.dirname(path)
