@@ -17,7 +17,7 @@ from typing import Any, Literal
 from haversack.download.ledger import Ledger
 from haversack.download.outcome import Request
 from haversack.storage.calls import calls
-from haversack.storage.publish import sync_directory
+from haversack.storage.publish import storage_error, sync_directory
 
 Sync = Literal["batch", "each", "none"]
 _MOST = 1000
@@ -87,7 +87,7 @@ class Committer:
 
         Raises
         ------
-        OSError
+        StorageError
             The disk refuses a sync: nothing of that batch is published.
         """
         with self._change:
@@ -111,7 +111,10 @@ class Committer:
     def _run(self) -> None:
         try:
             while batch := self._next_batch():
-                done = self._commit(batch)
+                try:
+                    done = self._commit(batch)
+                except OSError as error:
+                    raise storage_error("publish files in", batch[0].part.parent, error) from error
                 with self._change:
                     self._published += done
                     self._change.notify_all()

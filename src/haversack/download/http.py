@@ -174,10 +174,8 @@ class _Exchange:
         _set_method(line.curl, method, body)
         line.curl.setopt(pycurl.WRITEFUNCTION, content.receive)
         line.curl.setopt(pycurl.ACCEPT_ENCODING, "")
-        line.curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
-        line.curl.setopt(pycurl.LOW_SPEED_TIME, max(1, round(self._timeout)))
         try:
-            code, detail = _run(line.curl)
+            code, detail = _run(line.curl, content, self._timeout)
             if content.too_large:
                 message = f"{shown(url)} answers more than {self._max_bytes} bytes"
                 return Failure(Kind.FINAL, message)
@@ -218,14 +216,19 @@ def _set_method(curl: pycurl.Curl, method: str, body: bytes | None) -> None:
     curl.setopt(pycurl.CUSTOMREQUEST, method)
 
 
-def _run(curl: pycurl.Curl) -> tuple[int, str]:
+def _run(curl: pycurl.Curl, content: _Content, timeout: float) -> tuple[int, str]:
     multi = _multi()
     multi.add(curl)
+    seen, since = 0, time.monotonic()
     try:
         while True:
             # Short waits, so that Ctrl-C is answered.
-            for _, code, detail in multi.step(0.5):
+            for _, code, detail in multi.step(0.2):
                 return code, detail
+            if len(content.chunks) > seen:
+                seen, since = len(content.chunks), time.monotonic()
+            elif time.monotonic() - since > timeout:
+                return pycurl.E_OPERATION_TIMEDOUT, f"nothing came for {timeout:g} s"
     finally:
         multi.remove(curl)
 

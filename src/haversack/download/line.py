@@ -136,7 +136,7 @@ class Line:
         """Say why the request that just ended failed."""
         if self.refused:
             return Failure(Kind.FINAL, self._network.rule.refusal(Origin.of(self.url)))
-        connected = self.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0
+        connected = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
         return of_curl(code, detail, self.url, connected=connected)
 
     def answer(self) -> tuple[int, dict[str, str]]:

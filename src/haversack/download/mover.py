@@ -8,6 +8,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -119,12 +120,11 @@ class Mover:
 
     def _run(self) -> None:
         end: BaseException | None = None
-        try:
-            self._move()
-        except BaseException as error:  # noqa: BLE001 (raised again in the caller's thread)
-            end = error
-        finally:
-            self._close()
+        for work in (self._move, self._close):
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 (raised again in the caller's thread)
+                end = end or error
         self._outcomes.put(end)
 
     def _move(self) -> None:
@@ -217,7 +217,8 @@ class Mover:
             result = fetch.end(code, detail)
         except OSError as error:
             self._inside -= 1
-            fetch.suspend()
+            with suppress(OSError):
+                fetch.suspend()
             self._refused_by_disk(fetch.request, error)
             return
         if isinstance(result, Failure):
@@ -341,7 +342,8 @@ class Mover:
         for handle in list(self._active):
             self._release(handle)
         for fetch in left:
-            fetch.suspend()
+            with suppress(OSError):
+                fetch.suspend()
         self._committer.close()
         for line in self._idle:
             line.curl.close()

@@ -115,8 +115,8 @@ def shown(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Secret:
-    headers: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Secrets:

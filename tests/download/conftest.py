@@ -1,0 +1,179 @@
+"""A real server on loopback that does what it is told, wrong things above all."""
+
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+
+@dataclass
+class Asked:
+    method: str
+    path: str
+    headers: dict[str, str]
+    times: int
+
+
+@dataclass
+class Answer:
+    """``cut`` bytes of the body are sent, then the connection ends, is reset or stalls."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    end: str = "close"
+    raw: bytes | None = None
+
+
+class Server:
+    """Answers each path by a function of what is asked; remembers everything asked."""
+
+    def __init__(self):
+        self.asked: list[Asked] = []
+        self.closing = threading.Event()
+        self._routes: dict[str, Callable[[Asked], Answer]] = {}
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._connections: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+        self.port = self._socket.getsockname()[1]
+
+    def url(self, path, host="127.0.0.1"):
+        return f"http://{host}:{self.port}{path}"
+
+    def answer(self, path, answer):
+        self._routes[path] = answer if callable(answer) else lambda asked: answer
+        return self.url(path)
+
+    def file(self, path, body, etag='"1"', **headers):
+        return self.answer(path, lambda asked: ranged(asked, body, etag, headers))
+
+    def paths(self):
+        return [asked.path for asked in self.asked]
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self._connections.append(connection)
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection):
+        with connection, suppress(OSError):
+            reader = connection.makefile("rb")
+            with reader:
+                while (asked := self._read(reader)) and self._send(connection, asked):
+                    pass
+
+    def _read(self, reader):
+        line = reader.readline().decode()
+        if not line.strip():
+            return None
+        method, path, _ = line.split()
+        headers = {}
+        while (line := reader.readline().decode().strip()) != "":
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        times = sum(before.path == path for before in self.asked) + 1
+        asked = Asked(method, path, headers, times)
+        self.asked.append(asked)
+        reader.read(int(headers.get("content-length", 0)))
+        return asked
+
+    def _send(self, connection, asked):
+        route = self._routes.get(asked.path.partition("?")[0])
+        answer = route(asked) if route else Answer(404, b"no such thing")
+        if answer.raw is not None:
+            connection.sendall(answer.raw)
+            return False
+        headers = {"Content-Length": str(len(answer.body))} | answer.headers
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value != "")
+        body = answer.body if asked.method != "HEAD" else b""
+        connection.sendall(
+            f"HTTP/1.1 {answer.status} X\r\n{head}\r\n".encode() + body[: answer.cut]
+        )
+        if answer.cut is None:
+            return True
+        if answer.end == "reset":
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        elif answer.end == "stall":
+            self.closing.wait()
+        return False
+
+    def close(self):
+        self.closing.set()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for connection in self._connections:
+            connection.close()
+
+
+def ranged(asked, body, etag='"1"', headers=None):
+    """Serve a file as a good server does, ranges and If-Range included."""
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", **(headers or {})}
+    wanted = re.fullmatch(r"bytes=(\d+)-", asked.headers.get("range", ""))
+    if not wanted or asked.headers.get("if-range", etag) != etag:
+        return Answer(200, body, headers)
+    start = int(wanted.group(1))
+    if start >= len(body):
+        return Answer(416, b"", headers | {"Content-Range": f"bytes */{len(body)}"})
+    extent = f"bytes {start}-{len(body) - 1}/{len(body)}"
+    return Answer(206, body[start:], headers | {"Content-Range": extent})
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def second_server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def make_answer():
+    return Answer
+
+
+@pytest.fixture
+def serve_ranges():
+    return ranged
+
+
+@pytest.fixture(autouse=True)
+def _plain_network(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch):
+    from haversack.download import hosts, http
+
+    def short(tries, failure):
+        return failure.wait if failure.wait is not None else 0.01
+
+    monkeypatch.setattr(hosts, "pause", short)
+    monkeypatch.setattr(http, "pause", short)

@@ -1,0 +1,57 @@
+"""Checksums in every notation that catalogs and servers use."""
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from haversack.download.digest import Digest, multihash, of_headers
+
+DATA = b"some bytes"
+CODES = {
+    "11": "sha1",
+    "12": "sha256",
+    "13": "sha512",
+    "14": "sha3_512",
+    "16": "sha3_256",
+    "d501": "md5",
+    "c0e402": "blake2b",
+}
+
+
+@pytest.mark.parametrize(("code", "name"), CODES.items())
+def test_a_multihash_is_checked(code, name):
+    digest = hashlib.new(name, DATA).digest()
+    for upper in (False, True):
+        text = f"{code}{len(digest):02x}{digest.hex()}"
+        expected = multihash(text.upper() if upper else text)
+        assert expected is not None
+        assert expected.algorithm == name
+        right, wrong = Digest([expected]), Digest([expected])
+        right.update(DATA)
+        wrong.update(DATA + b"x")
+        assert right.mismatch() is None
+        assert wrong.mismatch() is expected
+
+
+@given(st.text())
+def test_no_text_breaks_the_reader(text):
+    multihash(text)
+
+
+@given(st.binary())
+def test_no_bytes_break_the_reader(data):
+    multihash(data.hex())
+
+
+def test_a_digest_cut_short_is_no_digest():
+    assert multihash("1210" + "00" * 16) is None
+    assert multihash("1220" + "00" * 31) is None
+
+
+def test_headers_that_are_no_digests_are_ignored():
+    md5 = base64.b64encode(hashlib.md5(DATA).digest()).decode()
+    assert [e.algorithm for e in of_headers({"content-md5": md5})] == ["md5"]
+    assert of_headers({"content-md5": "???", "x-amz-checksum-sha256": "AAAA"}) == []
