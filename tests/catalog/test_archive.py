@@ -1,0 +1,130 @@
+"""Archives become the table, whatever mess they hold, and damage is named."""
+
+import pytest
+
+from haversack.catalog import is_catalog, read_catalog
+from haversack.errors import FormatError, PathNotFoundError
+
+REMOTE = "https://data.example/a.tif"
+
+
+def test_items_assets_and_texts_of_an_archive(archive, farms, item):
+    one = item("one", assets={"red": {"href": REMOTE, "type": "image/tiff", "roles": ["data"]}})
+    two = item("two", assets={"red": {"href": "./red.tif", "file:size": 7}})
+    catalog = read_catalog(archive(farms([one, two])))
+    assert (catalog.id, catalog.description) == ("farms", "farms")
+    assert [row.id for row in catalog.collections] == ["fields"]
+    assert list(catalog.items.id) == ["one", "two"]
+    assert list(catalog.assets.key) == ["red", "red"]
+    assert list(catalog.assets.type) == ["image/tiff", None]
+    assert catalog.assets.roles[0] == ("data",)
+    assert catalog.assets.size.tolist() == [-1, 7]
+    assert catalog.target(0) == REMOTE
+    assert catalog.target(1) == "farms/fields/two/red.tif"
+    assert catalog.item(1) == two
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "1.0.0-rc.2"])
+def test_every_version_of_stac_one_is_read(archive, farms, item, version):
+    catalog = read_catalog(archive(farms([item("one", stac_version=version)])))
+    assert len(catalog.items) == 1
+
+
+def test_items_are_found_without_links(archive, farms, item):
+    files = farms([item("one")])
+    files["farms/fields/collection.json"]["links"] = []
+    files["farms/catalog.json"]["links"] = []
+    assert list(read_catalog(archive(files)).items.id) == ["one"]
+
+
+def test_items_of_any_name_count_where_a_link_leads_to_them(archive, farms, item):
+    files = farms([])
+    files["farms/fields/collection.json"]["links"] = [{"rel": "item", "href": "./x.json"}]
+    files |= {"farms/fields/x.json": item("one"), "farms/fields/stray.json": item("two")}
+    catalog = read_catalog(archive(files))
+    assert list(catalog.items.id) == ["one"]
+    assert catalog.source.size_of("farms/fields/stray.json")
+
+
+def test_assets_that_are_json_are_no_documents(archive, farms, item):
+    files = farms([item("one", assets={"labels": "./labels.json"})])
+    files |= {
+        "farms/fields/one/labels.json": {"type": "FeatureCollection", "features": []},
+        "farms/fields/one/broken.json": b"{not json",
+        "farms/fields/one/binary.json": b"\xff\xfe\x00",
+    }
+    catalog = read_catalog(archive(files))
+    assert len(catalog.items) == 1
+    assert catalog.source.size_of("farms/fields/one/labels.json")
+
+
+def test_items_that_name_no_collection_belong_to_where_they_lie(archive, farms, item):
+    catalog = read_catalog(archive(farms([item("one", collection=None)])))
+    assert catalog.items.collection[0] == "fields"
+
+
+def test_items_of_no_collection_at_all_are_kept(archive, item):
+    catalog = read_catalog(archive({"one/one.json": item("one", collection=None)}))
+    assert (catalog.id, catalog.items.collection[0]) == ("farms", "items")
+    assert catalog.collection(0)["type"] == "Collection"
+
+
+def test_an_archive_of_one_collection_has_it_as_root(archive, collection, item):
+    files = {
+        "fields/collection.json": collection(items=["one"]),
+        "fields/one/one.json": item("one"),
+    }
+    catalog = read_catalog(archive(files))
+    assert (catalog.id, len(catalog.items)) == ("fields", 1)
+
+
+def test_collections_own_assets_come_last(archive, farms, item):
+    files = farms([item("one", assets={"red": REMOTE})], assets={"table": {"href": "./t.csv"}})
+    catalog = read_catalog(archive(files))
+    assert list(catalog.assets.key) == ["red", "table"]
+    assert catalog.assets.item.tolist() == [0, -1]
+    assert catalog.target(1) == "farms/fields/t.csv"
+
+
+def test_every_item_reads_back_in_any_order(archive, farms, item):
+    items = [item(f"item{n}", title="x" * 5000) for n in range(200)]
+    catalog = read_catalog(archive(farms(items)))
+    for row in [199, 0, 57, 56, 120, 3]:
+        assert catalog.item(row) == items[row]
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "reason"),
+    [
+        ("farms/fields/one/one.json", b'{"type": "Feature", "id"', "truncated"),
+        ("farms/fields/one/one.json", {"type": "Feature", "id": "one"}, "stac_version"),
+        ("farms/fields/one/one.json", b'{"a": "\xff"}', "one.json"),
+        ("farms/fields/collection.json", {"type": "Collection", "stac_version": "1.0.0"}, "`id`"),
+        ("farms/catalog.json", [], "farms/catalog.json"),
+    ],
+)
+def test_damaged_documents_are_named(archive, farms, item, place, content, reason):
+    path = archive(farms([item("one")]) | {place: content})
+    with pytest.raises(FormatError, match=reason) as caught:
+        read_catalog(path)
+    assert place in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_damaged_archive_is_named(archive, farms, item):
+    path = archive(farms([item("one")]))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(FormatError, match=str(path)):
+        read_catalog(path)
+
+
+def test_files_that_are_no_catalog_are_refused(tmp_path, archive):
+    plain = tmp_path / "notes.txt"
+    plain.write_text("notes")
+    assert not is_catalog(plain)
+    with pytest.raises(FormatError, match="not gzip"):
+        read_catalog(plain)
+    with pytest.raises(FormatError, match="holds no STAC"):
+        read_catalog(archive({"a.txt": b"x"}))
+    with pytest.raises(PathNotFoundError):
+        read_catalog(tmp_path / "nowhere")

@@ -1,0 +1,94 @@
+"""A catalog tells what it holds, compares it with what is here, and becomes pystac's."""
+
+import hashlib
+import json
+
+import pystac
+import pytest
+
+from haversack.catalog import read_catalog
+
+REMOTE = "https://data.example/a.tif"
+
+
+@pytest.fixture
+def small(tree, farms, item):
+    content = b"pixels"
+    known = {
+        "href": "./red.tif",
+        "type": "image/tiff",
+        "file:size": len(content),
+        "file:checksum": "1220" + hashlib.sha256(content).hexdigest(),
+    }
+    one = item("one", assets={"red": known, "far": REMOTE}, point=(1, 2))
+    two = item("two", assets={"red": "./red.tif"}, when="2020-06-01T00:00:00Z", point=(3, 4))
+    files = farms([one, two]) | {
+        "farms/fields/one/red.tif": content,
+        "farms/fields/two/red.tif": b"others",
+    }
+    return tree(files) / "farms"
+
+
+def test_info_counts_and_describes(small):
+    info = read_catalog(small).info()
+    assert json.loads(json.dumps(info)) == info
+    assert (info["items"], info["assets"], info["known bytes"]) == (2, 3, 6)
+    assert info["assets of unknown size"] == 2
+    assert info["bbox"] == [1, 2, 3, 4]
+    assert (info["first"], info["last"]) == ("2020-05-17T10:00:00Z", "2020-06-01T00:00:00Z")
+    [fields] = info["collections"]
+    assert (fields["id"], fields["items"], fields["assets"]) == ("fields", 2, 3)
+    assert {row["key"]: (row["assets"], row["types"]) for row in info["asset keys"]} == {
+        "red": (2, ["image/tiff", "unknown"]),
+        "far": (1, ["unknown"]),
+    }
+
+
+def test_info_of_an_empty_catalog(tree, root):
+    info = read_catalog(tree({"catalog.json": root(children=())})).info()
+    assert (info["items"], info["bbox"], info["first"]) == (0, None, None)
+
+
+def test_verify_of_a_whole_tree_finds_nothing(small):
+    seen = []
+    assert read_catalog(small).verify(progress=seen.append) == []
+    assert seen[-1].done == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"pixel", "5 bytes, not 6"), (b"pixelz", "checksum"), (None, "missing")],
+)
+def test_verify_names_the_file_and_what_is_wrong(small, content, what):
+    file = small / "fields/one/red.tif"
+    file.unlink() if content is None else file.write_bytes(content)
+    [damage] = read_catalog(small).verify()
+    assert damage.path == file
+    assert what in damage.what
+
+
+def test_references_that_leave_the_directory_count_as_missing(tree, farms, item):
+    files = farms([item("one", assets={"x": "../../../secret.txt"})]) | {"secret.txt": b"secret"}
+    catalog = read_catalog(tree(files) / "farms")
+    assert [damage.what for damage in catalog.verify()] == ["the file is missing"]
+
+
+def test_pystac_gets_everything(small):
+    catalog = read_catalog(small).to_pystac()
+    assert isinstance(catalog, pystac.Catalog)
+    items = {item.id: item for item in catalog.get_items(recursive=True)}
+    assert sorted(items) == ["one", "two"]
+    assert items["one"].assets["far"].href == REMOTE
+    assert items["one"].assets["red"].href == str(small / "fields/one/red.tif")
+    assert items["one"].get_collection().id == "fields"
+
+
+def test_texts_for_people_are_short_and_escaped(tree, root, collection):
+    files = {
+        "catalog.json": root("<b>bold</b>"),
+        "fields/collection.json": collection("<script>"),
+    }
+    catalog = read_catalog(tree(files))
+    assert repr(catalog) == "<Catalog '<b>bold</b>': 1 collections, 0 items, 0 assets>"
+    assert "<b>" not in catalog._repr_html_()
+    assert "<script>" not in catalog._repr_html_()

@@ -1,0 +1,202 @@
+"""Filters choose what a look at every item by itself would choose."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from haversack.catalog import read_catalog
+from haversack.errors import EmptySelectionError, UsageError
+
+FIRST = datetime(2020, 1, 1, tzinfo=UTC)
+SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]}
+TRIANGLE = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [0, 10], [0, 0]]]}
+
+
+@pytest.fixture
+def catalog(archive, farms, item, collection):
+    items = [
+        item(f"day{n}", when=(FIRST + timedelta(days=n)).isoformat(), point=(n, n),
+             assets={"red": f"./r{n}.tif", "nir": f"./n{n}.tif"})
+        for n in range(10)
+    ]  # fmt: skip
+    files = farms(items, assets={"table": {"href": "./table.csv"}})
+    files["farms/marks/collection.json"] = collection("marks")
+    files["farms/marks/month/month.json"] = item(
+        "month",
+        collection="marks",
+        properties={
+            "datetime": None,
+            "start_datetime": "2020-01-03T00:00:00Z",
+            "end_datetime": "2020-02-03T00:00:00Z",
+        },
+        assets={"labels": "./labels.csv"},
+    )
+    return read_catalog(archive(files))
+
+
+def _ids(selection):
+    return [selection.catalog.items.id[row] for row in selection.items.tolist()]
+
+
+def _keys(selection):
+    assets = selection.catalog.assets
+    return sorted({assets.key[row] for row in selection.assets.tolist()})
+
+
+def test_without_filters_everything_is_chosen(catalog):
+    selection = catalog.select()
+    assert (len(selection.items), len(selection.assets)) == (11, 22)
+
+
+def test_an_empty_list_is_all_keys_of_a_collection(catalog):
+    selection = catalog.select(collection_filter={"fields": []})
+    assert _keys(selection) == ["nir", "red", "table"]
+    assert "month" not in _ids(selection)
+
+
+def test_keys_choose_assets_of_their_collection_only(catalog):
+    selection = catalog.select(collection_filter={"fields": ["red"], "marks": ["labels"]})
+    assert _keys(selection) == ["labels", "red"]
+    assert len(selection.assets) == 11
+    assert _keys(catalog.select(asset_keys=["red", "labels"])) == ["labels", "red"]
+
+
+def test_collections_own_assets_follow_no_time_and_no_place(catalog):
+    assert "table" in _keys(catalog.select(datetime=date(2020, 1, 1)))
+    assert "table" in _keys(catalog.select(bbox=[0, 0, 1, 1]))
+
+
+def test_a_day_takes_single_times_and_overlapping_ranges(catalog):
+    noon = datetime(2020, 1, 5, 12, tzinfo=UTC)
+    assert _ids(catalog.select(datetime=noon)) == ["day4", "month"]
+    assert _ids(catalog.select(datetime=noon.replace(tzinfo=None))) == ["day4", "month"]
+
+
+def test_an_open_range_takes_both_its_ends(catalog):
+    chosen = catalog.select(datetime=(None, "2020-01-02T00:00:00Z"))
+    assert _ids(chosen) == ["day0", "day1"]
+    assert _ids(catalog.select(datetime="2020-02-03T00:00:00Z/..")) == ["month"]
+
+
+def test_intersects_tests_the_geometry_and_bbox_the_box(archive, farms, item):
+    corner = item("corner", geometry=TRIANGLE, bbox=[0, 0, 10, 10])
+    catalog = read_catalog(archive(farms([corner])))
+    far = {"type": "Point", "coordinates": [9, 9]}
+    assert len(catalog.select(bbox=[8, 8, 9, 9]).items) == 1
+    with pytest.raises(EmptySelectionError, match="intersects"):
+        catalog.select(intersects=far)
+    assert len(catalog.select(intersects={"type": "Point", "coordinates": [1, 1]}).items) == 1
+
+
+@pytest.mark.parametrize(
+    "area",
+    [
+        SQUARE,
+        {"type": "Feature", "geometry": SQUARE, "properties": {}},
+        {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": SQUARE}]},
+        {"type": "GeometryCollection", "geometries": [SQUARE]},
+        shapely.box(0, 0, 10, 10),
+    ],
+)
+def test_an_area_may_come_in_every_form_of_geojson(catalog, area):
+    assert len(catalog.select(intersects=area).items) == 10
+
+
+def test_an_item_across_the_antimeridian_is_found_from_both_sides(archive, farms, item):
+    wide = item("wide", bbox=[175, -5, -175, 5], geometry=None)
+    catalog = read_catalog(archive(farms([wide, item("far", point=(0, 0))])))
+    for box in ([176, 0, 177, 1], [-177, 0, -176, 1], [170, 0, -170, 1], [-180, -1, 0, -0.5]):
+        assert _ids(catalog.select(bbox=box)) == ["wide"]
+    point = {"type": "Point", "coordinates": [-179, 0]}
+    assert _ids(catalog.select(intersects=point)) == ["wide"]
+    with pytest.raises(EmptySelectionError):
+        catalog.select(bbox=[100, 0, 120, 1])
+
+
+def test_heights_count_where_both_have_them(archive, farms, item):
+    high = item("high", bbox=[0, 0, 100, 1, 1, 200])
+    catalog = read_catalog(archive(farms([high])))
+    assert len(catalog.select(bbox=[0, 0, 150, 1, 1, 300]).items) == 1
+    assert len(catalog.select(bbox=[0, 0, 1, 1]).items) == 1
+    with pytest.raises(EmptySelectionError):
+        catalog.select(bbox=[0, 0, 300, 1, 1, 400])
+
+
+def test_an_item_without_a_box_has_its_geometrys(archive, farms, item):
+    catalog = read_catalog(archive(farms([item("one", bbox=None, geometry=SQUARE)])))
+    assert len(catalog.select(bbox=[9, 9, 20, 20]).items) == 1
+
+
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ({"datetime": "2030-01-01"}, ["datetime", "2020-01-01", "2020-02-03"]),
+        ({"bbox": [50, 50, 60, 60]}, ["bbox", "[0.0, 0.0, 10.0, 20.0]"]),
+        ({"intersects": {"type": "Point", "coordinates": [50, 50]}}, ["intersects"]),
+        ({"collection_filter": {"marks": []}, "datetime": "2020-01-01"}, ["datetime"]),
+        ({"datetime": "2020-01-01", "asset_keys": ["labels"]}, ["keys"]),
+    ],
+)
+def test_zero_matches_say_which_filter_left_nothing(catalog, filters, words):
+    with pytest.raises(EmptySelectionError) as caught:
+        catalog.select(**filters)
+    assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ({"collection_filter": {"field": []}}, ["'field'", "'fields', 'marks'"]),
+        ({"collection_filter": {"fields": ["labels"]}}, ["'labels'", "'nir', 'red', 'table'"]),
+        ({"collection_filter": ["fields"]}, ["dict"]),
+        ({"collection_filter": {"fields": "red"}}, ["list"]),
+        ({"asset_keys": ["blue"]}, ["'blue'", "'red'"]),
+        ({"bbox": [0, 0, 1, 1], "intersects": SQUARE}, ["bbox or intersects"]),
+        ({"bbox": [0, 0, 1]}, ["4 or 6"]),
+        ({"bbox": [0, 5, 1, 1]}, ["south"]),
+        ({"bbox": "0,0,1,1"}, ["4 or 6"]),
+        ({"bbox": [0, 0, float("nan"), 1]}, ["4 or 6"]),
+        ({"intersects": {"type": "Polygon"}}, ["GeoJSON"]),
+        ({"intersects": {"type": "FeatureCollection", "features": []}}, ["GeoJSON"]),
+        ({"intersects": "POINT (1 1)"}, ["GeoJSON"]),
+        ({"datetime": "soon"}, ["'soon'"]),
+    ],
+)
+def test_filters_that_make_no_sense_say_what_is_there(catalog, filters, words):
+    with pytest.raises(UsageError) as caught:
+        catalog.select(**filters)
+    assert not isinstance(caught.value, EmptySelectionError)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+_side = st.integers(-180, 180).map(float)
+_height = st.integers(-90, 90).map(float)
+_boxes = st.tuples(_side, _height, _side, _height).map(
+    lambda b: [b[0], min(b[1], b[3]), b[2], max(b[1], b[3])]
+)
+
+
+def _parts(box):
+    west, south, east, north = box
+    if west <= east:
+        return [shapely.box(west, south, east, north)]
+    return [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(_boxes, min_size=1, max_size=20), _boxes)
+def test_boxes_overlap_where_their_shapes_do(archive, farms, item, boxes, wanted):
+    items = [item(f"i{n}", bbox=box, geometry=None) for n, box in enumerate(boxes)]
+    catalog = read_catalog(archive(farms(items)))
+    expected = [
+        f"i{n}"
+        for n, box in enumerate(boxes)
+        if any(a.intersects(b) for a in _parts(box) for b in _parts(wanted))
+    ]
+    try:
+        assert _ids(catalog.select(bbox=wanted)) == expected
+    except EmptySelectionError:
+        assert expected == []
