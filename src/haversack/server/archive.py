@@ -25,7 +25,7 @@ import msgspec
 from haversack.errors import StorageError
 from haversack.server.documents import Addresses, archived
 from haversack.server.index import Dataset, Door
-from haversack.server.tree import Document
+from haversack.server.walk import Document
 from haversack.storage.names import component
 
 _BLOCK = 1 << 20

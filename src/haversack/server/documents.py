@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from haversack.server.index import Dataset, Index
-from haversack.server.tree import Document
+from haversack.server.walk import Document
 
 _STRUCTURAL = {"self", "root", "parent", "collection", "child", "item", "items"}
 

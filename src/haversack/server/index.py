@@ -12,16 +12,8 @@ from typing import Any, Literal
 from haversack.errors import FormatError, PathNotFoundError
 from haversack.server.about import describe
 from haversack.server.secret import secret_of, segment
-from haversack.server.tree import (
-    ABOUT,
-    ENTRANCE,
-    Collection,
-    DamagedTreeError,
-    Stamp,
-    Tree,
-    read_tree,
-    stamp,
-)
+from haversack.server.tree import ABOUT, ENTRANCE, Collection, Stamp, Tree, stamp
+from haversack.server.walk import DamagedTreeError, read_tree
 
 log = logging.getLogger("haversack.server")
 
