@@ -80,7 +80,7 @@ def test_pystac_gets_everything(small):
     assert sorted(items) == ["one", "two"]
     assert items["one"].assets["far"].href == REMOTE
     assert items["one"].assets["red"].href == str(small / "fields/one/red.tif")
-    assert items["one"].get_collection().id == "fields"
+    assert items["one"].collection_id == "fields"
 
 
 def test_texts_for_people_are_short_and_escaped(tree, root, collection):
