@@ -72,6 +72,12 @@ class _Place:
     held_out: bool
 
 
+def planned(*, small: bool) -> int:
+    """Count the assets that items and all of them share."""
+    plan = _SMALL if small else _FULL
+    return plan.across**2 * (3 * len(plan.days) + 2) + 3
+
+
 def make_crops(hub: Path, seed: int, *, small: bool, wrote: Callable[[int], None]) -> str:
     """Write the dataset into a hub's directory and return its id."""
     plan = _SMALL if small else _FULL

@@ -40,6 +40,7 @@ ABOUT = About(
 RADAR, OPTICAL = "demo_flood_events_s1_source", "demo_flood_events_s2_source"
 LABELS = "demo_flood_events_labels"
 _EPSG, _TURN = 32632, 12.0
+_FEW, _MANY = 3, 26
 _SAR = "https://stac-extensions.github.io/sar/v1.0.0/schema.json"
 _EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 _LABEL = "https://stac-extensions.github.io/label/v1.0.1/schema.json"
@@ -57,6 +58,11 @@ class _Event:
     during: datetime
 
 
+def planned(*, small: bool) -> int:
+    """Count the assets that items and all of them share."""
+    return (_FEW if small else _MANY) * (2 + len(_OPTICAL_BANDS) + 1) + 1
+
+
 def make_floods(hub: Path, seed: int, *, small: bool, wrote: Callable[[int], None]) -> str:
     """Write the dataset into a hub's directory and return its id."""
     rng = np.random.default_rng([seed, 2])
@@ -69,7 +75,7 @@ def make_floods(hub: Path, seed: int, *, small: bool, wrote: Callable[[int], Non
     document = Asset(files.pdf(ABOUT.title, guide), "pdf", "Documentation", ("metadata",))
     tree.add_common("documentation", document)
     collections = _collections(tree)
-    for event in _events(rng, 3 if small else 26, 48 if small else 128):
+    for event in _events(rng, _FEW if small else _MANY, 48 if small else 128):
         _add_event(rng, event, *collections)
     tree.finish()
     return ABOUT.id

@@ -52,7 +52,8 @@ def make_hub(
             raise ExistsError(
                 f"{hub / about.id} already exists: give another directory, or remove it"
             )
-    with task(progress, "make hub", unit="asset") as work:
+    total = sum(part.planned(small=small) for part in (crops, floods, soil))
+    with task(progress, "make hub", total=total, unit="asset") as work:
         return [
             make(hub, seed, small=small, wrote=work.advance)
             for make in (crops.make_crops, floods.make_floods, soil.make_soil)

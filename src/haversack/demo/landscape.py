@@ -101,8 +101,7 @@ def make_landscape(
     height = _heights(rng, shape, river, relief)
     blocks = _blocks(rng, shape, block)
     road = _road(rng, shape)
-    plots = shapely.difference(_plots(rng, blocks), shapely.union(river.buffer(7), road))
-    plots = plots[shapely.area(plots) > 12]
+    plots = _cut(_plots(rng, blocks), shapely.union(_valley(river), road))
     cover = _cover(rng, shape, plots)
     fields = plots[cover == FIRST_FIELD]
     crops = (rng.choice(len(CROPS), len(fields), p=_SHARES) + 1).astype(np.uint8)
@@ -123,7 +122,7 @@ def make_landscape(
 def _river(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     """Draw a meandering line from the left edge to the right, as a polygon."""
     rows, columns = shape
-    t = np.linspace(-40, columns + 40, columns + 80)
+    t = np.arange(-40, columns + 40, 2.5)
     phase = rng.uniform(0, 2 * np.pi, 4)
     swing = 0.11 * rows * np.sin(2 * np.pi * t / (0.9 * columns) + phase[0])
     wave = 2 * np.pi * t / 104 + phase[1] + 0.9 * np.sin(2 * np.pi * t / 347 + phase[2])
@@ -131,7 +130,19 @@ def _river(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     loop = -10 * np.sin(2 * wave)
     middle = rows * rng.uniform(0.42, 0.58)
     line = shapely.linestrings(t + loop, middle + swing + bend + 0.04 * rows * np.sin(t / 200))
-    return line.buffer(rng.uniform(2.6, 3.4))
+    return line.buffer(rng.uniform(2.6, 3.4), quad_segs=2)
+
+
+def _valley(river: Any) -> Any:
+    return river.buffer(7, quad_segs=2)
+
+
+def _cut(plots: NDArray[np.object_], away: Any) -> NDArray[np.object_]:
+    """Take what lies in ``away`` from the plots, and drop what becomes too small."""
+    shapely.prepare(away)
+    touched = shapely.intersects(plots, away)
+    plots[touched] = shapely.difference(plots[touched], away)
+    return np.asarray(plots[shapely.area(plots) > 12])
 
 
 def _heights(rng: np.random.Generator, shape: tuple[int, int], river: Any, relief: float) -> Field:
@@ -237,7 +248,7 @@ def _ground(
     numbers = cover.copy()
     numbers[cover == FIRST_FIELD] = FIRST_FIELD + np.arange((cover == FIRST_FIELD).sum())
     ground = burn(zip(plots, numbers, strict=True), shape, TRACK)
-    valley = burn([(river.buffer(7), 1)], shape, 0) == 1
+    valley = burn([(_valley(river), 1)], shape, 0) == 1
     trees = fractal(rng, shape, slope=1.4, longest=40) > -0.1
     ground[valley] = np.where(trees, WOOD, BANK)[valley]
     water = burn([(river, 1)], shape, 0) == 1

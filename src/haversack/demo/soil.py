@@ -25,14 +25,21 @@ ABOUT = About(
     tools="haversack demo",
 )
 COLLECTION = "demo_soil_moisture_points_labels"
+_FEW, _MANY = (4, (4, 5)), (24, (4, 6, 8))
 _COLUMNS = ("date", "moisture_percent", "rain_mm", "temperature_c")
 _LABEL = "https://stac-extensions.github.io/label/v1.0.1/schema.json"
+
+
+def planned(*, small: bool) -> int:
+    """Count the assets that items and all of them share."""
+    stations, months = _FEW if small else _MANY
+    return stations * len(months) * 2 + 4
 
 
 def make_soil(hub: Path, seed: int, *, small: bool, wrote: Callable[[int], None]) -> str:
     """Write the dataset into a hub's directory and return its id."""
     rng = np.random.default_rng([seed, 3])
-    stations, months = (4, (4, 5)) if small else (24, (4, 6, 8))
+    stations, months = _FEW if small else _MANY
     tree = DatasetTree(hub, ABOUT, wrote)
     _add_common(tree, stations)
     collection = tree.collection(

@@ -44,7 +44,7 @@ def frame_of(shapes: Sequence[Any]) -> Frame:
     --------
     >>> frame = frame_of([shapely.box(10, 0, 12, 1)])
     >>> frame.west < 10 < 12 < frame.east, round(frame.aspect, 1)
-    (True, 1.9)
+    (True, 1.8)
     """
     west, south, east, north = shapely.total_bounds(np.asarray(shapes, object)).tolist()
     margin = max(0.05 * max(east - west, north - south), 0.004)
