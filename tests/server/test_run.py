@@ -1,5 +1,6 @@
 """The server starts, answers and ends without leaving anything."""
 
+import json
 import os
 import signal
 import socket
@@ -56,6 +57,21 @@ def test_an_open_connection_does_not_hold_the_end(hub):
         idle = socket.create_connection((host, int(port)))
         idle.sendall(b"GET /mlhub/v1/datasets HTTP/1.1\r\nHost: localhost\r\n")
     idle.close()
+
+
+def test_a_client_that_stopped_reading_does_not_hold_the_end(hub, caplog):
+    with (hub / "floods" / "floods_source" / "flood 1" / "VV.tif").open("wb") as file:
+        file.truncate(100_000_000)
+    with background(hub) as server:
+        item = server.api_root + "collections/floods_source/items/flood%201"
+        with urllib.request.urlopen(item) as answer:
+            path = json.load(answer)["assets"]["VV"]["href"].removeprefix(server.url)
+        host, port = server.url.removeprefix("http://").split(":")
+        stalled = socket.create_connection((host, int(port)))
+        stalled.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert stalled.recv(8) == b"HTTP/1.1"
+    stalled.close()
+    assert "Traceback" not in caplog.text
 
 
 def test_two_servers_run_beside_each_other(hub):

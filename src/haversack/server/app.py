@@ -79,9 +79,9 @@ def _refused(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
-def _unreadable(request: Request, error: Exception) -> Response:
+def _unreadable(_: Request, error: Exception) -> Response:
     # The disk, or a document that changed under us: worth another try, and no client's fault.
-    log.error("cannot answer %s: %s", request.url.path, error)
+    log.error("a file cannot be read: %s", error)
     return JSONResponse({"detail": "The files of this dataset cannot be read now."}, 503)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -21,7 +22,8 @@ from haversack.server.guard import LOOPBACK
 
 log = logging.getLogger("haversack.server")
 
-_GRACE = 5  # seconds for answers that are under way
+_GRACE = 2.0  # seconds that answers under way have to end by themselves
+_LAST = 5.0  # and for the server after them
 
 
 def serve(
@@ -56,7 +58,11 @@ class Running:
             target=self._run, args=(listening, started), name="haversack-server", daemon=True
         )
         self._thread.start()
-        started.wait()
+        try:
+            started.wait()
+        except BaseException:
+            self.stop()
+            raise
 
     def _run(self, listening: socket.socket, started: threading.Event) -> None:
         try:
@@ -68,10 +74,10 @@ class Running:
         """End the server; answers under way have a few seconds to finish."""
         self._server.should_exit = True
         try:
-            self._thread.join(_GRACE)
+            self._thread.join(_GRACE + _LAST)
         finally:
             self._server.force_exit = True
-            self._thread.join(_GRACE)
+            self._thread.join(_LAST)
 
 
 @contextmanager
@@ -98,7 +104,7 @@ class _Server(uvicorn.Server):
             log_config=None,
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=_GRACE - 2,
+            timeout_graceful_shutdown=int(_LAST),
             ws="none",
         )
         super().__init__(config)
@@ -106,6 +112,18 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Cut off, a stalled connection ends as if its client had left; cancelled, it would leak.
+        cut = asyncio.get_running_loop().call_later(_GRACE, self._cut_connections)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cut.cancel()
+
+    def _cut_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
