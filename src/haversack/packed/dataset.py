@@ -78,8 +78,9 @@ class PackedDataset:
 
     def __init__(self, snapshot: Snapshot, selection: range | Positions | None = None) -> None:
         self._snapshot = snapshot
-        self._selection = selection
-        self._length = snapshot.rows if selection is None else len(selection)
+        self._is_whole = selection is None
+        self._selection = snapshot.live() if selection is None else selection
+        self._length = snapshot.rows if self._selection is None else len(self._selection)
 
     # Records.
 
@@ -225,7 +226,7 @@ class PackedDataset:
         return position is not None and self._has(position)
 
     def _has(self, position: int) -> bool:
-        if self._selection is None:
+        if self._is_whole or self._selection is None:
             return True
         if isinstance(self._selection, range):
             return position in self._selection
@@ -296,12 +297,11 @@ class PackedDataset:
         UsageError
             This is a selection: refresh the dataset that it came from and select again.
         """
-        if self._selection is not None:
+        if not self._is_whole:
             raise UsageError("a selection belongs to its version: refresh the whole dataset")
         latest = read_latest(self.path)
         if latest is not None and latest.commits[-1] != self.manifest.commits[-1]:
-            self._snapshot = Snapshot(self.path, latest)
-            self._length = self._snapshot.rows
+            PackedDataset.__init__(self, Snapshot(self.path, latest))
         return self
 
     def info(self) -> dict[str, Any]:
@@ -324,7 +324,8 @@ class PackedDataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         commit = self._snapshot.manifest.commits[-1]
-        return _reopen, (str(self.path), self.version, commit, self._selection)
+        selection = None if self._is_whole else self._selection
+        return _reopen, (str(self.path), self.version, commit, selection)
 
     def __repr__(self) -> str:
         return about.line(self._snapshot, self._length)

@@ -33,6 +33,14 @@ _HEAD = len(_PREFIX % 0)
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
 
+class Deletions(msgspec.Struct, frozen=True):
+    """The list of a chunk's deleted rows that a version goes by."""
+
+    number: Count
+    rows: Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)]
+    crc32c: Count
+
+
 class ChunkEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A chunk of a version: its files, and the dtype and shape that all its records share."""
 
@@ -45,9 +53,10 @@ class ChunkEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     keys: Count = 0
     dtype: Any = None
     shape: list[Count] | None = None
+    deleted: Deletions | None = None
 
 
-class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+class Manifest(msgspec.Struct, frozen=True):
     """A version: its chunks in order, its key type, and the types of its metadata columns."""
 
     format: int
@@ -60,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def rows(self) -> int:
-        return sum(chunk.rows for chunk in self.chunks)
+        return sum(c.rows - (c.deleted.rows if c.deleted else 0) for c in self.chunks)
 
 
 class _Head(msgspec.Struct):

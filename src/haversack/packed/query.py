@@ -28,8 +28,18 @@ def source(snapshot: Snapshot) -> str:
     named = ", ".join(map(_name, columns))
     return (
         f"SELECT {named} FROM read_parquet([{files}], union_by_name => true, "  # noqa: S608
-        "filename => '_file', file_row_number => true)"
+        f"filename => '_file', file_row_number => true){_without_deleted(snapshot)}"
     )
+
+
+def _without_deleted(snapshot: Snapshot) -> str:
+    lists = []
+    for number, path in enumerate(snapshot.index_paths()):
+        rows = ", ".join(map(str, snapshot.deleted(number).tolist()))
+        if rows:
+            file = _text(str(path.absolute()))
+            lists.append(f"NOT (_file = {file} AND file_row_number IN ({rows}))")
+    return f" WHERE {' AND '.join(lists)}" if lists else ""
 
 
 def matching(snapshot: Snapshot, predicate: str) -> Positions:

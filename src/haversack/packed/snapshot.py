@@ -12,6 +12,7 @@ import numpy as np
 
 from haversack.errors import UsageError
 from haversack.packed.chunk import Array, Chunk
+from haversack.packed.deletions import Rows, read_deletions
 from haversack.packed.keys import Key, key_bytes, key_from_bytes, key_type
 from haversack.packed.kinds import Kind
 from haversack.packed.manifest import Manifest
@@ -31,6 +32,7 @@ class Snapshot:
         self._only = self.parts[0] if len(self.parts) == 1 else None
         self.chunk_starts = [0, *accumulate(entry.rows for entry in manifest.chunks)]
         self._indexes: dict[int, IndexFile] = {}
+        self._deleted: dict[int, Rows] = {}
 
     # Arrays.
 
@@ -82,11 +84,38 @@ class Snapshot:
         if self.manifest.key_type is None or key_type(key) != self.manifest.key_type:
             return None
         wanted = key_bytes(key)
-        for start, chunk in self.chunks():
+        for number, (start, chunk) in enumerate(self.chunks()):
             row = chunk.find(wanted)
-            if row is not None:
+            if row is not None and not self.is_deleted(number, row):
                 return start + row
         return None
+
+    # Deletions.
+
+    def deleted(self, number: int) -> Rows:
+        """List the deleted rows of a chunk."""
+        if number not in self._deleted:
+            self._deleted[number] = read_deletions(self.root, self.manifest.chunks[number])
+        return self._deleted[number]
+
+    def is_deleted(self, number: int, row: int) -> bool:
+        rows = self.deleted(number)
+        place = int(rows.searchsorted(row))
+        return place < len(rows) and bool(rows[place] == row)
+
+    def live(self) -> Positions | None:
+        """Give the positions that are not deleted, None where none is."""
+        if all(entry.deleted is None for entry in self.manifest.chunks):
+            return None
+        alive = np.ones(self.rows, bool)
+        for number, start in enumerate(self.chunk_starts[:-1]):
+            alive[start + self.deleted(number).astype(np.int64)] = False
+        return np.flatnonzero(alive)
+
+    def place(self, position: int) -> tuple[int, int]:
+        """Turn a position into the number of its chunk and its row there."""
+        number = bisect_right(self.chunk_starts, position) - 1
+        return number, position - self.chunk_starts[number]
 
     def keys(self) -> list[Key | None]:
         """List the keys of all records, in order."""
@@ -130,8 +159,8 @@ class Snapshot:
 
     def metadata(self, position: int) -> dict[Any, Any]:
         """Give one record's metadata."""
-        number = bisect_right(self.chunk_starts, position) - 1
-        return self.index(number).metadata(position - self.chunk_starts[number])
+        number, row = self.place(position)
+        return self.index(number).metadata(row)
 
 
 def _common(pieces: list[tuple[Part, Any, Positions]]) -> Kind | None:

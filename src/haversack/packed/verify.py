@@ -8,6 +8,7 @@ from pathlib import Path
 from haversack.errors import FormatError, HaversackError
 from haversack.events import Progress, task
 from haversack.packed.chunk import Chunk
+from haversack.packed.deletions import deletions_path
 from haversack.packed.layout import HEADER_SIZE, check_header
 from haversack.packed.parts import chunk_path
 from haversack.packed.snapshot import Snapshot
@@ -31,6 +32,7 @@ def verify(snapshot: Snapshot, progress: Progress = None) -> list[Damage]:
                 else:
                     found += _chunk_damage(chunk, entry.id)
                 found += _index_damage(fresh, number)
+                found += _deletions_damage(fresh, number)
                 number += 1
                 work.advance(entry.bytes)
     return found
@@ -59,6 +61,15 @@ def _index_damage(snapshot: Snapshot, number: int) -> Iterator[Damage]:
         index.texts()
     except HaversackError as error:
         yield _damage(index.path, "", error)
+
+
+def _deletions_damage(snapshot: Snapshot, number: int) -> Iterator[Damage]:
+    entry = snapshot.manifest.chunks[number]
+    try:
+        snapshot.deleted(number)
+    except HaversackError as error:
+        path = deletions_path(snapshot.root, entry.id, entry.deleted.number if entry.deleted else 0)
+        yield _damage(path, "", error)
 
 
 def _damage(path: Path, where: str, error: Exception) -> Damage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,18 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 
-from haversack.errors import ExistsError, HaversackError, KeyExistsError, UsageError
+from haversack.errors import (
+    ExistsError,
+    HaversackError,
+    KeyExistsError,
+    RecordNotFoundError,
+    UsageError,
+)
 from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
 from haversack.packed.codecs import canonical
-from haversack.packed.keys import KeyType, key_bytes, key_from_bytes, key_type
+from haversack.packed.deletions import read_deletions, with_deletions
+from haversack.packed.keys import Key, KeyType, key_bytes, key_from_bytes, key_type
 from haversack.packed.kinds import prepare
 from haversack.packed.manifest import (
     FOLDER,
@@ -104,6 +112,7 @@ class PackWriter:
         self._texts: list[str] = []
         self._fields: list[dict[str, Any]] = []
         self._pending: list[_Pending] = []
+        self._doomed: dict[bytes, Key] = {}
         self._closed = False
         check_place(self.path)
         manifest = read_latest(self.path)
@@ -155,6 +164,22 @@ class PackWriter:
         if chunk.size >= self._chunk_bytes:
             self._seal()
 
+    def delete(self, key: Any) -> None:
+        """Delete the record of a key, as part of the version that the next flush publishes.
+
+        A record of the same key may be appended after that, which replaces it.
+
+        Raises
+        ------
+        RecordNotFoundError
+            The dataset has no such key.
+        """
+        self._check_usable()
+        data = key_bytes(key)
+        if data in self._doomed or self._base.find(key) is None:
+            raise RecordNotFoundError(f"{self.path} has no record of key {key!r}")
+        self._doomed[data] = key
+
     def _begin(self) -> ChunkWriter:
         self._open = ChunkWriter(self.path / "chunks", self._codec)
         return self._open
@@ -178,7 +203,7 @@ class PackWriter:
         held = self._open is not None and data in self._open.keys
         if held or any(p.chunk and p.chunk.find(data) is not None for p in self._pending):
             raise KeyExistsError(f"{self.path}: the key {key!r} was appended before")
-        if self._base.find(key) is not None:
+        if data not in self._doomed and self._base.find(key) is not None:
             raise KeyExistsError(f"{self.path} already has the key {key!r}")
         return data
 
@@ -216,7 +241,7 @@ class PackWriter:
         """
         self._check_usable()
         self._seal()
-        if not self._pending and self._exists:
+        if not self._pending and not self._doomed and self._exists:
             return
         try:
             for folder in ("chunks", "index"):
@@ -227,11 +252,12 @@ class PackWriter:
             if isinstance(error, OSError) and not isinstance(error, HaversackError):
                 raise storage_error("publish", self.path, error) from error
             raise
-        self._pending = []
+        self._pending, self._doomed = [], {}
         self._base, self._exists = Snapshot(self.path, published), True
 
     def _successor(self, base: Manifest) -> Manifest:
         """Add the pending chunks to a version, which others may have moved on."""
+        base = self._without_doomed(base)
         known = {entry.id for entry in self._base.manifest.chunks}
         self._check_keys(base, [entry for entry in base.chunks if entry.id not in known])
         columns = {name: list(types) for name, types in base.columns.items()}
@@ -248,6 +274,21 @@ class PackWriter:
             key_type=self._key_type if keyed else base.key_type,
         )
 
+    def _without_doomed(self, base: Manifest) -> Manifest:
+        """Delete what is to be deleted from a version, which others may have moved on."""
+        if not self._doomed:
+            return base
+        current, rows = Snapshot(self.path, base), defaultdict[int, list[int]](list)
+        for key in self._doomed.values():
+            position = current.find(key)
+            if position is None:
+                raise RecordNotFoundError(
+                    f"{self.path}: another writer has deleted {key!r} meanwhile"
+                )
+            number, row = current.place(position)
+            rows[number].append(row)
+        return with_deletions(self.path, base, rows)
+
     def _check_keys(self, base: Manifest, newer: list[ChunkEntry]) -> None:
         mine = [pending.chunk for pending in self._pending if pending.chunk is not None]
         if not mine:
@@ -261,14 +302,16 @@ class PackWriter:
             if not entry.keys:
                 continue
             theirs = open_chunk(self.path, entry, Reservation(entry.bytes))
+            gone = set(read_deletions(self.path, entry).tolist())
             for chunk in mine:
-                self._compare_keys(chunk, theirs)
+                self._compare_keys(chunk, theirs, gone)
 
-    def _compare_keys(self, mine: Chunk, theirs: Chunk) -> None:
+    def _compare_keys(self, mine: Chunk, theirs: Chunk, gone: set[int]) -> None:
         common = np.isin(mine.section("key_hash"), theirs.section("key_hash"))
         for row in mine.section("key_row")[common].tolist():
             text = mine.key_text(row)
-            if text is not None and theirs.find(text) is not None:
+            found = None if text is None else theirs.find(text)
+            if text is not None and found is not None and found not in gone:
                 key = key_from_bytes(text, self._key_type or "text")
                 raise KeyExistsError(
                     f"{self.path}: another writer has committed the key {key!r} meanwhile"

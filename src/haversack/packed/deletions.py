@@ -1,0 +1,88 @@
+"""Deletion lists: which rows of a chunk no longer count in a version.
+
+A chunk is never rewritten: a version's manifest names, beside the chunk, a small file that lists
+the rows deleted so far. The file is told in ``docs/spec/packed-v1.md``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import ExistsError, FormatError, IntegrityError
+from haversack.packed.layout import FORMAT, refuse_newer
+from haversack.packed.manifest import ChunkEntry, Deletions, Manifest, missing
+from haversack.storage.checksum import crc32c
+from haversack.storage.publish import create, storage_error
+
+Rows = NDArray[np.uint32]
+
+_HEADER = struct.Struct("<8sII16s")  # magic, format, number of rows, chunk id
+_CRC = struct.Struct("<I")
+_MAGIC = b"HSKDELET"
+
+
+def deletions_path(root: Path, chunk_id: str, number: int) -> Path:
+    """Name a deletion list of a chunk; later versions have lists of higher numbers."""
+    return root / "index" / f"{chunk_id}.{number}.del"
+
+
+def read_deletions(root: Path, entry: ChunkEntry) -> Rows:
+    """Read the rows of a chunk that are deleted, in ascending order.
+
+    Raises
+    ------
+    IntegrityError, FormatError
+        The list is missing, damaged, or of another chunk.
+    """
+    named = entry.deleted
+    if named is None:
+        return np.empty(0, np.uint32)
+    path = deletions_path(root, entry.id, named.number)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise missing(root, entry, path) from None
+    except OSError as error:
+        raise storage_error("read", path, error) from error
+    if len(data) < _HEADER.size + _CRC.size or crc32c(data) != named.crc32c:
+        raise IntegrityError(f"{path} is damaged: it is not the list that the manifest names")
+    magic, version, count, identity = _HEADER.unpack_from(data)
+    refuse_newer(version, path)
+    if magic != _MAGIC or identity.hex() != entry.id or count != named.rows:
+        raise FormatError(f"{path} is not the list of deleted rows of chunk {entry.id}")
+    if len(data) != _HEADER.size + 4 * count:
+        raise FormatError(f"{path} has {len(data)} bytes for {count} rows")
+    rows: Rows = np.frombuffer(data, "<u4", count, _HEADER.size).astype(np.uint32)
+    if count and (int(rows[-1]) >= entry.rows or (np.diff(rows.astype(np.int64)) <= 0).any()):
+        raise FormatError(f"{path} lists rows that chunk {entry.id} does not have")
+    return rows
+
+
+def with_deletions(root: Path, base: Manifest, doomed: Mapping[int, Iterable[int]]) -> Manifest:
+    """Write the lists for more deleted rows (number of the chunk -> rows) and name them."""
+    chunks = list(base.chunks)
+    for number, rows in doomed.items():
+        entry = chunks[number]
+        deleted = np.union1d(read_deletions(root, entry), np.array(list(rows), np.uint32))
+        named = _write(root, entry, deleted.astype("<u4"))
+        chunks[number] = msgspec.structs.replace(entry, deleted=named)
+    return msgspec.structs.replace(base, chunks=chunks)
+
+
+def _write(root: Path, entry: ChunkEntry, rows: Rows) -> Deletions:
+    identity = bytes.fromhex(entry.id)
+    data = _HEADER.pack(_MAGIC, FORMAT, len(rows), identity) + rows.tobytes()
+    number = entry.deleted.number + 1 if entry.deleted else 1
+    while True:
+        try:
+            create(deletions_path(root, entry.id, number), data)
+        except ExistsError:  # another writer's, whose version may or may not stand
+            number += 1
+        else:
+            return Deletions(number=number, rows=len(rows), crc32c=crc32c(data))
