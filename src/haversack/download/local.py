@@ -193,11 +193,10 @@ def _link(rel: str, href: str, kind: str, title: str | None = None) -> Document:
 
 def _way(folder: str, path: str) -> str:
     """Write the relative reference from a document's folder to a path of the dataset."""
-    if not folder:
-        return f"./{path}"
-    if path.startswith(folder + "/"):
-        return f"./{path[len(folder) + 1 :]}"
-    return "../" * (folder.count("/") + 1) + path
+    here, there = folder.split("/") if folder else [], path.split("/")
+    while here and here[0] == there[0]:
+        del here[0], there[0]
+    return ("../" * len(here) or "./") + "/".join(there)
 
 
 def _encode(document: Document) -> bytes:
