@@ -18,7 +18,7 @@ _BUSY = {408, 425, 429}
 _CONNECT = {
     pycurl.E_COULDNT_RESOLVE_HOST: "its name does not resolve",
     pycurl.E_COULDNT_RESOLVE_PROXY: "the proxy's name does not resolve",
-    pycurl.E_COULDNT_CONNECT: "no connection",
+    pycurl.E_COULDNT_CONNECT: "nothing accepts the connection",
     pycurl.E_SSL_CONNECT_ERROR: "the TLS handshake failed",
 }
 _UNTRUSTED = {pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE}
@@ -79,7 +79,8 @@ def of_curl(code: int, detail: str, url: str, *, connected: bool) -> Failure:
             "bundle in SSL_CERT_FILE",
         )
     if code in _CONNECT:
-        return Failure(Kind.CONNECT, f"cannot reach {origin}: {_CONNECT[code]} ({detail})")
+        reason = f" ({detail})" if code == pycurl.E_SSL_CONNECT_ERROR else ""
+        return Failure(Kind.CONNECT, f"cannot reach {origin}: {_CONNECT[code]}{reason}")
     if code == pycurl.E_OPERATION_TIMEDOUT and not connected:
         return Failure(Kind.CONNECT, f"cannot reach {origin}: it does not answer")
     return Failure(Kind.BODY, f"{shown(url)}: the transfer broke off ({detail or f'curl {code}'})")

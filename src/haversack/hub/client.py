@@ -1,0 +1,272 @@
+"""The hub's answers as plain lists and dicts.
+
+Every function takes the same keywords, which say which hub to ask and as whom: ``api_key``,
+``profile`` and ``root_url`` as :func:`haversack.get_session` takes them, or a ``session`` that is
+open already.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
+from urllib.parse import quote
+
+from haversack.download.transfer import Request, transfer
+from haversack.errors import DownloadError, EntityDoesNotExist
+from haversack.hub.session import Session, get_session
+from haversack.storage.names import component
+from haversack.storage.publish import make_directory
+
+Object = dict[str, Any]
+IfExists = Literal["resume", "skip", "overwrite"]
+
+
+class Access(TypedDict, total=False):
+    """Which hub to ask, and as whom."""
+
+    api_key: str | None
+    profile: str | None
+    root_url: str | None
+    session: Session | None
+
+
+def session_of(access: Access) -> Session:
+    """Give the session of the keywords, or open the one they name."""
+    return access.get("session") or get_session(
+        api_key=access.get("api_key"),
+        profile=access.get("profile"),
+        root_url=access.get("root_url"),
+    )
+
+
+def list_datasets(
+    *,
+    tags: str | Sequence[str] | None = None,
+    text: str | Sequence[str] | None = None,
+    **access: Unpack[Access],
+) -> list[Object]:
+    """List the datasets of a hub.
+
+    Parameters
+    ----------
+    tags
+        Only datasets that have all of these tags, exactly.
+    text
+        Only datasets that have all of these phrases somewhere in their texts.
+    access
+        Which hub to ask, and as whom.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from haversack.server import background
+    >>> with background(tempfile.mkdtemp()) as server:
+    ...     list_datasets(root_url=server.url)
+    []
+    """
+    found: list[Object] = session_of(access).get("datasets", {"tags": tags, "text": text})
+    return found
+
+
+def get_dataset(dataset_id_or_doi: str, **access: Unpack[Access]) -> Object:
+    """Get a dataset by its id, or by its DOI, which is what has a slash."""
+    if "/" in dataset_id_or_doi:
+        return get_dataset_by_doi(dataset_id_or_doi, **access)
+    return get_dataset_by_id(dataset_id_or_doi, **access)
+
+
+def get_dataset_by_id(dataset_id: str, **access: Unpack[Access]) -> Object:
+    """Get a dataset.
+
+    Raises
+    ------
+    EntityDoesNotExist
+        The hub has no such dataset.
+    """
+    return _get(access, f'Dataset "{dataset_id}"', "datasets", dataset_id)
+
+
+def get_dataset_by_doi(dataset_doi: str, **access: Unpack[Access]) -> Object:
+    """Get a dataset by its DOI.
+
+    Raises
+    ------
+    EntityDoesNotExist
+        The hub has no such dataset.
+    """
+    doi = dataset_doi.removeprefix("https://doi.org/").removeprefix("doi:")
+    return _get(access, f'Dataset with DOI "{doi}"', "datasets", "doi", *doi.split("/"))
+
+
+def get_catalog_info(dataset_id: str, **access: Unpack[Access]) -> Object:
+    """Get the sizes of a dataset: ``stac_catalog_size``, ``estimated_dataset_size`` (bytes)."""
+    return _get(access, f'Dataset "{dataset_id}"', "catalog", dataset_id, "info")
+
+
+def list_collections(**access: Unpack[Access]) -> list[Object]:
+    """List the collections of all datasets, as STAC Collections."""
+    pages = session_of(access).paginate("collections")
+    return [collection for page in pages for collection in page.get("collections", [])]
+
+
+def get_collection(collection_id: str, **access: Unpack[Access]) -> Object:
+    """Get a STAC Collection.
+
+    Raises
+    ------
+    EntityDoesNotExist
+        The hub has no such collection.
+    """
+    return _get(access, f'Collection "{collection_id}"', "collections", collection_id)
+
+
+def list_collection_items(
+    collection_id: str,
+    *,
+    page_size: int | None = None,
+    extensions: Sequence[str] | None = None,
+    limit: int | None = 10,
+    **access: Unpack[Access],
+) -> Iterator[Object]:
+    """Give the STAC Items of a collection, page after page as they are needed.
+
+    Parameters
+    ----------
+    collection_id
+        Collection to list.
+    page_size
+        Items to ask for at once.
+    extensions
+        Only items with these STAC extensions.
+    limit
+        Most items to give; None gives all.
+    access
+        Which hub to ask, and as whom.
+
+    Raises
+    ------
+    EntityDoesNotExist
+        The hub has no such collection.
+    """
+    session = session_of(access)
+    pages = session.paginate(
+        _path("collections", collection_id, "items"),
+        {"limit": page_size or limit, "extensions": extensions},
+    )
+    items = (item for page in pages for item in page.get("features", []))
+    try:
+        yield from itertools.islice(items, limit)
+    except EntityDoesNotExist:
+        raise EntityDoesNotExist(_missing(session, f'Collection "{collection_id}"')) from None
+
+
+def get_collection_item(collection_id: str, item_id: str, **access: Unpack[Access]) -> Object:
+    """Get a STAC Item.
+
+    Raises
+    ------
+    EntityDoesNotExist
+        The hub has no such collection, or the collection no such item.
+    """
+    what = f'Item "{item_id}" of collection "{collection_id}"'
+    return _get(access, what, "collections", collection_id, "items", item_id)
+
+
+def get_collection_archive_info(collection_id: str, **access: Unpack[Access]) -> Object:
+    """Get the dataset, the size (bytes) and the types of a collection's archive.
+
+    Raises
+    ------
+    EntityDoesNotExist
+        The hub has no such collection, or no archive of it.
+    """
+    return _get(
+        access, f'Archive of collection "{collection_id}"', "archive", collection_id, "info"
+    )
+
+
+def download_collection_archive(
+    collection_id: str,
+    output_dir: str | Path = ".",
+    *,
+    if_exists: IfExists = "resume",
+    **access: Unpack[Access],
+) -> Path:
+    """Download all of a collection as one archive, ``COLLECTION.tar.gz``.
+
+    Parameters
+    ----------
+    collection_id
+        Collection to download.
+    output_dir
+        Directory for the archive; made when missing.
+    if_exists
+        ``"resume"`` keeps an archive of the right size, ``"skip"`` any, ``"overwrite"`` none.
+    access
+        Which hub to ask, and as whom.
+
+    Returns
+    -------
+    Path
+        The archive.
+
+    Raises
+    ------
+    EntityDoesNotExist
+        The hub has no such collection.
+    DownloadError
+        The archive could not be fetched.
+    """
+    session = session_of(access)
+    path = Path(output_dir) / f"{component(collection_id)}.tar.gz"
+    if if_exists == "skip" and path.exists():
+        return path
+    size = get_collection_archive_info(collection_id, session=session).get("size")
+    if if_exists == "resume" and path.exists() and path.stat().st_size == size:
+        return path
+    make_directory(path.parent)
+    wanted = Request(session.url(_path("archive", collection_id)), path)
+    root = session.root_url
+    for outcome in transfer([wanted], secrets=session.secrets, source_origin=root):
+        if outcome.error is not None:
+            raise DownloadError(outcome.error)
+    return path
+
+
+def list_models(**access: Unpack[Access]) -> list[Object]:
+    """List the models of a hub, as STAC Items."""
+    found: list[Object] = session_of(access).get("models")
+    return found
+
+
+def get_model_by_id(model_id: str, **access: Unpack[Access]) -> Object:
+    """Get a model, as STAC Item.
+
+    Raises
+    ------
+    EntityDoesNotExist
+        The hub has no such model.
+    """
+    return _get(access, f'Model "{model_id}"', "models", model_id)
+
+
+def _path(*parts: str) -> str:
+    """Write a path; an id is one part of it, whatever it holds."""
+    return "/".join(quote(part, safe="") for part in parts)
+
+
+def _get(access: Access, what: str, *parts: str) -> Object:
+    session = session_of(access)
+    if any(part in ("", ".", "..") for part in parts):
+        raise EntityDoesNotExist(_missing(session, what))
+    try:
+        found: Object = session.get(_path(*parts))
+    except EntityDoesNotExist:
+        raise EntityDoesNotExist(_missing(session, what)) from None
+    return found
+
+
+def _missing(session: Session, what: str) -> str:
+    return f"{what} does not exist on the hub at {session.root_url}"

@@ -1,0 +1,114 @@
+"""The profiles file: which hub, and with which key.
+
+It is ``${MLHUB_HOME:-~/.mlhub}/profiles``, an INI file that only its owner can read::
+
+    [default]
+    api_key = ...
+    root_url = https://hub.example/mlhub/v1/
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from configparser import ConfigParser, Error
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from haversack.errors import MLHubException
+from haversack.storage.publish import make_directory, replace
+
+DEFAULT_PROFILE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One section of the profiles file.
+
+    ``key_in_query`` (``send_key = query`` in the file) is for hubs that know no bearer tokens: the
+    key then goes into the URL of each request, as the old client sent it.
+    """
+
+    name: str
+    api_key: str | None = field(default=None, repr=False)
+    root_url: str | None = None
+    key_in_query: bool = False
+
+
+def profiles_path() -> Path:
+    """Say where the profiles file is, whether or not it exists."""
+    home = os.environ.get("MLHUB_HOME")
+    return (Path(home).expanduser() if home else Path.home() / ".mlhub") / "profiles"
+
+
+def read_profile(name: str = DEFAULT_PROFILE) -> Profile | None:
+    """Read a profile; None when the file or the section does not exist.
+
+    Raises
+    ------
+    MLHubException
+        The file cannot be read or is no INI file.
+    """
+    file = _read()
+    if not file.has_section(name):
+        return None
+    section = file[name]
+    return Profile(
+        name,
+        section.get("api_key") or None,
+        section.get("root_url") or None,
+        section.get("send_key", "bearer").strip().lower() == "query",
+    )
+
+
+def write_profile(
+    name: str = DEFAULT_PROFILE, *, api_key: str | None = None, root_url: str | None = None
+) -> Path:
+    """Write a profile, replacing one of that name and keeping the others.
+
+    Parameters
+    ----------
+    name
+        Section of the file.
+    api_key, root_url
+        What to keep; None leaves it out.
+
+    Returns
+    -------
+    Path
+        The file, readable by its owner alone.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> os.environ["MLHUB_HOME"] = tempfile.mkdtemp()
+    >>> path = write_profile(api_key="my-key", root_url="https://hub.example/mlhub/v1/")
+    >>> read_profile()
+    Profile(name='default', root_url='https://hub.example/mlhub/v1/', key_in_query=False)
+    >>> del os.environ["MLHUB_HOME"]
+    """
+    path, file = profiles_path(), _read()
+    given = {"api_key": api_key, "root_url": root_url}
+    file[name] = {option: value for option, value in given.items() if value is not None}
+    text = io.StringIO()
+    file.write(text)
+    make_directory(path.parent)
+    replace(path, text.getvalue().encode(), mode=0o600)
+    return path
+
+
+def _read() -> ConfigParser:
+    path = profiles_path()
+    # Keys may hold a percent sign; no section lends its options to the others.
+    file = ConfigParser(interpolation=None, default_section="\0")
+    try:
+        file.read_string(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        pass
+    except (Error, ValueError, OSError) as error:
+        # The parser's own message would show the line, which may be a key.
+        raise MLHubException(
+            f"cannot read {path} ({type(error).__name__}): mend it, or remove it and run "
+            "`haversack configure`"
+        ) from None
+    return file
