@@ -14,6 +14,8 @@ from haversack.packed import PackedDataset
 
 _RED, _NIR = BANDS.index("red"), BANDS.index("nir")
 _KEPT = [BANDS.index(name) for name in ("green", "red", "nir", "swir1")]
+FEATURES = 1 + len(_KEPT)
+"""Numbers per date: NDVI first, then bands."""
 _MOST_PIXELS = 12_000
 _STEPS, _RATE, _MOMENTUM, _DECAY = 250, 0.5, 0.9, 1e-4
 

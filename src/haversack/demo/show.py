@@ -15,11 +15,12 @@ from haversack.demo import crops
 from haversack.demo.hub import make_hub
 from haversack.demo.landscape import CROPS
 from haversack.demo.narrator import Echo, Narrator, megabytes, stopwatch, write_line
-from haversack.errors import ExistsError
+from haversack.errors import AuthenticationError, ExistsError
 from haversack.events import Progress
 
 if TYPE_CHECKING:
     from haversack.demo.fit import Model, Season
+    from haversack.hub import Dataset, Session
     from haversack.packed import PackedDataset
 
 API_KEY = "demo-key"
@@ -121,12 +122,15 @@ def _workplace(keep: str | os.PathLike[str] | None) -> Iterator[Path]:
 
 
 def _do(job: _Job) -> None:
+    from haversack.hub import Session
     from haversack.server import background
 
     _make(job)
     with background(job.hub, api_key=API_KEY) as server:
         job.say.phase("Serving it", f" at {server.url}, with an API key")
-        _download(job, {"api_key": API_KEY, "root_url": f"{server.url}/mlhub/v1/"})
+        _refuse(job, server.api_root)
+        # Made by hand, and not by get_session, which reads the user's variables and profiles.
+        _download(job, _find(job, Session(api_key=API_KEY, root_url=server.api_root)))
     with _pack(job) as packed:
         model, seasons = _use(job, packed)
         _draw(job, packed, model, seasons)
@@ -141,20 +145,36 @@ def _make(job: _Job) -> None:
     job.say.say(f"{len(files):,} files of {megabytes(sum(files))} in {passed():.1f} s")
 
 
-def _download(job: _Job, hub: dict[str, Any]) -> None:
+def _refuse(job: _Job, root_url: str) -> None:
+    from haversack.hub import Dataset, Session
+
+    try:
+        Dataset.list(session=Session(api_key="a-wrong-key", root_url=root_url))
+    except AuthenticationError as error:
+        job.say.say(f"a wrong key is refused: {error}")
+
+
+def _find(job: _Job, session: Session) -> Dataset:
     from haversack.hub import Dataset
 
     say = job.say
     say.phase("Finding a dataset, and downloading a part of it")
-    say.rows([(found.id, found.title or "") for found in Dataset.list(**hub)])
-    for name, question in (("tag", {"tags": ["sar"]}), ("text", {"text": ["river"]})):
-        found = ", ".join(dataset.id for dataset in Dataset.list(**question, **hub))
-        say.say(f"with the {name} {next(iter(question.values()))[0]!r}: {found}")
-    dataset = Dataset.fetch(crops.ABOUT.id, **hub)
+    listed = Dataset.list(session=session)
+    say.rows([(found.id, found.title or "", ", ".join(found.tags)) for found in listed])
+    tagged = Dataset.list(tags="segmentation", session=session)
+    say.say(f"with the tag 'segmentation': {', '.join(found.id for found in tagged)}")
+    told = Dataset.list(text="river", session=session)
+    say.say(f"with the text 'river': {', '.join(found.id for found in told)}")
+    dataset = Dataset.fetch(crops.ABOUT.id, session=session)
     say.say(
-        f"{dataset.id}: {megabytes(dataset.estimated_dataset_size or 0)} of assets, "
-        f"a catalog of {megabytes(dataset.stac_catalog_size or 0)}"
+        f"{dataset.id} has {megabytes(dataset.estimated_dataset_size or 0)} of assets and "
+        f"{megabytes(dataset.stac_catalog_size or 0)} of catalog"
     )
+    return dataset
+
+
+def _download(job: _Job, dataset: Dataset) -> None:
+    say = job.say
     say.say(f"of it: {len(_WANTED)} collections, dates {DATES}, area {AREA}")
     wanted: dict[str, Any] = {
         "output_dir": job.tree.parent,
@@ -199,7 +219,7 @@ def _use(job: _Job, packed: PackedDataset) -> tuple[Model, list[Season]]:
     records, volume, elapsed = _draw_batches(images, job.seconds)
     say.say(
         f"{records / elapsed:,.0f} records/s, {volume / elapsed / 1e6:,.0f} MB/s "
-        f"({records:,} images of {'x'.join(map(str, images[0].data.shape))} uint16)"
+        f"({records:,} images of {'x'.join(map(str, images[0].data.shape))} uint16, from memory)"
     )
     say.say("fitting softmax regression: the crop of each pixel from its season (numpy alone)")
     test = set((job.tree / "_common" / "test_split.csv").read_text().split()[1:])
