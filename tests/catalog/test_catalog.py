@@ -67,10 +67,11 @@ def test_verify_names_the_file_and_what_is_wrong(small, content, what):
     assert what in damage.what
 
 
-def test_references_that_leave_the_directory_count_as_missing(tree, farms, item):
-    files = farms([item("one", assets={"x": "../../../secret.txt"})]) | {"secret.txt": b"secret"}
-    catalog = read_catalog(tree(files) / "farms")
-    assert [damage.what for damage in catalog.verify()] == ["the file is missing"]
+def test_files_beside_the_directory_are_verified_too(tree, farms, item):
+    assets = {"x": {"href": "../../../beside.csv", "file:size": 4}, "y": "../../../nowhere.csv"}
+    folder = tree(farms([item("one", assets=assets)]) | {"beside.csv": b"a,b"}) / "farms"
+    found = read_catalog(folder).verify()
+    assert [damage.what for damage in found] == ["it has 3 bytes, not 4", "the file is missing"]
 
 
 def test_pystac_gets_everything(small):

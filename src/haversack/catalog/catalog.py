@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from haversack.catalog import stac
 from haversack.catalog.filters import Filters, Selection, select
-from haversack.catalog.source import Source
+from haversack.catalog.source import Source, TreeSource
 from haversack.catalog.table import Assets, CollectionRow, Items
 from haversack.catalog.times import UNKNOWN, show
 from haversack.events import Progress
@@ -71,6 +71,10 @@ class Catalog:
     def target(self, row: int) -> str:
         """Give where an asset lies: an address, or a place within the source."""
         return stac.resolve(self.assets.href[row], self._holder(row))
+
+    def local_file(self, row: int) -> Path | None:
+        """Find the file of an asset in the catalog's directory or beside it; None if not there."""
+        return self.source.file(self.target(row)) if isinstance(self.source, TreeSource) else None
 
     def _holder(self, row: int) -> str:
         item = int(self.assets.item[row])

@@ -94,11 +94,14 @@ class TreeSource:
         return None if file is None else file.stat().st_size
 
     def file(self, place: str) -> Path | None:
-        """Give the regular file at a place; None outside the catalog's directory."""
+        """Give the regular file at a place, which may lie beside the catalog's directory."""
         if "://" in place:
             return None
-        for name in (place, unquote(place)):
-            path = self.path / name
-            if path.is_file() and path.resolve().is_relative_to(self.path.resolve()):
-                return path
-        return None
+        paths = (self.path / place, self.path / unquote(place))
+        return next((path for path in paths if path.is_file()), None)
+
+    def own_file(self, place: str) -> Path | None:
+        """Give the file at a place, None where it is not in the catalog's directory."""
+        file = self.file(place)
+        inside = file is not None and file.resolve().is_relative_to(self.path.resolve())
+        return file if inside else None

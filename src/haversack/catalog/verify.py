@@ -46,15 +46,16 @@ def _should_be_here(catalog: Catalog, row: int, target: str) -> bool:
 
 
 def _of_file(catalog: Catalog, row: int, target: str) -> list[Damage]:
-    place, where = catalog.path / target, f"asset {catalog.assets.key[row]!r}"
-    size = catalog.source.size_of(target)
+    file = catalog.local_file(row)
+    where, size = f"asset {catalog.assets.key[row]!r}", catalog.source.size_of(target)
+    place = file or catalog.path / target
     if size is None:
         return [Damage(place, where, "the file is missing")]
     expected = int(catalog.assets.size[row])
     if expected not in {UNKNOWN_SIZE, size}:
         return [Damage(place, where, f"it has {size:,} bytes, not {expected:,}")]
     checksum = catalog.assets.checksum(row)
-    if checksum and isinstance(catalog.source, TreeSource) and matches(place, checksum) is False:
+    if file is not None and checksum is not None and matches(file, checksum) is False:
         return [Damage(place, where, "its bytes disagree with its checksum")]
     return []
 

@@ -129,7 +129,7 @@ def address(catalog: Catalog, row: int) -> str | Path | None:
         return f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
     if "://" in target:
         return target
-    if isinstance(catalog.source, TreeSource) and (file := catalog.source.file(target)):
+    if isinstance(catalog.source, TreeSource) and (file := catalog.source.own_file(target)):
         return file
     item = int(catalog.assets.item[row])
     holder = catalog.item(item) if item != NO_ITEM else catalog.collection(_owner(catalog, row))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from haversack.catalog import read_catalog
 from haversack.download import DownloadReport, download
 from haversack.errors import (
     DownloadError,
@@ -263,6 +264,7 @@ def test_assets_may_lie_elsewhere(farms, source, out, tmp_path, listing):
     item = json.loads((out / "farms/fields/item0/item0.json").read_text())
     place = out / "farms/fields/item0" / item["assets"]["red"]["href"]
     assert place.resolve() == (assets / "farms/fields/item0/red.tif").resolve()
+    assert read_catalog(out / "farms").verify() == []
 
 
 def test_a_name_makes_the_directory(farms, source, out):
