@@ -55,7 +55,7 @@ def test_a_closed_writer_without_records_leaves_an_empty_dataset(tmp_path):
     PackWriter(tmp_path / "ds").close()
     ds = open_packed(tmp_path / "ds")
     assert len(ds) == 0
-    assert list(ds) == list(ds.batches(3)) == ds.keys() == ds.verify() == []
+    assert [*ds, *ds.batches(3), *ds.keys(), *ds.verify()] == []
     assert len(ds.filter("true")) == 0
 
 

@@ -27,8 +27,11 @@ def make_frame(texts: list[str], keys: list[Key | None] | None) -> pd.DataFrame:
     names = dict.fromkeys(name for record in records for name in record)
     columns: dict[Any, Any] = {} if keys is None else {"_key": _column(keys)}
     columns |= {name: _column([record.get(name) for record in records]) for name in names}
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(texts)))
-    frame.columns.name = None
+    frame = pd.DataFrame(dict(enumerate(columns.values())), index=pd.RangeIndex(len(texts)))
+    try:
+        frame.columns = pd.Index(list(columns), tupleize_cols=False)
+    except UnicodeEncodeError:  # lone surrogates, which pandas' text columns refuse
+        frame.columns = pd.Index(list(columns), dtype=object, tupleize_cols=False)
     return frame
 
 
@@ -39,7 +42,7 @@ def _column(values: list[Any]) -> Any:
     if len(kinds) == 1 and next(iter(kinds)) in _INFERRED:
         try:
             return pd.array(values, dtype="int64") if kinds == {int} else pd.Series(values)
-        except OverflowError:
+        except (OverflowError, UnicodeEncodeError):
             pass
     held = np.empty(len(values), object)
     held[:] = values

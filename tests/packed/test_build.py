@@ -1,0 +1,72 @@
+"""pack() keeps the input's order, names the item that fails, and leaves no half dataset."""
+
+import time
+
+import numpy as np
+import pytest
+
+from haversack.errors import ExistsError, KeyExistsError, UnsupportedError, UsageError
+from haversack.packed import open_packed, pack
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_records_keep_the_order_of_the_items(tmp_path, workers):
+    def read(number):
+        time.sleep(0.002 * (number % 3))
+        return np.full(2, number), {"n": number}
+
+    items = (number for number in range(50))
+    ds = pack(items, tmp_path / "ds", read=read, key="n", workers=workers)
+    assert [int(r.data[0]) for r in ds] == ds.keys() == list(range(50))
+
+
+def test_keys_come_from_the_item_or_its_metadata(tmp_path):
+    ds = pack(["a", "b"], tmp_path / "1", read=lambda text: np.zeros(2), key=str.upper)
+    assert ds.keys() == ["A", "B"]
+    assert pack([([1], {"id": "x"})], tmp_path / "2", key="id").keys() == ["x"]
+
+
+def test_progress_counts_records(tmp_path):
+    events = []
+    pack([[1], [2]], tmp_path / "ds", progress=events.append)
+    assert [(e.state, e.done) for e in events] == [
+        ("start", 0),
+        ("advance", 1),
+        ("advance", 2),
+        ("end", 2),
+    ]
+    assert events[0].total == 2
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_item_that_cannot_be_read_is_named_and_nothing_is_left(tmp_path, workers):
+    def read(name):
+        if name == "c.tif":
+            raise RuntimeError("no such band")
+        return [1]
+
+    with pytest.raises(
+        UsageError, match=r"item 2 \('c.tif'\): RuntimeError: no such band"
+    ) as caught:
+        pack(["a.tif", "b.tif", "c.tif", "d.tif"], tmp_path / "ds", read=read, workers=workers)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_items_that_cannot_be_packed_are_named(tmp_path):
+    with pytest.raises(UnsupportedError, match="item 1"):
+        pack([[1], np.array([object()])], tmp_path / "ds")
+    with pytest.raises(KeyExistsError, match="item 1"):
+        pack([([1], {"n": 1}), ([1], {"n": 1})], tmp_path / "ds", key="n")
+    with pytest.raises(UsageError, match="item 0.*KeyError"):
+        pack([[1]], tmp_path / "ds", key="n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_dataset_is_not_overwritten(tmp_path):
+    pack([[1]], tmp_path / "ds")
+    with pytest.raises(ExistsError, match="PackWriter"):
+        pack([[2]], tmp_path / "ds")
+    assert open_packed(tmp_path / "ds")[0].data.tolist() == [1]
+    with pytest.raises(UsageError, match="workers"):
+        pack([], tmp_path / "other", workers=0)
