@@ -10,7 +10,7 @@ import pytest
 
 from haversack.convert import read_image
 from haversack.demo import run
-from haversack.errors import ExistsError
+from haversack.errors import ExistsError, MissingExtraError
 from haversack.packed import open_packed
 
 for name in ("rasterio", "matplotlib", "starlette", "uvicorn"):
@@ -72,6 +72,14 @@ def test_what_the_user_has_set_for_other_hubs_plays_no_part(tmp_path, monkeypatc
     lines = []
     small_run(tmp_path / "out", lines)
     assert lines[-1].startswith("Next")
+
+
+def test_a_missing_extra_is_named_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    lines = []
+    with pytest.raises(MissingExtraError, match=r"matplotlib: pip install 'haversack\[server"):
+        small_run(tmp_path / "out", lines)
+    assert lines == []
 
 
 class Interrupter:

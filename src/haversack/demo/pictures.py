@@ -26,7 +26,7 @@ def draw_sheet(packed: PackedDataset, model: Model, seasons: Sequence[Season], p
         right = (guess == season.crops)[season.crops > 0].mean()
         guess[season.crops == 0] = 0
         dates = _dates(packed, season.place)
-        images += [*dates, dates[-1], dates[-1]]
+        images += [*dates, *[min(dates, key=_clouds)] * 2]
         labels += [*[None] * len(dates), season.crops, guess]
         titles += [record.metadata["datetime"][:10] for record in dates]
         titles += ["label", f"predicted: {right:.0%} right"]
@@ -56,8 +56,12 @@ def _hex(number: int) -> str:
 def _dates(packed: PackedDataset, place: str) -> list[Record]:
     """Choose the clearest images of a place, in the order of time."""
     images = list(packed.filter(f"asset = 'image' AND place = '{place}'"))
-    images.sort(key=lambda record: record.metadata["eo:cloud_cover"])
+    images.sort(key=_clouds)
     return sorted(images[:_DATES], key=lambda record: record.metadata["datetime"])
+
+
+def _clouds(record: Record) -> float:
+    return float(record.metadata["eo:cloud_cover"])
 
 
 def draw_map(tree: Path, path: Path, *, area: tuple[float, ...], dates: str) -> Path:

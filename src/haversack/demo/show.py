@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from haversack.demo import crops
 from haversack.demo.hub import make_hub
 from haversack.demo.landscape import CROPS
 from haversack.demo.narrator import Echo, Narrator, megabytes, stopwatch, write_line
-from haversack.errors import AuthenticationError, ExistsError
+from haversack.errors import AuthenticationError, ExistsError, MissingExtraError
 from haversack.events import Progress
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ API_KEY = "demo-key"
 AREA = (16.50, 48.22, 16.62, 48.32)
 DATES = "2023-04-01/2023-09-15"
 _WANTED = {crops.SOURCE: ["image", "cloud_mask"], crops.LABELS: ["labels", "test_split"]}
+_NEEDED = ("rasterio", "starlette", "uvicorn", "matplotlib")
 _BATCH = 64
 
 
@@ -94,6 +96,7 @@ def run(
     KeyboardInterrupt
         It was interrupted; what was kept has been said, and nothing goes on running.
     """
+    _require_extras()
     say = Narrator(echo)
     say.plain("haversack demo: from a hub to a trained model, on data made on the spot")
     with _workplace(keep) as work:
@@ -103,6 +106,14 @@ def run(
         except KeyboardInterrupt:
             _interrupted(job)
             raise
+
+
+def _require_extras() -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"the demo needs {', '.join(missing)}: pip install 'haversack[server,geo,plot]'"
+        )
 
 
 @contextmanager
@@ -271,7 +282,7 @@ def _farewell(job: _Job) -> None:
         return
     say.plain("Next:")
     say.plain(f"  haversack info {job.tree}")
-    say.plain(f"  haversack read {job.packed} --where \"asset = 'image' AND place = '0014'\"")
+    say.plain(f"  haversack read {job.packed} --where \"asset = 'labels'\"")
     say.plain(f"  haversack serve {job.hub}")
 
 
