@@ -52,6 +52,8 @@ class Bringing:
 
     def run(self, ledger: Ledger, progress: Progress) -> None:
         total = len(self.plan.missing_rows())
+        if not total:
+            return
         with events.task(progress, "download assets", total=total, unit="asset") as work:
             if isinstance(self.plan.catalog.source, TreeSource):
                 self._copy(ledger, work)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from haversack.catalog import Catalog
 from haversack.catalog.table import NO_ITEM
+from haversack.download.lease import LEASE_NAME
 from haversack.download.ledger import LEDGER_NAME
 from haversack.storage.names import component, fold
 
@@ -31,7 +32,8 @@ COMMON = "_common"
 COMMON_KEYS = frozenset(
     {"documentation", "readme", "test_split", "train_split", "validation_split"}
 )
-_OWN = (CATALOG, COLLECTION, DATASET, REPORT, COMMON, LEDGER_NAME, f"{LEDGER_NAME}-journal")
+_STATE = (LEDGER_NAME, f"{LEDGER_NAME}-journal", LEASE_NAME)
+_OWN = (CATALOG, COLLECTION, DATASET, REPORT, COMMON, *_STATE)
 _EXTENSIONS = {"image/tiff": ".tif", "application/geo+json": ".geojson", "image/jp2": ".jp2"}
 
 
@@ -104,7 +106,7 @@ class Layout:
 
     def own(self) -> Iterator[str]:
         """Yield the paths of what is no asset: the documents, the ledger, the report."""
-        yield from (CATALOG, REPORT, LEDGER_NAME, f"{LEDGER_NAME}-journal")
+        yield from (CATALOG, REPORT, *_STATE)
         yield from map(self.collection_file, range(len(self._catalog.collections)))
         yield from map(self.item_file, range(len(self._catalog.items)))
 

@@ -45,10 +45,37 @@ class Access:
     ca: str | os.PathLike[str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A source whose dataset has a name; its catalog is read already where it lies here."""
+
+    source: str
+    dataset_id: str
+    catalog: Catalog | None
+
+
+def name_dataset(source: str | os.PathLike[str], output: Path, name: str | None) -> Named:
+    """Find out what dataset a source is, without fetching or writing anything.
+
+    Raises
+    ------
+    PathNotFoundError, FormatError
+        The source is a path where no whole catalog stands.
+    ExistsError
+        The output directory is a file.
+    """
+    if output.exists() and not output.is_dir():
+        raise ExistsError(f"{output} is a file: give a directory to download into")
+    text = os.fspath(source)
+    if "://" in text:
+        return Named(text, name or _last_part(text), None)
+    catalog = read_catalog(source)
+    return Named(text, name or catalog.id, catalog)
+
+
 def obtain(
-    source: str | os.PathLike[str],
+    named: Named,
     output: Path,
-    name: str | None,
     if_exists: IfExists,
     access: Access,
     progress: Progress,
@@ -66,13 +93,9 @@ def obtain(
     FormatError
         It is damaged.
     """
-    if output.exists() and not output.is_dir():
-        raise ExistsError(f"{output} is a file: give a directory to download into")
-    text = os.fspath(source)
-    if "://" in text:
-        return _fetched(text, output, name or _last_part(text), if_exists, access, progress)
-    catalog = read_catalog(source)
-    dataset_id = name or catalog.id
+    catalog, dataset_id = named.catalog, named.dataset_id
+    if catalog is None:
+        return _fetched(named.source, output, dataset_id, if_exists, access, progress)
     archive = None
     if isinstance(catalog.source, ArchiveSource):
         archive = output / f"{component(dataset_id)}.tar.gz"

@@ -12,8 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.catalog import Catalog, Filters, Selection
-from haversack.catalog.filters import select
+from haversack.catalog import Catalog, Selection
 from haversack.catalog.source import TreeSource
 from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
 from haversack.catalog.tar import Member
@@ -98,15 +97,14 @@ class Plan:
 
 
 def make_plan(
-    catalog: Catalog,
-    filters: Filters,
+    selection: Selection,
     output: Path,
     assets: Path,
     if_exists: IfExists,
     ledger: Ledger | None,
 ) -> Plan:
-    """Choose, lay out, and look at what is here; nothing is written but the ledger."""
-    selection = select(catalog, filters)
+    """Give everything its place, and look at what is here; nothing is written but the ledger."""
+    catalog = selection.catalog
     layout = Layout(catalog)
     placed = placements(catalog, layout)
     survey = Survey(

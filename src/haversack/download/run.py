@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 
 from haversack.catalog import Filters
+from haversack.catalog.filters import select
 from haversack.catalog.source import ArchiveSource
 from haversack.catalog.table import NO_ITEM
 from haversack.download.bring import Bringing
 from haversack.download.holdings import IfExists, State
 from haversack.download.layout import CATALOG, REPORT
+from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
 from haversack.download.local import LocalCatalog
-from haversack.download.obtain import Access, Obtained, obtain
+from haversack.download.obtain import Access, Obtained, name_dataset, obtain
 from haversack.download.origin import Secrets, shown
-from haversack.download.output import Output
 from haversack.download.plan import Plan, make_plan
 from haversack.download.report import DownloadReport, FailedAsset, as_csv
 from haversack.download.unpack import unpack
@@ -121,28 +122,32 @@ def download(
     filters.check()
     access = Access(secrets, tuple(allow_hosts), ca)
     output = Path(output_dir)
-    obtained = obtain(source, output, name, if_exists, access, progress, dry_run=dry_run)
-    folder = component(obtained.dataset_id)
+    named = name_dataset(source, output, name)
+    if named.catalog is not None:
+        select(named.catalog, filters)
+    folder = component(named.dataset_id)
     place = output / folder
     assets = place if asset_output_dir is None else Path(asset_output_dir) / folder
-    log.info("create stac asset list...")
-    with _ledger(assets, dry_run=dry_run) as ledger:
-        plan = make_plan(obtained.catalog, filters, place, assets, if_exists, ledger)
-        bringing = Bringing(obtained, plan, access, concurrency)
-        _tell(plan)
-        if ledger is not None:
-            _lay_out(plan, ledger, if_exists, progress)
-            if not catalog_only:
+    with _leases(() if dry_run else {place, assets}):
+        obtained = obtain(named, output, if_exists, access, progress, dry_run=dry_run)
+        log.info("create stac asset list...")
+        selection = select(obtained.catalog, filters)
+        with nullcontext() if dry_run else Ledger(assets / LEDGER_NAME) as ledger:
+            plan = make_plan(selection, place, assets, if_exists, ledger)
+            bringing = Bringing(obtained, plan, access, concurrency)
+            _tell(plan)
+            if ledger is not None:
+                _lay_out(plan, ledger, if_exists, progress)
+            if ledger is not None and not catalog_only:
                 bringing.run(ledger, progress)
                 _write_catalog(plan, _changed_items(plan))
-    failures = _failures(obtained, plan, bringing.errors)
-    report = replace(
-        _report(obtained, plan, bringing, failures), seconds=time.perf_counter() - started
-    )
-    if not dry_run:
-        with plan.assets as writer:
-            writer.write(REPORT, [as_csv(failures)])
-        log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
+        failures = _failures(obtained, plan, bringing.errors)
+        if not dry_run:
+            with plan.assets as writer:
+                writer.write(REPORT, [as_csv(failures)])
+            log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
+    seconds = time.perf_counter() - started
+    report = replace(_report(obtained, plan, bringing, failures), seconds=seconds)
     if failures and raise_errors:
         raise DownloadError(
             f"{len(failures)} of {len(plan.selection.assets)} assets of {obtained.dataset_id!r} "
@@ -151,11 +156,13 @@ def download(
     return report
 
 
-def _ledger(assets: Path, *, dry_run: bool) -> AbstractContextManager[Ledger | None]:
-    if dry_run:
-        return nullcontext()
-    Output(assets).folder("")
-    return Ledger(assets / LEDGER_NAME)
+@contextmanager
+def _leases(folders: Iterable[Path]) -> Iterator[None]:
+    """Hold the leases of directories, always in the same order."""
+    with ExitStack() as stack:
+        for folder in sorted(folders):
+            stack.enter_context(lease(folder))
+        yield
 
 
 def _tell(plan: Plan) -> None:
