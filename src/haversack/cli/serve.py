@@ -20,14 +20,15 @@ import click
     envvar="HAVERSACK_API_KEY",
     help="Ask for this key (safer: the variable HAVERSACK_API_KEY).",
 )
-def command(*, root: Path, host: str, port: int, api_key: str | None) -> None:
+@click.option("--base-url", metavar="URL", help="How clients reach it, behind a proxy.")
+def command(*, root: Path, host: str, port: int, api_key: str | None, base_url: str | None) -> None:
     """Serve the datasets in the directory ROOT through the MLHub API, until Ctrl-C.
 
     ROOT holds one directory per dataset, as `haversack download` lays them out.
     """
     from haversack.server import serve
 
-    serve(root, host=host, port=port, api_key=api_key, ready=_say)
+    serve(root, host=host, port=port, api_key=api_key, base_url=base_url, ready=_say)
 
 
 def _say(url: str) -> None:
