@@ -19,6 +19,7 @@ _ERROR_BODY = 64 << 10
 _PROGRESS = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PAGES = ("", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
+_PACKED = (".gz", ".tgz")
 _ABORT = 0
 
 
@@ -31,10 +32,12 @@ class Fetch:
         What to fetch.
     parts
         Where its bytes go until they are whole.
+    left
+        Parts that earlier runs left of it.
     """
 
-    def __init__(self, request: Request, parts: Parts) -> None:
-        self.request = request
+    def __init__(self, request: Request, parts: Parts, left: list[str]) -> None:
+        self.request, self.left = request, left
         self.url = canonical(request.url)
         self.tries = self.fruitless = 1
         self.moved = 0
@@ -50,7 +53,7 @@ class Fetch:
         self._held_bytes = self._dropped = 0
         self._total: int | None = None
         self._digest = Digest(self._expected())
-        self._part = parts.adopt(request.path, self._digest)
+        self._part = parts.adopt(request.path, left, self._digest) if left else None
 
     def _expected(self) -> list[Expected]:
         known = multihash(self.request.checksum) if self.request.checksum else None
@@ -152,21 +155,21 @@ class Fetch:
 
     def _unfit(self, headers: dict[str, str]) -> Failure | None:
         """Say why an answer cannot be the file, before its bytes come."""
-        name = shown(self.url)
-        wanted, suffix = self.request.size, _suffix(self.url)
-        if headers.get("content-encoding", "identity") != "identity" and suffix not in (
-            ".gz",
-            ".tgz",
-        ):
-            encoding = headers["content-encoding"]
-            return Failure(Kind.FINAL, f"{name}: sent as {encoding}, although that was not asked")
+        wanted, encoding = self.request.size, headers.get("content-encoding", "identity")
+        if encoding != "identity" and _suffix(self.url) not in _PACKED:
+            return Failure(
+                Kind.FINAL, f"{shown(self.url)}: sent as {encoding}, although that was not asked"
+            )
         if wanted is not None and self._total is not None and self._total != wanted:
             return Failure(
-                Kind.FINAL, f"{name}: has {self._total} bytes, the catalog says {wanted}"
+                Kind.FINAL, f"{shown(self.url)}: has {self._total} bytes, the catalog says {wanted}"
             )
-        page = headers.get("content-type", "").startswith("text/html") and suffix not in _PAGES
-        if page and wanted is None and self.request.checksum is None:
-            return Failure(Kind.FINAL, f"{name}: answered with a web page instead of the file")
+        page = headers.get("content-type", "").startswith("text/html")
+        known = wanted is not None or self.request.checksum is not None
+        if page and not known and _suffix(self.url) not in _PAGES:
+            return Failure(
+                Kind.FINAL, f"{shown(self.url)}: answered with a web page instead of the file"
+            )
         return None
 
     # The end of a try

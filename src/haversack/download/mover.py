@@ -84,8 +84,9 @@ class Mover:
         self._delayed: list[tuple[float, int, Fetch]] = []
         self._order = itertools.count()
         self._inside = self._untaken = self._moved = 0
+        self._ready: list[Outcome] = []
         self._ticked = time.monotonic()
-        self._outcomes: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[list[Outcome] | BaseException | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="haversack-move", daemon=True)
 
@@ -107,8 +108,8 @@ class Mover:
                 return
             if isinstance(found, BaseException):
                 raise found
-            self._untaken -= 1
-            yield found
+            self._untaken -= len(found)
+            yield from found
 
     def stop(self) -> None:
         """End the transfers, publish what is whole, and leave parts to go on with."""
@@ -120,7 +121,7 @@ class Mover:
 
     def _run(self) -> None:
         end: BaseException | None = None
-        for work in (self._move, self._close):
+        for work in (self._move, self._hand_over, self._close):
             try:
                 work()
             except BaseException as error:  # noqa: BLE001 (raised again in the caller's thread)
@@ -136,6 +137,7 @@ class Mover:
             idle = not self._inside
             for whole, error in self._committer.published(_STEP if idle else 0.0):
                 self._published(whole, error)
+            self._hand_over()
             self._tick()
             if idle and self._exhausted and not self._inside and not self._committer.open:
                 return
@@ -155,8 +157,7 @@ class Mover:
 
     def _take_in(self, request: Request) -> None:
         try:
-            self._parts.prepare(request.path.parent)
-            fetch = Fetch(request, self._parts)
+            fetch = Fetch(request, self._parts, self._parts.prepare(request.path))
         except UsageError as error:
             self._answer(Outcome(request, error=str(error)))
         except OSError as error:
@@ -276,7 +277,7 @@ class Mover:
                 checksum,
                 fetch.headers.get("etag"),
                 fetch.headers.get("last-modified"),
-                tuple(self._parts.left_behind(fetch.request.path)),
+                tuple(fetch.left),
                 self._parts.made(),
                 fetch,
             )
@@ -305,7 +306,13 @@ class Mover:
 
     def _answer(self, outcome: Outcome) -> None:
         self._untaken += 1
-        self._outcomes.put(outcome)
+        self._ready.append(outcome)
+
+    def _hand_over(self) -> None:
+        """Wake the caller once for many outcomes."""
+        if self._ready:
+            ready, self._ready = self._ready, []
+            self._outcomes.put(ready)
 
     # Once a second
 

@@ -98,7 +98,7 @@ class Parts:
 
     def __init__(self, run: str) -> None:
         self._run, self._count = run, 0
-        self._left: OrderedDict[Path, dict[str, list[str]]] = OrderedDict()
+        self._left: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
         self._made: list[Path] = []
 
     def new(self, final: Path, validator: str) -> Part:
@@ -107,16 +107,19 @@ class Parts:
         name = f"{PREFIX}{_hash(final.name, 16)}-{validator}-{self._run}.{self._count:x}"
         return Part(final.with_name(name), validator)
 
-    def prepare(self, directory: Path) -> None:
-        """Make a directory, and look once what earlier runs left in it."""
-        if directory in self._left:
-            return
-        if self._make(directory):
-            self._left[directory] = {}
-        else:
-            self._left[directory] = _scan(directory, self._run)
-        if len(self._left) > _DIRECTORIES:
-            self._left.popitem(last=False)
+    def prepare(self, final: Path) -> list[str]:
+        """Make the directory of a file; name the parts that earlier runs left of it there.
+
+        Each directory is looked at once; the largest part comes first.
+        """
+        directory = os.path.dirname(final)  # noqa: PTH120 (asked for every file)
+        left = self._left.get(directory)
+        if left is None:
+            made = self._make(Path(directory))
+            left = self._left[directory] = {} if made else _scan(directory, self._run)
+            if len(self._left) > _DIRECTORIES:
+                self._left.popitem(last=False)
+        return left.get(_hash(final.name, 16), []) if left else []
 
     def _make(self, directory: Path) -> bool:
         """Make a directory and say so; its parents' entries then wait for their sync."""
@@ -137,9 +140,9 @@ class Parts:
         made, self._made = tuple(self._made), []
         return made
 
-    def adopt(self, final: Path, digest: Digest) -> Part | None:
-        """Take over the largest part that an earlier run left, and hash its bytes."""
-        for name in self.left_behind(final):
+    def adopt(self, final: Path, left: list[str], digest: Digest) -> Part | None:
+        """Take over the largest part that is worth it, and hash its bytes."""
+        for name in left:
             path = final.with_name(name)
             kind = name.split("-")[2]
             if kind == NO_VALIDATOR:
@@ -153,14 +156,8 @@ class Parts:
                     return part
         return None
 
-    def left_behind(self, final: Path) -> list[str]:
-        """Name the parts that earlier runs left of a file, the largest first."""
-        if not (left := self._left.get(final.parent)):
-            return []
-        return left.get(_hash(final.name, 16), [])
 
-
-def _scan(directory: Path, run: str) -> dict[str, list[str]]:
+def _scan(directory: str, run: str) -> dict[str, list[str]]:
     found: dict[str, list[tuple[int, str]]] = {}
     with os.scandir(directory) as entries:
         for entry in entries:
