@@ -254,8 +254,9 @@ def test_the_key_is_carried_along_from_the_fetch(served, key, tmp_path, monkeypa
 
 def test_another_key_can_be_given_for_the_download(served, key, tmp_path):
     dataset = Dataset.fetch(CROPS, api_key=key, root_url=served.url)
-    with pytest.raises(Exception, match="HTTP 401"):
+    with pytest.raises(AuthenticationError):
         dataset.download(tmp_path, progress=None, api_key="wrong")
+    assert not list(tmp_path.iterdir())
     assert dataset.download(tmp_path, progress=None, api_key=key).failed == 0
 
 

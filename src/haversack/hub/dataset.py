@@ -230,6 +230,8 @@ class Dataset:
 
         Raises
         ------
+        AuthenticationError
+            The hub refuses the other key.
         DownloadError
             Some assets could not be fetched; ``err_report.csv`` lists them.
         EmptySelectionError
@@ -238,6 +240,9 @@ class Dataset:
             Filters that contradict each other.
         """
         session = self._asking(Access(api_key=api_key, profile=profile))
+        if api_key or profile:
+            # A key that the hub refuses is an error before anything is written.
+            client.get_dataset_by_id(self.id, session=session)
         return download(
             session.url(f"catalog/{quote(self.id, safe='')}"),
             output_dir,
