@@ -52,6 +52,13 @@ def test_the_place_of_a_geotiff_is_told(tmp_path):
     assert place == {"proj:code": "EPSG:32633", "proj:transform": list(TRANSFORM)}
 
 
+def test_files_beside_an_image_have_no_say(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(np.eye(4, dtype=np.uint8)))
+    (tmp_path / "a.pgw").write_text("10\n0\n0\n-10\n5\n5\n")
+    (tmp_path / "a.png.aux.xml").write_text("<PAMDataset><SRS>EPSG:32633</SRS></PAMDataset>")
+    assert read_with_place(tmp_path / "a.png")[1] == {}
+
+
 def test_the_name_of_a_file_does_not_matter(tmp_path):
     (tmp_path / "a.csv").write_bytes(png(np.eye(3, dtype=np.uint8)))
     assert is_image(tmp_path / "a.csv")

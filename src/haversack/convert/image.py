@@ -114,12 +114,14 @@ def _sniff(path: Path) -> str | None:
 
 @contextmanager
 def _opened(rasterio: Any, path: Path, driver: str) -> Iterator[Any]:
-    # An image without a place is nothing to warn of; the filter is the process's, hence the lock.
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        file = rasterio.open(path.absolute(), driver=driver)
-    with file:
-        yield file
+    # Files beside an image, which might come from anywhere, have no say in what it is.
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
+        # An image without a place is nothing to warn of; the filter is the process's, so a lock.
+        with _QUIET, warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            file = rasterio.open(path.absolute(), driver=driver)
+        with file:
+            yield file
 
 
 def _place(file: Any) -> dict[str, Any]:
