@@ -72,14 +72,16 @@ def test_a_flipped_bit_names_file_chunk_and_elements(saved, volumes):
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(
-        IntegrityError, match=r"0001.h5: chunk \d+, which holds \[0:.*does not match"
+        IntegrityError,
+        match=r"0001.h5: chunk \d+, which holds \[\d:.*:41, 0:37\], is damaged: .*match",
     ):
         SplitDataset(saved.root)[...]
     # What lies in other chunks still reads.
     np.testing.assert_array_equal(saved[:, :, :30], volumes[:, :, :30])
     (damage,) = SplitDataset(saved.root).verify()
     assert damage.path == path
-    assert damage.where.startswith("chunk at [0:")
+    assert damage.where.startswith("chunk at [")
+    assert damage.where.endswith(":41, 0:37]")  # as an index into the array, not the block
 
 
 def test_a_missing_block_is_named_with_what_it_held(saved, volumes):

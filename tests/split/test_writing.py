@@ -1,8 +1,10 @@
 """What is saved comes back, whole, durable, and only once."""
 
 import json
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -135,6 +137,45 @@ def test_four_processes_write_blocks_and_the_losers_are_told(tmp_path):
     for block in range(1, 16):
         assert (found[2 * block : 2 * block + 2] == 100 * (block % 4) + block).all()
     assert len({int(value) for value in np.unique(found[:2])}) == 1
+
+
+KILLED = """
+import numpy as np
+from haversack.split import EmptySplitDataset
+
+empty = EmptySplitDataset(".", "array", (64, 100, 100), (1, None, None))
+for block in empty.missing:
+    empty.save_block_data(block, np.full((1, 100, 100), block, "uint16"))
+    print(block, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_whole_blocks_and_what_is_missing_is_known(tmp_path):
+    for _ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", KILLED], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        said = [writer.stdout.readline() for _ in range(5)]
+        writer.kill()
+        said += writer.communicate(timeout=60)[0].split()
+        empty = EmptySplitDataset(tmp_path, "array", (64, 100, 100), (1, None, None))
+        assert not {*map(int, said)} & {*empty.missing}
+    for block in empty.missing:
+        empty.save_block_data(block, np.full((1, 100, 100), block, "uint16"))
+    found = empty.finalize()
+    assert found.verify() == []
+    np.testing.assert_array_equal(found[:, 7, 7], np.arange(64))
+    with pytest.raises(ExistsError):
+        EmptySplitDataset(tmp_path, "array", (64, 100, 100), (1, None, None))
+
+
+def test_a_split_array_is_read_by_many_threads_and_pickled(saved, volumes):
+    again = pickle.loads(pickle.dumps(saved))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda t: again[t % 11, :, ::-1], range(64)))
+    for t, volume in enumerate(found):
+        np.testing.assert_array_equal(volume, volumes[t % 11, :, ::-1])
 
 
 def test_info_and_repr_describe_the_array(saved):

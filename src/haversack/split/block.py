@@ -52,7 +52,12 @@ class Place:
     array: str
     number: int
     dtype: np.dtype[Any] | None
-    shape: Shape
+    bounds: tuple[tuple[int, int], ...]
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the block."""
+        return tuple(end - start for start, end in self.bounds)
 
 
 def check_dtype(dtype: np.dtype[Any]) -> None:
@@ -185,17 +190,19 @@ class OwnBlock:
         self.path = path
         self._file = RangeFile(path)
         self._tail = read_tail(self._file)
+        self._place = place
         self.head = self._tail.head
         self.shape, self.chunk_shape = self.head.shape, self.head.chunk_shape
         self.dtype = np.dtype(self.head.dtype)
-        self._check_place(place)
+        self._check_place()
         check_dtype(self.dtype)
         grid = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True))
         self._at = tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
         if math.prod(grid) != len(self._tail.chunks):
             raise FormatError(f"{path}: the tail lists {len(self._tail.chunks)} chunks of {grid}")
 
-    def _check_place(self, place: Place) -> None:
+    def _check_place(self) -> None:
+        place = self._place
         for name, there, here in (
             ("array", self.head.array, place.array),
             ("block number", self.head.block, place.number),
@@ -218,16 +225,17 @@ class OwnBlock:
             codec.check(data, self._tail.checksums_of(number))
         except FormatError as error:
             raise IntegrityError(
-                f"{self.path}: chunk {number}, which holds {self.span(cell)} of the block, is "
-                f"damaged: {error}"
+                f"{self.path}: chunk {number}, which holds {self.span(cell)}, is damaged: {error}"
             ) from error
         return data
 
     def span(self, cell: Shape) -> str:
-        """Write the elements of a chunk as an index into its block."""
+        """Write the elements of a chunk as an index into the array."""
         ends = (
-            f"{i * size}:{min(i * size + size, length)}"
-            for i, size, length in zip(cell, self.chunk_shape, self.shape, strict=True)
+            f"{start + i * size}:{min(start + i * size + size, end)}"
+            for i, size, (start, end) in zip(
+                cell, self.chunk_shape, self._place.bounds, strict=True
+            )
         )
         return f"[{', '.join(ends)}]"
 

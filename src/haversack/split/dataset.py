@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -43,9 +44,7 @@ def is_split(path: str | os.PathLike[str]) -> bool:
         return False
     names = [entry.name for entry in folder.iterdir()]
     return any(
-        name.endswith(METADATA)
-        or name == UNFINISHED
-        or (name.endswith(".h5") and any(character.isdigit() for character in name))
+        name.endswith(METADATA) or name == UNFINISHED or re.fullmatch(r"[0-9]{3,}\.h5", name)
         for name in names
     )
 
@@ -225,8 +224,7 @@ class SplitDataset(BlockGrid):
         bounds = self.bounds(number)
         try:
             if self._stack.array:
-                shape = tuple(end - start for start, end in bounds)
-                return OwnBlock(path, Place(self._stack.array, number, self._dtype, shape))
+                return OwnBlock(path, Place(self._stack.array, number, self._dtype, bounds))
             return self._open_foreign(path)
         except NotFoundError as error:
             held = ", ".join(f"{start}:{end}" for start, end in bounds)
@@ -246,6 +244,9 @@ class SplitDataset(BlockGrid):
                 f"of {self._dtype} with {self.ndim} axes"
             )
         return block
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SplitDataset, (self.root, self._prefix)
 
     def info(self) -> dict[str, Any]:
         """Describe the array in plain words, ready for JSON."""

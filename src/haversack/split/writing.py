@@ -94,12 +94,19 @@ class EmptySplitDataset(Blocks):
         digits = 4 if self.n_blocks <= 10_000 else 6
         return [f"{block:0{digits}d}.h5" for block in range(self.n_blocks)]
 
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the blocks that no process has written yet: what is left after a crash."""
+        there = {entry.name for entry in self.root.iterdir()}
+        return [block for block, name in enumerate(self.files) if name not in there]
+
     def _join(self) -> str:
         """Begin the array, or join others that write the same one."""
         plan = {**self.serialize(), "resolution": list(self.resolution), "format": FORMAT}
         draft = self.root / UNFINISHED
-        if not draft.exists():
-            if is_split(self.root):
+        finished = (self.root / METADATA).exists()
+        if finished or not draft.exists():
+            if finished or is_split(self.root):
                 raise ExistsError(f"{self.root} already holds a split array: remove it first")
             publish.make_directory(self.root)
             array = secrets.token_hex(16)
@@ -140,7 +147,7 @@ class EmptySplitDataset(Blocks):
             The block was already written.
         """
         array = np.asarray(data)
-        place = Place(self._array, n, array.dtype, self._shape_of(n))
+        place = Place(self._array, n, array.dtype, self.bounds(n))
         check_dtype(array.dtype)
         if array.shape != place.shape:
             raise UsageError(f"block {n} has shape {place.shape}, the data {array.shape}")
@@ -152,9 +159,6 @@ class EmptySplitDataset(Blocks):
         if verbose:
             print(f"Saved {path}")  # noqa: T201 (asked for)
 
-    def _shape_of(self, n: int) -> tuple[int, ...]:
-        return tuple(end - start for start, end in self.bounds(n))
-
     def finalize(self) -> SplitDataset:
         """Check that all blocks are there, publish the metadata, and open the array.
 
@@ -163,15 +167,15 @@ class EmptySplitDataset(Blocks):
         FormatError
             Blocks are missing, or do not go together.
         """
-        missing = [name for name in self.files if not (self.root / name).exists()]
-        if missing:
-            names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+        if missing := self.missing:
+            names = ", ".join(self.files[block] for block in missing[:5])
+            more = " ..." if len(missing) > 5 else ""
             raise FormatError(
-                f"{self.root} lacks {len(missing)} of {self.n_blocks} blocks: {names}"
+                f"{self.root} lacks {len(missing)} of {self.n_blocks} blocks: {names}{more}"
             )
         dtype = self._dtype
         for number, name in enumerate(self.files):
-            place = Place(self._array, number, dtype, self._shape_of(number))
+            place = Place(self._array, number, dtype, self.bounds(number))
             dtype = OwnBlock(self.root / name, place).dtype
         stack = Stack(
             shape=self.shape_cropped,
