@@ -51,7 +51,7 @@ class Bringing:
     errors: dict[int, str] = field(default_factory=dict)
 
     def run(self, ledger: Ledger, progress: Progress) -> None:
-        total = len(self.plan.missing_rows())
+        total = len(self.plan.rows(State.ABSENT))
         if not total:
             return
         with events.task(progress, "download assets", total=total, unit="asset") as work:
@@ -73,7 +73,7 @@ class Bringing:
 
     def _requests(self) -> Iterator[Request]:
         catalog, output = self.plan.catalog, self.plan.assets
-        for row, path in self.plan.missing():
+        for row, path in self.plan.files(State.ABSENT):
             place = address(catalog, row)
             if isinstance(place, str) and place.startswith(("http://", "https://")):
                 size = int(catalog.assets.size[row])
@@ -99,7 +99,7 @@ class Bringing:
     def _copy(self, ledger: Ledger, work: Task) -> None:
         """Copy what lies in the source's own directory, in batches."""
         output, batch = self.plan.assets, list[tuple[int, Path, str]]()
-        for row, path in list(self.plan.missing()):
+        for row, path in list(self.plan.files(State.ABSENT)):
             file = address(self.plan.catalog, row)
             if isinstance(file, Path) and (checksum := self._copied(row, file, path)):
                 batch.append((row, output.root / path, checksum))

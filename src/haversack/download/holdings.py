@@ -56,6 +56,11 @@ class Holdings:
         if checksum is not None and checksum.startswith(_SHA256):
             self._digest[row] = np.frombuffer(bytes.fromhex(checksum[len(_SHA256) :]), np.uint8)
 
+    def forget(self, row: int) -> None:
+        """Take a file that is here for none."""
+        self.state[row], self.size[row] = State.ABSENT, UNKNOWN_SIZE
+        self.elsewhere.pop(row, None)
+
     def checksum(self, row: int) -> str | None:
         digest = self._digest[self.lead[row]]
         return _SHA256 + digest.tobytes().hex() if digest.any() else None

@@ -46,27 +46,25 @@ class Plan:
     placed: dict[str, Member]
     holdings: Holdings
 
-    def missing(self) -> Iterator[tuple[int, str]]:
-        """Yield the row and the path of each file to fetch."""
-        owners = self.catalog.assets.item
-        last, paths = NO_ITEM - 1, {}
-        for row in self.missing_rows().tolist():
-            item = int(owners[row])
+    def files(self, state: State) -> Iterator[tuple[int, str]]:
+        """Yield the row and the path of each chosen file in a state."""
+        catalog, paths = self.catalog, dict[int, str]()
+        last = -1
+        for row in self.rows(state).tolist():
+            item = int(catalog.assets.item[row])
             if item == NO_ITEM:
-                paths = dict(self.layout.assets_of_collection(self._collection(row)))
+                collection = int(catalog.assets.collection[row])
+                paths = dict(self.layout.assets_of_collection(collection))
             elif item != last:
                 paths = dict(self.layout.assets_of(item))
             last = item
             yield row, paths[row]
 
-    def _collection(self, row: int) -> int:
-        return int(self.catalog.assets.collection[row])
-
-    def missing_rows(self) -> NDArray[np.int64]:
-        """Rows of the files to fetch, one for each file."""
+    def rows(self, state: State) -> NDArray[np.int64]:
+        """Rows of the chosen files in a state, one for each file."""
         leads = np.unique(self.holdings.lead[self.selection.assets])
-        absent: NDArray[np.int64] = leads[self.holdings.state[leads] == State.ABSENT]
-        return absent
+        found: NDArray[np.int64] = leads[self.holdings.state[leads] == state]
+        return found
 
     def count(self, state: State) -> int:
         """Count the chosen assets in a state."""
@@ -74,7 +72,7 @@ class Plan:
 
     def waiting(self) -> tuple[int, int]:
         """Give the known bytes to fetch, and the number of files of unknown size."""
-        sizes = self.catalog.assets.size[self.missing_rows()]
+        sizes = self.catalog.assets.size[self.rows(State.ABSENT)]
         known = sizes != UNKNOWN_SIZE
         return int(sizes[known].sum()), int((~known).sum())
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from haversack.catalog import Filters
 from haversack.catalog.filters import select
 from haversack.catalog.source import ArchiveSource
 from haversack.catalog.table import NO_ITEM
 from haversack.download.bring import Bringing
+from haversack.download.confirm import confirm
 from haversack.download.holdings import IfExists, State
 from haversack.download.layout import CATALOG, REPORT
 from haversack.download.lease import lease
@@ -139,8 +141,11 @@ def download(
             if ledger is not None:
                 _lay_out(plan, ledger, if_exists, progress)
             if ledger is not None and not catalog_only:
+                before = plan.holdings.state.copy()
+                if if_exists == "resume":
+                    confirm(obtained, plan, access, ledger, progress)
                 bringing.run(ledger, progress)
-                _write_catalog(plan, _changed_items(plan))
+                _write_catalog(plan, _changed_items(plan, before))
         failures = _failures(obtained, plan, bringing.errors)
         if not dry_run:
             with plan.assets as writer:
@@ -201,10 +206,12 @@ def _write_catalog(plan: Plan, items: Iterable[int]) -> None:
         LocalCatalog(plan.catalog, plan.layout, plan.holdings, way).write(output, items)
 
 
-def _changed_items(plan: Plan) -> list[int]:
-    holdings, owners = plan.holdings, plan.catalog.assets.item
-    changed = owners[holdings.state[holdings.lead] == State.FETCHED]
-    items: list[int] = np.unique(changed[changed != NO_ITEM]).tolist()
+def _changed_items(plan: Plan, before: NDArray[np.uint8]) -> list[int]:
+    """Rows of the items of which an asset has come, or was settled."""
+    holdings = plan.holdings
+    changed = (holdings.state != before) & (holdings.state != State.FAILED)
+    owners = plan.catalog.assets.item[changed[holdings.lead]]
+    items: list[int] = np.unique(owners[owners != NO_ITEM]).tolist()
     return items
 
 

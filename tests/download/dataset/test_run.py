@@ -151,8 +151,8 @@ def test_a_dry_run_tells_and_writes_nothing(farms, source, out, server):
     assert server.asked == []
 
 
-def test_failures_are_named_counted_and_raised_at_the_end(farms, source, out, server):
-    server.answer("/1/red.tif", lambda asked: _gone())
+def test_failures_are_named_counted_and_raised_at_the_end(farms, source, out, server, make_answer):
+    server.answer("/1/red.tif", make_answer(404))
     archive = farms.archive(source)
     with pytest.raises(DownloadError, match=r"1 of 7 .*err_report\.csv"):
         download(archive, out, **LOCAL)
@@ -170,14 +170,10 @@ def test_failures_are_named_counted_and_raised_at_the_end(farms, source, out, se
     assert json.loads(json.dumps(report.to_dict()))["failed"] == 1
 
 
-def _gone():
-    from types import SimpleNamespace
-
-    return SimpleNamespace(status=404, body=b"", headers={}, cut=None, end="close", raw=None)
-
-
-def test_one_missing_file_is_told_of_every_item_that_shares_it(farms, source, out, server):
-    server.answer("/about/manual.pdf", lambda asked: _gone())
+def test_one_missing_file_is_told_of_every_item_that_shares_it(
+    farms, source, out, server, make_answer
+):
+    server.answer("/about/manual.pdf", make_answer(404))
     report = download(farms.archive(source), out, raise_errors=False, **LOCAL)
     assert report.failed == 3
     assert server.paths().count("/about/manual.pdf") == 1
@@ -236,17 +232,6 @@ def test_a_file_of_the_wrong_size_is_replaced(empty, source, out, server):
     place.write_bytes(b"pix")
     assert _counts(download(empty.archive(source), out, **LOCAL)) == (1, 0, 0, 0, 0)
     assert place.read_bytes() == b"pixels"
-
-
-def test_a_file_with_nothing_to_compare_is_kept_and_told(farms, source, out, server):
-    place = out / "farms/fields/item0/red.tif"
-    place.parent.mkdir(parents=True)
-    place.write_bytes(b"of the old client")
-    archive = farms.archive(source)
-    for _ in range(2):
-        report = download(archive, out, **LOCAL)
-        assert report.unverified == 1
-        assert place.read_bytes() == b"of the old client"
 
 
 def test_assets_may_lie_elsewhere(farms, source, out, tmp_path, listing):

@@ -77,7 +77,7 @@ def test_the_old_clients_common_assets_are_found(farms, source, out, server):
     place.parent.mkdir(parents=True)
     place.write_bytes(b"how to farm")
     report = download(archive, out, **LOCAL)
-    assert (report.fetched, report.unverified) == (4, 3)
+    assert (report.fetched, report.present) == (4, 3)
     assert not (out / "farms/_common/documentation.pdf").exists()
     item = json.loads((out / "farms/fields/item2/item2.json").read_text())
     assert item["assets"]["documentation"]["href"] == "../_common/documentation.pdf"
