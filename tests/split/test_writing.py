@@ -71,6 +71,20 @@ def test_an_existing_array_is_not_overwritten(tmp_path, saved, volumes):
     np.testing.assert_array_equal(SplitDataset(saved.root)[...], before)
 
 
+def test_an_array_that_cannot_be_read_to_its_end_leaves_nothing(tmp_path):
+    class Failing:
+        shape, dtype = (6, 4), np.dtype("u1")
+
+        def __getitem__(self, index):
+            if index[0].start:
+                raise KeyboardInterrupt
+            return np.zeros((2, 4), "u1")
+
+    with pytest.raises(KeyboardInterrupt):
+        save_to_split_dataset(Failing(), tmp_path / "array", (2, None))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_block_of_another_shape_or_dtype_is_refused(tmp_path):
     empty = EmptySplitDataset(tmp_path, "array", (5, 4), (2, None))
     with pytest.raises(UsageError, match="shape"):

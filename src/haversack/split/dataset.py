@@ -20,7 +20,7 @@ from haversack.split.block import Block, OwnBlock, Place, Shape
 from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
 from haversack.split.indexing import Selection, select
-from haversack.split.metadata import METADATA, UNFINISHED, block_files, read_stack
+from haversack.split.metadata import METADATA, UNFINISHED, block_files, block_name, read_stack
 from haversack.split.plan import Part, copy, divide, whole
 from haversack.split.tail import has_tail
 from haversack.split.threads import in_threads
@@ -145,8 +145,7 @@ class SplitDataset(BlockGrid):
         return paths.reshape(self.shape_grid)
 
     def _path(self, block: int) -> Path:
-        digits = 4 if self.n_blocks <= 10_000 else 6
-        name = self.root / f"{self._prefix}{block:0{digits}d}.h5"
+        name = self.root / (self._prefix + block_name(block, self.n_blocks))
         return name if self._paths is None else self._paths.get(block, name)
 
     def __getitem__(self, index: Any) -> Any:

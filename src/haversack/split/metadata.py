@@ -24,6 +24,12 @@ _MOST_BLOCKS = 10_000_000
 _LONGEST_METADATA = 64 << 20
 
 
+def block_name(number: int, n_blocks: int) -> str:
+    """Name a block's file, so that names sort as numbers do: the old package relies on it."""
+    digits = 4 if n_blocks <= 10_000 else 6
+    return f"{number:0{digits}d}.h5"
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """What the metadata of a split array says; ``array`` is empty where others wrote it."""

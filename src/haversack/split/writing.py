@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from haversack.split.metadata import (
     METADATA,
     UNFINISHED,
     Stack,
+    block_name,
     metadata_document,
 )
 from haversack.split.threads import in_threads
@@ -90,9 +92,7 @@ class EmptySplitDataset(Blocks):
     @property
     def files(self) -> list[str]:
         """Names of the block files."""
-        # Names that sort as their numbers do: the old package relies on it.
-        digits = 4 if self.n_blocks <= 10_000 else 6
-        return [f"{block:0{digits}d}.h5" for block in range(self.n_blocks)]
+        return [block_name(block, self.n_blocks) for block in range(self.n_blocks)]
 
     @property
     def missing(self) -> list[int]:
@@ -153,7 +153,7 @@ class EmptySplitDataset(Blocks):
             raise UsageError(f"block {n} has shape {place.shape}, the data {array.shape}")
         if array.dtype != (self._dtype or array.dtype):
             raise UsageError(f"the other blocks are {self._dtype}, the data is {array.dtype}")
-        path = self.root / self.files[n]
+        path = self.root / block_name(n, self.n_blocks)
         publish.create(path, encode_block(array, place, self._compression, in_threads))
         self._dtype = array.dtype
         if verbose:
@@ -168,7 +168,7 @@ class EmptySplitDataset(Blocks):
             Blocks are missing, or do not go together.
         """
         if missing := self.missing:
-            names = ", ".join(self.files[block] for block in missing[:5])
+            names = ", ".join(block_name(block, self.n_blocks) for block in missing[:5])
             more = " ..." if len(missing) > 5 else ""
             raise FormatError(
                 f"{self.root} lacks {len(missing)} of {self.n_blocks} blocks: {names}{more}"
@@ -227,7 +227,7 @@ def save_to_split_dataset(
     Raises
     ------
     ExistsError
-        The directory already holds a split array.
+        The directory already holds a split array, finished or not.
     UnsupportedError
         The data is not of booleans or numbers.
 
@@ -243,6 +243,8 @@ def save_to_split_dataset(
     name = prefix + "_cropped" if prefix and is_cropped else prefix
     if block_size is None and isinstance(data, SplitDataset):
         block_size = data.shape_block
+    if is_split(Path(root_name) / name):
+        raise ExistsError(f"{Path(root_name) / name} already holds a split array: remove it first")
     empty = EmptySplitDataset(
         root_name,
         name,
@@ -254,7 +256,21 @@ def save_to_split_dataset(
         compression=compression,
         dtype=source.dtype,
     )
-    for number in range(empty.n_blocks):
-        block: NDArray[Any] = np.asarray(source[empty[number]])
-        empty.save_block_data(number, block)
-    return empty.finalize()
+    try:
+        for number in range(empty.n_blocks):
+            block: NDArray[Any] = np.asarray(source[empty[number]])
+            empty.save_block_data(number, block)
+        return empty.finalize()
+    except BaseException:
+        _clear_away(empty)
+        raise
+
+
+def _clear_away(empty: EmptySplitDataset) -> None:
+    """Remove the blocks of an array that will not be finished."""
+    if (empty.root / METADATA).exists():
+        return
+    for name in [*empty.files, UNFINISHED]:
+        (empty.root / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it may hold what others put there
+        empty.root.rmdir()
