@@ -33,7 +33,7 @@ def test_info_counts_and_describes(small):
     info = read_catalog(small).info()
     assert json.loads(json.dumps(info)) == info
     assert (info["items"], info["assets"], info["known bytes"]) == (2, 3, 6)
-    assert info["assets of unknown size"] == 2
+    assert (info["files"], info["files of unknown size"]) == (3, 2)
     assert info["bbox"] == [1, 2, 3, 4]
     assert (info["first"], info["last"]) == ("2020-05-17T10:00:00Z", "2020-06-01T00:00:00Z")
     [fields] = info["collections"]

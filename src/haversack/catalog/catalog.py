@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from haversack.catalog import stac
 from haversack.catalog.filters import Filters, Selection, select
 from haversack.catalog.source import Source, TreeSource
@@ -71,6 +74,11 @@ class Catalog:
     def target(self, row: int) -> str:
         """Give where an asset lies: an address, or a place within the source."""
         return stac.resolve(self.assets.href[row], self._holder(row))
+
+    def target_hashes(self) -> NDArray[np.int64]:
+        """Hash every asset's target, to find those that share one; not the same in every run."""
+        rows = range(len(self.assets))
+        return np.fromiter((hash(self.target(row)) for row in rows), np.int64, len(rows))
 
     def local_file(self, row: int) -> Path | None:
         """Find the file of an asset in the catalog's directory or beside it; None if not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from haversack.catalog.space import around
 from haversack.catalog.table import UNKNOWN_SIZE
@@ -18,7 +19,7 @@ Times = tuple[str | None, str | None]
 
 def describe(catalog: Catalog) -> dict[str, Any]:
     """Describe a catalog in words that ``--json`` can write."""
-    sizes = catalog.assets.size
+    sizes = catalog.assets.size[_files(catalog)]
     known = sizes != UNKNOWN_SIZE
     first, last = catalog.times()
     found: dict[str, Any] = {
@@ -32,14 +33,21 @@ def describe(catalog: Catalog) -> dict[str, Any]:
         "bbox": around(catalog.items.bbox),
         "first": first,
         "last": last,
+        "files": len(sizes),
         "known bytes": int(sizes[known].sum()),
-        "assets of unknown size": int((~known).sum()),
+        "files of unknown size": int((~known).sum()),
         "collections": [_collection(catalog, row) for row in range(len(catalog.collections))],
         "asset keys": _keys(catalog),
     }
     if catalog.source.lost:
         found["documents missing"] = len(catalog.source.lost)
     return found
+
+
+def _files(catalog: Catalog) -> NDArray[np.int64]:
+    """Rows of the first asset of each address: several assets may share one."""
+    _, rows = np.unique(catalog.target_hashes(), return_index=True)
+    return np.sort(rows)
 
 
 def extent(catalog: Catalog, row: int) -> tuple[list[float] | None, Times]:

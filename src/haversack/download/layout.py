@@ -196,8 +196,7 @@ def _common(catalog: Catalog) -> NDArray[np.bool_]:
 
 def _repeated(catalog: Catalog) -> list[int]:
     """Rows whose address occurs more than once, found by hash so that few are looked at."""
-    rows = range(len(catalog.assets))
-    hashes = np.fromiter((hash(catalog.target(row)) for row in rows), np.int64, len(rows))
+    hashes = catalog.target_hashes()
     _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     return np.flatnonzero(counts[place] > 1).tolist()
 

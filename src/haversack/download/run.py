@@ -116,6 +116,17 @@ def download(
         The disk is full or refuses; what is whole stays.
     DownloadError
         The catalog, or some assets, could not be fetched; ``err_report.csv`` lists those.
+
+    Examples
+    --------
+    >>> from haversack.demo import make_hub
+    >>> _ = make_hub("hub", small=True)
+    >>> wanted = {"demo_flood_events_labels": ["flood"]}
+    >>> report = download("hub/demo_flood_events", "here", collection_filter=wanted)
+    >>> report.fetched, report.failed
+    (3, 0)
+    >>> report.catalog.as_posix()
+    'here/demo_flood_events/catalog.json'
     """
     if if_exists not in {"resume", "skip", "overwrite"}:
         raise UsageError(f"if_exists is 'resume', 'skip' or 'overwrite', not {if_exists!r}")
