@@ -104,6 +104,15 @@ def test_a_dataset_that_is_there_is_never_overwritten(small_hub):
     assert digest(small_hub) == before
 
 
+@pytest.mark.slow
+def test_the_full_hub_has_the_size_that_its_page_tells(tmp_path):
+    seen = []
+    make_hub(tmp_path, progress=seen.append)
+    files = [p.stat().st_size for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".json"]
+    assert len(files) == seen[-1].total + 1 == 1271
+    assert 75e6 < sum(files) < 90e6
+
+
 def test_progress_counts_every_asset(tmp_path):
     seen = []
     make_hub(tmp_path, small=True, progress=seen.append)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from haversack.view.canvas import FAINT, INK, LINE
+from haversack.view.canvas import FAINT, LINE
 
 _KM_PER_DEGREE = 111.32
 _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60)
@@ -86,22 +86,15 @@ def _degrees(value: float, sides: str) -> str:
     return f"{abs(value):.10g}°{side}" if abs(value) > 1e-9 else "0°"
 
 
-def draw_scale(axes: Any, frame: Frame) -> None:
-    """Draw a bar of a round number of kilometres above the upper right corner."""
+def scale_of(frame: Frame) -> tuple[float, float]:
+    """Choose a round number of kilometres for a scale bar, and give its share of the width.
+
+    Examples
+    --------
+    >>> scale_of(Frame(0, -1, 4, 1))[0]
+    50.0
+    """
     width = (frame.east - frame.west) * _KM_PER_DEGREE * frame.narrowing
-    power = 10 ** np.floor(np.log10(width / 5))
+    power = 10 ** math.floor(math.log10(width / 5))
     length = float(next(n for n in (5, 2, 1) if n * power <= width / 5) * power)
-    start = 1 - length / width
-    above = {"transform": axes.transAxes, "clip_on": False}
-    axes.plot([start, 1], [1.022, 1.022], color=INK, lw=2.2, solid_capstyle="butt", **above)
-    axes.annotate(
-        f"{length:g} km",
-        (start, 1.022),
-        (-5, 0),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        size=7.5,
-        color=FAINT,
-        ha="right",
-        va="center",
-    )
+    return length, length / width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from haversack.catalog import Catalog, Selection
 from haversack.errors import EmptySelectionError
 from haversack.view.canvas import DPI, FAINT, INK, LINE, new_figure, write_heading, write_png
-from haversack.view.mapping import Frame, draw_grid, draw_scale, frame_of
+from haversack.view.mapping import Frame, draw_grid, frame_of, scale_of
 
 _TALLEST, _NARROWEST = 5.6, 6.0
+_QUIET, _TINY = "#aab3bc", 0.008
 _UNKNOWN = np.iinfo(np.int64).min
 _BUSIEST = 24
 _COLOURS, _FIRST, _LAST = "plasma", 0.06, 0.93
@@ -96,11 +97,11 @@ def footprints(
     for number, (name, of_one) in enumerate(spots.items()):
         axes = page.axes(figure, number)
         draw_grid(axes, frame)
-        _draw(axes, of_one, times)
+        _draw(axes, of_one, times, frame)
         if outline is not None:
             _draw_outline(axes, outline)
         axes.set_title(name, size=9.5, color=INK, loc="left", pad=5)
-        draw_scale(axes, frame)
+    page.write_scale(figure, frame)
     _draw_times(page.bar(figure), times)
     return write_png(figure, path)
 
@@ -131,9 +132,20 @@ class _Page:
 
     def bar(self, figure: Any) -> Any:
         """Make the axes of the colour bar."""
-        length = min(5.0, self.width - 1.2)
+        length = min(5.0, 0.55 * self.width)
         box = (self.left / self.width, 0.42 / self.height, length / self.width, 0.12 / self.height)
         return figure.add_axes(box)
+
+    def write_scale(self, figure: Any, frame: Frame) -> None:
+        """Write the scale that all panels share at the right end of the foot."""
+        from matplotlib.lines import Line2D
+
+        kilometres, share = scale_of(frame)
+        end, height = 1 - 0.3 / self.width, 0.48 / self.height
+        start = end - share * self.panel / self.width
+        figure.add_artist(Line2D([start, end], [height, height], color=INK, lw=2.2))
+        middle, below = (start + end) / 2, 0.26 / self.height
+        figure.text(middle, below, f"{kilometres:g} km", size=8, color=FAINT, ha="center")
 
 
 def _rows(chosen: Selection | Sequence[int]) -> NDArray[np.int64]:
@@ -178,17 +190,81 @@ def _outline(area: Sequence[float] | Mapping[str, Any]) -> Any:
     return shapely.from_geojson(json.dumps(area.get("geometry", area)))
 
 
-def _draw(axes: Any, spots: Sequence[_Spot], times: tuple[int, int] | None) -> None:
+@dataclass(slots=True)
+class _Ink:
+    """All that is drawn in a panel, gathered so that each kind is drawn at once."""
+
+    frame: Frame
+    dot: float
+    areas: list[Any] = field(default_factory=list)
+    area_colours: list[Any] = field(default_factory=list)
+    lines: list[Any] = field(default_factory=list)
+    line_colours: list[str] = field(default_factory=list)
+    dots: list[tuple[float, float]] = field(default_factory=list)
+    dot_sizes: list[float] = field(default_factory=list)
+    dot_colours: list[Any] = field(default_factory=list)
+    dot_edges: list[str] = field(default_factory=list)
+
+    def add(self, spot: _Spot, colours: Sequence[Any]) -> None:
+        """Take a footprint: points and what is tiny become rings, a polygon strips and a line."""
+        edge = INK if spot.chosen else _QUIET
+        for part in shapely.get_parts(spot.shape):
+            if part.geom_type == "Point" or self._is_tiny(part):
+                self._add_rings(part.centroid, colours, edge)
+                continue
+            if part.geom_type == "Polygon":
+                self._add_strips(part, colours)
+            self.lines.append(shapely.get_coordinates(shapely.get_exterior_ring(part) or part))
+            self.line_colours.append(edge)
+
+    def _is_tiny(self, part: Any) -> bool:
+        west, south, east, north = part.bounds
+        wide, tall = self.frame.east - self.frame.west, self.frame.north - self.frame.south
+        return bool(max((east - west) / wide, (north - south) / tall) < _TINY)
+
+    def _add_rings(self, point: Any, colours: Sequence[Any], edge: str) -> None:
+        # The first date outside.
+        for number, colour in enumerate(colours or ["none"]):
+            self.dots.append((point.x, point.y))
+            self.dot_sizes.append(self.dot * (1 - number / max(len(colours), 1)) ** 2)
+            self.dot_colours.append(colour)
+            self.dot_edges.append(edge if number == 0 else "none")
+
+    def _add_strips(self, polygon: Any, colours: Sequence[Any]) -> None:
+        west, south, east, north = polygon.bounds
+        edges = np.linspace(west, east, len(colours) + 1)
+        strips = shapely.intersection(shapely.box(edges[:-1], south, edges[1:], north), polygon)
+        for strip, colour in zip(strips, colours, strict=True):
+            for part in shapely.get_parts(strip):
+                if part.geom_type == "Polygon":
+                    self.areas.append(shapely.get_coordinates(part.exterior))
+                    self.area_colours.append(colour)
+
+    def draw(self, axes: Any) -> None:
+        """Draw areas, then lines, then dots."""
+        from matplotlib.collections import LineCollection, PolyCollection
+
+        paint = self.area_colours
+        axes.add_collection(PolyCollection(self.areas, fc=paint, ec=paint, lw=0.3, zorder=3))
+        axes.add_collection(LineCollection(self.lines, colors=self.line_colours, lw=0.7, zorder=4))
+        if self.dots:
+            look = {
+                "facecolor": self.dot_colours,
+                "edgecolor": self.dot_edges,
+                "lw": 0.6 if self.dot > 20 else 0,
+            }
+            axes.scatter(*np.array(self.dots).T, s=self.dot_sizes, zorder=5, **look)
+
+
+def _draw(axes: Any, spots: Sequence[_Spot], times: tuple[int, int] | None, frame: Frame) -> None:
     from matplotlib import colormaps
 
     colours = colormaps[_COLOURS]
+    ink = _Ink(frame=frame, dot=max(90 / max(len(spots) / 200, 1), 3))
     # Those that were chosen lie on top.
     for spot in sorted(spots, key=lambda spot: spot.chosen):
-        shades = _shades(spot, times)
-        if spot.shape.geom_type in {"Point", "MultiPoint"}:
-            _draw_point(axes, spot, [colours(shade) for shade in shades])
-        else:
-            _draw_polygon(axes, spot, [colours(shade) for shade in shades])
+        ink.add(spot, [colours(shade) for shade in _shades(spot, times)])
+    ink.draw(axes)
 
 
 def _shades(spot: _Spot, times: tuple[int, int] | None) -> list[float]:
@@ -202,31 +278,6 @@ def _shades(spot: _Spot, times: tuple[int, int] | None) -> list[float]:
     else:
         moments = [(first + last) / 2 for first, last in known]
     return [_FIRST + (_LAST - _FIRST) * (moment - start) / length for moment in moments]
-
-
-def _draw_polygon(axes: Any, spot: _Spot, colours: Sequence[Any]) -> None:
-    west, south, east, north = spot.shape.bounds
-    edges = np.linspace(west, east, len(colours) + 1)
-    strips = shapely.box(edges[:-1], south, edges[1:], north)
-    for strip, colour in zip(shapely.intersection(strips, spot.shape), colours, strict=True):
-        for part in shapely.get_parts(strip):
-            if part.geom_type == "Polygon":
-                axes.fill(*part.exterior.xy, facecolor=colour, edgecolor=colour, lw=0.3, zorder=3)
-    for part in shapely.get_parts(spot.shape):
-        if part.geom_type == "Polygon":
-            line = {"color": INK, "lw": 0.7} if spot.chosen else {"color": "#aab3bc", "lw": 0.7}
-            axes.plot(*part.exterior.xy, zorder=4, **line)
-
-
-def _draw_point(axes: Any, spot: _Spot, colours: Sequence[Any]) -> None:
-    points = shapely.get_coordinates(spot.shape)
-    if not colours:
-        axes.scatter(*points.T, s=26, facecolor="none", edgecolor="#aab3bc", lw=0.8, zorder=3)
-    # Rings: the first date outside.
-    for number, colour in enumerate(colours):
-        size = 90 * (1 - number / len(colours)) ** 2
-        edge = INK if number == 0 else "none"
-        axes.scatter(*points.T, s=size, facecolor=colour, edgecolor=edge, lw=0.6, zorder=3)
 
 
 def _draw_outline(axes: Any, outline: Any) -> None:
