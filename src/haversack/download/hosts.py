@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from haversack.download.fetch import Fetch
 
 _STRIKES = 3
-_PATIENCE_NEW, _PATIENCE_KNOWN = 3.0, 60.0
+_PATIENCE_NEW, _PATIENCE_KNOWN = 8.0, 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 10.0
 
 
 class Host:
@@ -33,6 +34,7 @@ class Host:
         self._reached = False
         self._strikes = 0
         self._first_strike = 0.0
+        self._made = time.monotonic()
 
     def ready(self, now: float) -> bool:
         """Whether the next waiting request may start."""
@@ -52,25 +54,33 @@ class Host:
 
     def failed(self, failure: Failure, tries: int) -> float:
         """Take note of a failure; give the seconds before its request is tried again."""
-        seconds, now = pause(tries, failure), time.monotonic()
+        now = time.monotonic()
+        if failure.kind is Kind.CONNECT:
+            return self._strike(failure, now)
+        self.answered()
+        seconds = pause(tries, failure)
         if failure.kind is Kind.BUSY:
-            self.answered()
             self._limit = max(1.0, self._limit / 2)
             if failure.wait is not None:
                 self._not_before = max(self._not_before, now + seconds)
-        elif failure.kind is Kind.CONNECT:
-            self._strike(failure, now)
-            seconds = min(seconds, 1.0) if not self._reached else seconds
-            self._not_before = max(self._not_before, now + seconds)
         return seconds
 
-    def _strike(self, failure: Failure, now: float) -> None:
-        """Give up a host that nobody has reached sooner than one that was there before."""
+    def _strike(self, failure: Failure, now: float) -> float:
+        """Count a volley of failed connections once; give the host up after some.
+
+        One that was there before gets more patience than one that nobody has reached, and a silent
+        one (each try of which takes long) no more tries than one that refuses at once.
+        """
+        if now < self._not_before:
+            return self._not_before - now
         if self._strikes == 0:
             self._first_strike = now
         self._strikes += 1
+        since = self._first_strike if self._reached else self._made
         patience = _PATIENCE_KNOWN if self._reached else _PATIENCE_NEW
-        if self._strikes >= _STRIKES and (
-            not self._reached or now - self._first_strike >= patience
-        ):
+        enough = self._strikes >= _STRIKES and not self._reached
+        if enough or now - since >= patience:
             self.dead = failure.message
+        seconds = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._strikes - 1))
+        self._not_before = now + seconds
+        return seconds
