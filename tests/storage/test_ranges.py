@@ -1,5 +1,6 @@
 """Ranges of a file are exact, or an error that says where."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -29,9 +30,13 @@ def test_any_range_is_exact_from_many_threads(file):
 
 
 def test_a_range_beyond_the_end_is_an_error(file):
-    for offset, size in [(len(DATA) - 1, 2), (len(DATA) + 5, 1)]:
-        with pytest.raises(FormatError, match=f"cut short.* at offset {offset}"):
+    ranges = [(len(DATA) - 1, 2), (len(DATA) + 5, 1), (-1, 1), (0, -1), (1 << 70, 1), (0, 1 << 60)]
+    for offset, size in ranges:
+        with pytest.raises(FormatError, match=f"cut short.* {size} bytes at {offset}"):
             file.read(offset, size)
+    os.truncate(file.path, 100)
+    with pytest.raises(FormatError, match="cut short"):
+        file.read(50, 100)
 
 
 def test_what_cannot_be_opened_says_so(tmp_path):

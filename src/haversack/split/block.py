@@ -193,13 +193,12 @@ class OwnBlock:
         self._place = place
         self.head = self._tail.head
         self.shape, self.chunk_shape = self.head.shape, self.head.chunk_shape
-        self.dtype = np.dtype(self.head.dtype)
-        self._check_place()
-        check_dtype(self.dtype)
-        grid = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True))
-        self._at = tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
-        if math.prod(grid) != len(self._tail.chunks):
-            raise FormatError(f"{path}: the tail lists {len(self._tail.chunks)} chunks of {grid}")
+        try:
+            self.dtype = np.dtype(self.head.dtype)
+            self._check_place()
+            self._at = self._strides()
+        except (TypeError, ZeroDivisionError) as error:
+            raise FormatError(f"{path}: the tail's head makes no sense: {error}") from error
 
     def _check_place(self) -> None:
         place = self._place
@@ -213,6 +212,19 @@ class OwnBlock:
                 raise FormatError(
                     f"{self.path} does not belong here: its {name} is {there}, not {here}"
                 )
+
+    def _strides(self) -> Shape:
+        """How far apart, in the list of chunks, neighbours on each axis are."""
+        check_dtype(self.dtype)
+        if len(self.chunk_shape) != len(self.shape):
+            raise FormatError(f"{self.path} claims chunks of shape {self.chunk_shape}")
+        codec.check_chunk_shape(self.chunk_shape, self.dtype, self.path)
+        grid = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True))
+        if math.prod(grid) != len(self._tail.chunks):
+            raise FormatError(
+                f"{self.path}: the tail lists {len(self._tail.chunks)} chunks for a grid of {grid}"
+            )
+        return tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
 
     def chunk(self, cell: Shape) -> NDArray[Any]:
         return codec.decode(self._checked(cell), self.dtype, self.chunk_shape)

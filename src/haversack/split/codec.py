@@ -12,6 +12,7 @@ import struct
 import threading
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,18 @@ class ChunkHeader:
     def body(self) -> int:
         """Where the blocks begin: after the header and the table of their offsets."""
         return _HEADER.size if self.is_stored else _HEADER.size + 4 * self.nblocks
+
+
+def check_chunk_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> None:
+    """Refuse chunks that nobody writes: empty, or larger than memory should be given for.
+
+    Raises
+    ------
+    FormatError
+        The file claims such chunks.
+    """
+    if min(shape) < 1 or math.prod(shape) * dtype.itemsize > LARGEST_CHUNK:
+        raise FormatError(f"{path} claims chunks of shape {shape}")
 
 
 def encode(chunk: NDArray[Any], compression: Compression, blocksize: int) -> bytes:

@@ -62,8 +62,7 @@ class ForeignBlock:
         self.dtype = _dtype(self._dataset)
         chunks = self._dataset.chunks
         self.chunk_shape: Shape = chunks or _slabs(self.shape, self.dtype.itemsize)
-        if np.prod(self.chunk_shape, dtype=float) * self.dtype.itemsize > codec.LARGEST_CHUNK:
-            raise FormatError(f"{self.path} claims chunks of shape {self.chunk_shape}")
+        codec.check_chunk_shape(self.chunk_shape, self.dtype, self.path)
         self._ranges: dict[Shape, _Stored] | None = None
         if chunks and _filters(self._dataset) == [BLOSC_FILTER]:
             self._ranges = self._locate()

@@ -12,8 +12,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from haversack.errors import FormatError, IntegrityError, NewerFormatError, PathNotFoundError
-from haversack.split.block import Shape
+from haversack.errors import (
+    FormatError,
+    HaversackError,
+    IntegrityError,
+    NewerFormatError,
+    PathNotFoundError,
+)
+from haversack.split.block import Shape, check_dtype
 from haversack.split.foreign import open_hdf5
 from haversack.storage.checksum import crc32c
 
@@ -91,7 +97,7 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
     try:
         return _stack(document, found[0])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, FormatError):
+        if isinstance(error, HaversackError):
             raise
         raise FormatError(f"{found[0]} does not describe a split array: {error!r}") from error
 
@@ -120,6 +126,9 @@ def _stack(document: dict[str, Any], path: Path) -> Stack:
         raise FormatError(f"{path}: shape_full {shape} and shape_block {block} do not go together")
     if math.prod(-(-n // b) for n, b in zip(shape, block, strict=True)) > _MOST_BLOCKS:
         raise FormatError(f"{path}: shape_full {shape} in blocks of {block} is too many blocks")
+    dtype = np.dtype(own["dtype"]) if own else None
+    if dtype is not None:
+        check_dtype(dtype)
     resolution = document.get("resolution") or document.get("voxel_size") or (1.0,) * len(shape)
     return Stack(
         shape=shape,
@@ -127,7 +136,7 @@ def _stack(document: dict[str, Any], path: Path) -> Stack:
         padding=padding,
         resolution=tuple(float(size) for size in resolution),
         array=own["array"] if own else "",
-        dtype=np.dtype(own["dtype"]) if own else None,
+        dtype=dtype,
     )
 
 

@@ -58,6 +58,8 @@ class RangeFile:
         StorageError
             The disk fails.
         """
+        if offset < 0 or not 0 <= size <= self.size - offset:
+            raise self._cut_short(offset, size)  # before any memory is taken for it
         try:
             data = more = self._read(offset, size)
             while more and len(data) < size:
@@ -68,10 +70,13 @@ class RangeFile:
                 f"cannot read {size} bytes at {offset} of {self.path}: {error.strerror}"
             ) from error
         if len(data) != size:
-            raise FormatError(
-                f"{self.path} is cut short: it ends inside the {size} bytes at offset {offset}"
-            )
+            raise self._cut_short(offset, size)
         return data
+
+    def _cut_short(self, offset: int, size: int) -> FormatError:
+        return FormatError(
+            f"{self.path} is cut short: it ends before the end of the {size} bytes at {offset}"
+        )
 
     def _read(self, offset: int, size: int) -> bytes:
         if calls.pread is not None:
