@@ -111,6 +111,7 @@ def test_a_key_goes_into_the_query_only_where_a_profile_says_so():
         ("https://hub.example", ROOT),
         ("https://hub.example/", ROOT),
         ("hub.example", ROOT),
+        ("localhost:8000", "http://localhost:8000/mlhub/v1/"),
         ("https://hub.example/mlhub/v1", ROOT),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000/mlhub/v1/"),
         ("https://hub.example/other/api", "https://hub.example/other/api/"),

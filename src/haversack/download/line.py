@@ -152,7 +152,7 @@ def parse_answer(lines: list[bytes]) -> tuple[int, dict[str, str]]:
 
     Examples
     --------
-    >>> parse_answer([b"HTTP/1.1 200 OK", b"ETag: x", b""])
+    >>> parse_answer([b"HTTP/1.1 200 OK\\r\\n", b"ETag: x\\r\\n", b"\\r\\n"])
     (200, {'etag': 'x'})
     """
     status, headers = 0, {}

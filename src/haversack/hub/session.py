@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
+from haversack.download.addresses import is_loopback
 from haversack.download.http import Response, request
 from haversack.download.origin import Origin, Secrets, canonical, shown
 from haversack.errors import (
@@ -227,11 +228,15 @@ def _no_profile(name: str) -> APIKeyNotFound:
 
 def _root(url: str) -> str:
     try:
-        parts = urlsplit(canonical(url if "://" in url else f"https://{url}"))
+        parts = urlsplit(canonical(url if "://" in url else f"{_scheme(url)}://{url}"))
     except UsageError as error:
         raise MLHubException(f"the root URL of the hub is no URL: {error}") from None
     path = API_PATH if parts.path in ("", "/") else f"{parts.path.rstrip('/')}/"
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _scheme(url: str) -> str:
+    return "http" if is_loopback(urlsplit(f"//{url}").hostname or "") else "https"
 
 
 def _checked(key: str) -> str:
