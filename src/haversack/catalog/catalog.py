@@ -73,7 +73,8 @@ class Catalog:
 
     def target(self, row: int) -> str:
         """Give where an asset lies: an address, or a place within the source."""
-        return stac.resolve(self.assets.href[row], self._holder(row))
+        href = self.assets.href[row]
+        return href if stac.is_absolute(href) else stac.resolve(href, self._holder(row))
 
     def target_hashes(self) -> NDArray[np.int64]:
         """Hash every asset's target, to find those that share one; not the same in every run."""

@@ -36,8 +36,9 @@ class BytesColumn(Sequence[bytes]):
         return len(self._ends) - 1
 
     def __getitem__(self, row: int) -> bytes:  # type: ignore[override]
-        if not 0 <= row < len(self):
+        if row < 0:
             raise IndexError(f"row {row} of {len(self)}")
+        # Behind the last row there is no end, and array raises the IndexError.
         return bytes(self._bytes[self._ends[row] : self._ends[row + 1]])
 
 

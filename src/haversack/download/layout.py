@@ -11,7 +11,8 @@ import hashlib
 import mimetypes
 import posixpath
 from collections.abc import Iterator
-from urllib.parse import unquote, urlsplit
+from functools import lru_cache
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ class Layout:
     def name(self, row: int) -> str:
         """Name the file of an asset: its key, and the last suffix of its address or type."""
         assets = self._catalog.assets
-        return component(assets.key[row] + extension(assets.href[row], assets.type[row]))
+        return _named(assets.key[row] + extension(assets.href[row], assets.type[row]))
 
     def older(self, row: int) -> list[str]:
         """Give the places where the old client, or an archive, has a common asset."""
@@ -160,6 +161,10 @@ class Layout:
         return f"{place}/{_free(taken, name, target)}"
 
 
+# Most items have the same keys.
+_named = lru_cache(1024)(component)
+
+
 def extension(href: str, kind: str | None) -> str:
     """Choose a file's extension: the last suffix of the path, else the media type's, else none.
 
@@ -170,12 +175,19 @@ def extension(href: str, kind: str | None) -> str:
     >>> extension("https://example.org/a", "image/png")
     '.png'
     """
-    path = unquote(urlsplit(href).path) if "://" in href else href
-    suffix = posixpath.splitext(posixpath.basename(path))[1]
+    suffix = posixpath.splitext(_last_part(href))[1]
     if suffix not in {"", "."}:
         return suffix
     plain = (kind or "").split(";")[0].strip().lower()
     return _EXTENSIONS.get(plain) or mimetypes.guess_extension(plain, strict=False) or ""
+
+
+def _last_part(href: str) -> str:
+    """Give the last part of the path of an address, which urlsplit would do ten times slower."""
+    if "://" not in href:
+        return posixpath.basename(href)
+    path = href.partition("#")[0].partition("?")[0].partition("://")[2]
+    return unquote(path.rpartition("/")[2]) if "/" in path else ""
 
 
 def _common(catalog: Catalog) -> NDArray[np.bool_]:

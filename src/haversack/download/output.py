@@ -38,6 +38,7 @@ class Output:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._prefix = os.path.join(root, "")  # noqa: PTH118
         self._known: set[str] = set()
         self._pending: list[tuple[Path, Path]] = []
         self._fresh: set[Path] = set()
@@ -81,11 +82,11 @@ class Output:
 
     def status(self, path: str) -> os.stat_result | None:
         """Give the status of a regular file, None where there is none."""
-        with suppress(OSError):
-            found = (self.root / path).lstat()
-            if stat.S_ISREG(found.st_mode):
-                return found
-        return None
+        try:
+            found = os.lstat(f"{self._prefix}{path}")
+        except OSError:
+            return None
+        return found if stat.S_ISREG(found.st_mode) else None
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
         """Write a file; it gets its name with the next commit, replacing what was there."""
