@@ -148,20 +148,21 @@ class Line:
 
 
 def parse_answer(lines: list[bytes]) -> tuple[int, dict[str, str]]:
-    """Read the lines of a head; a proxy's and a 100's come before those of the answer itself.
+    r"""Read the lines of a head; a proxy's and a 100's come before those of the answer itself.
 
     Examples
     --------
-    >>> parse_answer([b"HTTP/1.1 200 OK\\r\\n", b"ETag: x\\r\\n", b"\\r\\n"])
+    >>> parse_answer([b"HTTP/1.1 200 OK: yes\r\n", b"ETag: x\r\n", b"\r\n"])
     (200, {'etag': 'x'})
     """
-    status, headers = 0, {}
-    for line in b"".join(lines).decode("latin-1").split("\r\n"):
+    status, headers = 0, dict[str, str]()
+    for line in b"".join(lines).decode("latin-1").split("\n"):
+        if line.startswith("HTTP/"):
+            status, headers = int(line.split(maxsplit=2)[1]), {}
+            continue
         name, colon, value = line.partition(":")
         if colon:
             headers[name.lower().rstrip()] = value.strip()
-        elif line.startswith("HTTP/"):
-            status, headers = int(line.split(maxsplit=2)[1]), {}
     return status, headers
 
 
