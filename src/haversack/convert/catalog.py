@@ -19,13 +19,17 @@ from haversack.storage.names import component
 _OURS = ("collection", "item", "asset", "bbox", "sources")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Image:
     """One image asset that lies here."""
 
     path: Path
     key: str
     metadata: dict[str, Any]
+
+    def __repr__(self) -> str:
+        # What an error shows of it.
+        return self.key
 
 
 def pack_catalog(

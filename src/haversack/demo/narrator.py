@@ -45,7 +45,7 @@ class Narrator:
 
     def say(self, line: str = "") -> None:
         """Say something about the phase."""
-        self._echo(f"              {line}".rstrip())
+        self._echo(f"      {line}".rstrip())
 
     def plain(self, line: str) -> None:
         """Say something that belongs to no phase."""

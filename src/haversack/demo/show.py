@@ -171,7 +171,7 @@ def _find(job: _Job, session: Session) -> Dataset:
     say = job.say
     say.phase("Finding a dataset, and downloading a part of it")
     listed = Dataset.list(session=session)
-    say.rows([(found.id, found.title or "", ", ".join(found.tags)) for found in listed])
+    say.rows([(found.id, found.title or "", ", ".join(found.tags[:3])) for found in listed])
     tagged = Dataset.list(tags="segmentation", session=session)
     say.say(f"with the tag 'segmentation': {', '.join(found.id for found in tagged)}")
     told = Dataset.list(text="river", session=session)
@@ -214,7 +214,7 @@ def _pack(job: _Job) -> PackedDataset:
     about = packed.info()
     rows = [(name, str(about[name])) for name in ("records", "arrays", "chunks", "keys")]
     rows.append(("bytes", f"{about['bytes']:,}"))
-    rows.append(("columns", ", ".join(list(about["columns"])[:9]) + ", ..."))
+    rows.append(("columns", ", ".join(list(about["columns"])[:7]) + ", ..."))
     job.say.rows(rows)
     job.say.say(f"in {passed():.1f} s")
     return packed
