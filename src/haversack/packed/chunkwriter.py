@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from haversack.packed.codecs import codec as find_codec
 from haversack.packed.keys import key_sections
-from haversack.packed.kinds import as_bytes, write_dtype
+from haversack.packed.kinds import Kind, as_bytes, write_dtype
 from haversack.packed.layout import (
     ALIGNMENT,
     PAYLOADS,
@@ -56,14 +56,13 @@ class ChunkWriter:
         self._temporary = folder / f".{self.chunk_id}{TEMPORARY_SUFFIX}"
         self._codec = codec
         self.keys: dict[bytes, int] = {}
-        self._kinds: dict[tuple[Any, ...], int] = {}
-        self._last: tuple[Any, tuple[int, ...]] | None = None
+        self._kinds: dict[tuple[str, tuple[int, ...], str], int] = {}
+        self._last: tuple[Any, ...] | None = None
         self._last_kind = 0
         self._crcs, self._lengths, self._kind_of = array("I"), array("I"), array("I")
         self._offsets = array("Q")
         self._end = PAYLOADS
-        # With a codec, payloads differ in length even where the arrays are alike.
-        self._uniform = codec == "none"
+        self._uniform = True
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         try:
             descriptor = os.open(self._temporary, flags, 0o666)
@@ -77,18 +76,31 @@ class ChunkWriter:
         return len(self._crcs)
 
     @property
+    def _is_uniform(self) -> bool:
+        return self._uniform and bool(self._kinds)
+
+    @property
     def size(self) -> int:
         """Bytes of payload so far."""
         return self._end - PAYLOADS
 
     def append(self, record: NDArray[Any], key: bytes | None) -> None:
         """Add a record (C-ordered, as :func:`kinds.prepare` gives it) as the next row."""
-        if (record.dtype, record.shape) != self._last:
-            self._change_kind(record)
+        if (record.dtype, record.shape, self._codec) != self._last:
+            self._change_kind(record.dtype, record.shape, self._codec)
         data = as_bytes(record)
         if self._codec != "none":
             data = self._encoded(data, record.dtype.itemsize)
-        elif not self._uniform:
+        self._add(data, key)
+
+    def copy(self, kind: Kind, payload: NDArray[np.uint8], key: bytes | None) -> None:
+        """Add a record as it is stored in another chunk."""
+        if (kind.dtype, kind.shape, kind.codec) != self._last:
+            self._change_kind(kind.dtype, kind.shape, kind.codec)
+        self._add(payload, key)
+
+    def _add(self, data: NDArray[np.uint8], key: bytes | None) -> None:
+        if not self._uniform and self._last and self._last[2] == "none":
             self._align()
         self._write(data)
         if key is not None:
@@ -104,12 +116,12 @@ class ChunkWriter:
             return data
         return np.frombuffer(find_codec(self._codec).encode(data, itemsize), np.uint8)
 
-    def _change_kind(self, record: NDArray[Any]) -> None:
-        text = msgspec.json.encode(write_dtype(record.dtype)).decode()
-        name = (text, record.shape)
-        self._last_kind = self._kinds.setdefault(name, len(self._kinds))
-        self._uniform = self._uniform and len(self._kinds) == 1
-        self._last = (record.dtype, record.shape)
+    def _change_kind(self, dtype: np.dtype[Any], shape: tuple[int, ...], codec: str) -> None:
+        text = msgspec.json.encode(write_dtype(dtype)).decode()
+        self._last_kind = self._kinds.setdefault((text, shape, codec), len(self._kinds))
+        # With a codec, payloads differ in length even where the arrays are alike.
+        self._uniform = self._uniform and len(self._kinds) == 1 and codec == "none"
+        self._last = (dtype, shape, codec)
 
     def _align(self) -> None:
         gap = -self._end % ALIGNMENT
@@ -132,7 +144,7 @@ class ChunkWriter:
         except OSError as error:
             self.abandon()
             raise storage_error("write", self._path, error) from error
-        dtype, shape = next(iter(self._kinds)) if self._uniform else (None, None)
+        dtype, shape = next(iter(self._kinds))[:2] if self._is_uniform else (None, None)
         return Sealed(
             self.chunk_id,
             self.rows,
@@ -162,7 +174,7 @@ class ChunkWriter:
 
     def _table(self) -> dict[str, NDArray[Any]]:
         table: dict[str, NDArray[Any]] = {"crc": np.asarray(self._crcs, "<u4")}
-        if not self._uniform:
+        if not self._is_uniform:
             table["offset"] = np.asarray(self._offsets, "<u8")
             table["length"] = np.asarray(self._lengths, "<u4")
             table["kind"] = np.asarray(self._kind_of, "<u4")
@@ -171,15 +183,18 @@ class ChunkWriter:
         return table
 
     def _footer(self, sections: dict[str, Section]) -> Footer:
-        dtypes = list(dict.fromkeys(dtype for dtype, _ in self._kinds))
-        numbers = {dtype: number for number, dtype in enumerate(dtypes)}
+        dtypes = list(dict.fromkeys(dtype for dtype, _, _ in self._kinds))
+        codecs = list(dict.fromkeys(codec for _, _, codec in self._kinds))
         return Footer(
             rows=self.rows,
             payload_end=self._end,
             dtypes=[msgspec.json.decode(dtype) for dtype in dtypes],
-            codecs=[self._codec],
-            kinds=[(numbers[dtype], 0, list(shape)) for dtype, shape in self._kinds],
-            uniform=self._uniform,
+            codecs=codecs,
+            kinds=[
+                (dtypes.index(dtype), codecs.index(codec), list(shape))
+                for dtype, shape, codec in self._kinds
+            ],
+            uniform=self._is_uniform,
             sections=sections,
         )
 

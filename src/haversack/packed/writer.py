@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-import msgspec
-import numpy as np
 
 from haversack.errors import (
     ExistsError,
@@ -20,51 +15,19 @@ from haversack.errors import (
     RecordNotFoundError,
     UsageError,
 )
-from haversack.packed.chunk import Chunk
-from haversack.packed.chunkwriter import ChunkWriter, Sealed
+from haversack.packed.change import Change
 from haversack.packed.codecs import canonical
-from haversack.packed.deletions import read_deletions, with_deletions
-from haversack.packed.keys import Key, KeyType, key_bytes, key_from_bytes, key_type
+from haversack.packed.drafts import Draft
+from haversack.packed.keys import KeyType, key_bytes, key_type
 from haversack.packed.kinds import prepare
-from haversack.packed.manifest import (
-    FOLDER,
-    ChunkEntry,
-    Manifest,
-    commit,
-    empty_manifest,
-    read_latest,
-)
-from haversack.packed.parts import chunk_path, open_chunk
+from haversack.packed.manifest import FOLDER, commit, empty_manifest, read_latest
+from haversack.packed.merge import SMALL
 from haversack.packed.snapshot import Snapshot
-from haversack.packed.table import Written, index_path, plain_fields, write_index
 from haversack.packed.values import dumps
-from haversack.storage.maps import Reservation
-from haversack.storage.publish import make_directory, storage_error, sync_directory
+from haversack.storage.publish import make_directory, storage_error
 
 FOLDERS = (FOLDER, "chunks", "index")
 _OURS = frozenset({*FOLDERS, "journal", "cache", "build"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A chunk that is whole on disk and waits for its manifest."""
-
-    sealed: Sealed
-    index: Written
-    chunk: Chunk | None  # opened where it has keys, to find them
-
-    def entry(self) -> ChunkEntry:
-        return ChunkEntry(
-            id=self.sealed.chunk_id,
-            rows=self.sealed.rows,
-            bytes=self.sealed.size,
-            trailer=self.sealed.trailer_crc,
-            index_bytes=self.index.size,
-            index_crc32c=self.index.crc32c,
-            keys=self.sealed.keys,
-            dtype=self.sealed.dtype,
-            shape=self.sealed.shape,
-        )
 
 
 class PackWriter:
@@ -108,17 +71,14 @@ class PackWriter:
         self.path = Path(path).absolute()
         self._chunk_bytes = chunk_bytes
         self._pid = os.getpid()
-        self._open: ChunkWriter | None = None
-        self._texts: list[str] = []
-        self._fields: list[dict[str, Any]] = []
-        self._pending: list[_Pending] = []
-        self._doomed: dict[bytes, Key] = {}
+        self._open: Draft | None = None
         self._closed = False
         check_place(self.path)
         manifest = read_latest(self.path)
         self._base = Snapshot(self.path, manifest or empty_manifest())
         self._exists = manifest is not None
         self._key_type: KeyType | None = self._base.manifest.key_type
+        self._change = self._new_change()
         for folder in FOLDERS:
             make_directory(self.path / folder)
 
@@ -157,11 +117,9 @@ class PackWriter:
         given = {**metadata, **more} if metadata else more
         text = dumps(given)
         data = None if key is None else self._new_key(key)
-        chunk = self._open or self._begin()
-        chunk.append(record, data)
-        self._texts.append(text)
-        self._fields.append(plain_fields(given))
-        if chunk.size >= self._chunk_bytes:
+        draft = self._open or self._begin()
+        draft.append(record, data, text, given)
+        if draft.size >= self._chunk_bytes:
             self._seal()
 
     def delete(self, key: Any) -> None:
@@ -176,12 +134,16 @@ class PackWriter:
         """
         self._check_usable()
         data = key_bytes(key)
-        if data in self._doomed or self._base.find(key) is None:
+        if data in self._change.doomed or self._base.find(key) is None:
             raise RecordNotFoundError(f"{self.path} has no record of key {key!r}")
-        self._doomed[data] = key
+        self._change.doomed[data] = key
 
-    def _begin(self) -> ChunkWriter:
-        self._open = ChunkWriter(self.path / "chunks", self._codec)
+    def _new_change(self) -> Change:
+        # What fills a chunk as large as was asked for is not small.
+        return Change(self.path, self._base.manifest, small=min(SMALL, self._chunk_bytes))
+
+    def _begin(self) -> Draft:
+        self._open = Draft(self.path, self._codec)
         return self._open
 
     def _check_usable(self) -> None:
@@ -200,34 +162,23 @@ class PackWriter:
                 "a dataset's keys are all text or all integers"
             )
         data = key_bytes(key)
-        held = self._open is not None and data in self._open.keys
-        if held or any(p.chunk and p.chunk.find(data) is not None for p in self._pending):
+        held = self._open is not None and data in self._open
+        if held or self._change.holds(data):
             raise KeyExistsError(f"{self.path}: the key {key!r} was appended before")
-        if data not in self._doomed and self._base.find(key) is not None:
+        if data not in self._change.doomed and self._base.find(key) is not None:
             raise KeyExistsError(f"{self.path} already has the key {key!r}")
         return data
 
     def _seal(self) -> None:
-        """Close the open chunk and write its index file; it waits for a manifest."""
-        chunk, self._open = self._open, None
-        if chunk is None:
+        """Finish the open chunk; it waits for a manifest."""
+        draft, self._open = self._open, None
+        if draft is None:
             return
-        texts, self._texts = self._texts, []
-        fields, self._fields = self._fields, []
         try:
-            sealed = chunk.seal()
-            path = index_path(self.path, chunk.chunk_id)
-            index = write_index(path, texts, fields, chunk.keys, self._key_type)
-            pending = _Pending(sealed, index, None)
-            if sealed.keys:
-                entry = pending.entry()
-                opened = open_chunk(self.path, entry, Reservation(entry.bytes))
-                pending = _Pending(sealed, index, opened)
+            self._change.finished.append(draft.finish(self._key_type))
         except BaseException:
-            chunk_path(self.path, chunk.chunk_id).unlink(missing_ok=True)
             self.abandon()
             raise
-        self._pending.append(pending)
 
     def flush(self) -> None:
         """Make all that was appended durable and visible, as one version.
@@ -241,81 +192,18 @@ class PackWriter:
         """
         self._check_usable()
         self._seal()
-        if not self._pending and not self._doomed and self._exists:
+        if not self._change and self._exists:
             return
         try:
-            for folder in ("chunks", "index"):
-                sync_directory(self.path / folder)
-            published = commit(self.path, self._successor)
+            published = commit(self.path, lambda base: self._change.applied(base, self._key_type))
         except BaseException as error:
             self.abandon()
             if isinstance(error, OSError) and not isinstance(error, HaversackError):
                 raise storage_error("publish", self.path, error) from error
             raise
-        self._pending, self._doomed = [], {}
+        self._change.drop_unnamed()
         self._base, self._exists = Snapshot(self.path, published), True
-
-    def _successor(self, base: Manifest) -> Manifest:
-        """Add the pending chunks to a version, which others may have moved on."""
-        base = self._without_doomed(base)
-        known = {entry.id for entry in self._base.manifest.chunks}
-        self._check_keys(base, [entry for entry in base.chunks if entry.id not in known])
-        columns = {name: list(types) for name, types in base.columns.items()}
-        for pending in self._pending:
-            for name, kind in pending.index.columns.items():
-                types = columns.setdefault(name, [])
-                if kind not in types:
-                    types.append(kind)
-        keyed = any(pending.sealed.keys for pending in self._pending)
-        return msgspec.structs.replace(
-            base,
-            chunks=[*base.chunks, *(pending.entry() for pending in self._pending)],
-            columns=columns,
-            key_type=self._key_type if keyed else base.key_type,
-        )
-
-    def _without_doomed(self, base: Manifest) -> Manifest:
-        """Delete what is to be deleted from a version, which others may have moved on."""
-        if not self._doomed:
-            return base
-        current, rows = Snapshot(self.path, base), defaultdict[int, list[int]](list)
-        for key in self._doomed.values():
-            position = current.find(key)
-            if position is None:
-                raise RecordNotFoundError(
-                    f"{self.path}: another writer has deleted {key!r} meanwhile"
-                )
-            number, row = current.place(position)
-            rows[number].append(row)
-        return with_deletions(self.path, base, rows)
-
-    def _check_keys(self, base: Manifest, newer: list[ChunkEntry]) -> None:
-        mine = [pending.chunk for pending in self._pending if pending.chunk is not None]
-        if not mine:
-            return
-        if base.key_type is not None and base.key_type != self._key_type:
-            raise UsageError(
-                f"the keys of {self.path} are now {base.key_type}, not {self._key_type}: "
-                "a dataset's keys are all text or all integers"
-            )
-        for entry in newer:
-            if not entry.keys:
-                continue
-            theirs = open_chunk(self.path, entry, Reservation(entry.bytes))
-            gone = set(read_deletions(self.path, entry).tolist())
-            for chunk in mine:
-                self._compare_keys(chunk, theirs, gone)
-
-    def _compare_keys(self, mine: Chunk, theirs: Chunk, gone: set[int]) -> None:
-        common = np.isin(mine.section("key_hash"), theirs.section("key_hash"))
-        for row in mine.section("key_row")[common].tolist():
-            text = mine.key_text(row)
-            found = None if text is None else theirs.find(text)
-            if text is not None and found is not None and found not in gone:
-                key = key_from_bytes(text, self._key_type or "text")
-                raise KeyExistsError(
-                    f"{self.path}: another writer has committed the key {key!r} meanwhile"
-                )
+        self._change = self._new_change()
 
     def close(self) -> None:
         """Flush and end the writer; a dataset without records is made too."""
@@ -330,14 +218,7 @@ class PackWriter:
         self._closed = True
         if self._open is not None:
             self._open.abandon()
-        if not self._pending:
-            return
-        # A commit that failed may stand all the same: its files stay if it does.
-        latest = read_latest(self.path) or empty_manifest()
-        named = {entry.id for entry in latest.chunks}
-        for chunk_id in {pending.sealed.chunk_id for pending in self._pending} - named:
-            chunk_path(self.path, chunk_id).unlink(missing_ok=True)
-            index_path(self.path, chunk_id).unlink(missing_ok=True)
+        self._change.drop_unnamed()
 
     def __enter__(self) -> Self:
         return self
@@ -354,7 +235,9 @@ class PackWriter:
             self.abandon()
 
     def __repr__(self) -> str:
-        waiting = len(self._texts) + sum(pending.sealed.rows for pending in self._pending)
+        waiting = (self._open.rows if self._open else 0) + sum(
+            new.entry.rows for new in self._change.finished
+        )
         return f"<PackWriter {str(self.path)!r}: {waiting} records not yet flushed>"
 
 
