@@ -10,12 +10,13 @@ from pathlib import Path
 from haversack import events
 from haversack.catalog.source import TreeSource
 from haversack.catalog.table import UNKNOWN_SIZE
+from haversack.download.access import Access
 from haversack.download.holdings import State
 from haversack.download.ledger import Ledger
-from haversack.download.obtain import Access, Obtained
+from haversack.download.obtain import Obtained
 from haversack.download.origin import shown
 from haversack.download.plan import Plan, address
-from haversack.download.transfer import Outcome, Request, transfer
+from haversack.download.transfer import Outcome, Request
 from haversack.download.unpack import copy_file
 from haversack.errors import FormatError
 from haversack.events import Progress, Task
@@ -57,18 +58,12 @@ class Bringing:
         with events.task(progress, "download assets", total=total, unit="asset") as work:
             if isinstance(self.plan.catalog.source, TreeSource):
                 self._copy(ledger, work)
-            outcomes = transfer(
-                self._requests(),
-                concurrency=self.concurrency,
-                secrets=self.access.secrets,
-                source_origin=self.obtained.origin,
-                allow_hosts=self.access.allow_hosts,
-                ca=self.access.ca,
-                ledger=ledger,
-            )
-            for outcome in outcomes:
-                self._note(outcome)
-                work.advance()
+            options = {"concurrency": self.concurrency, "ledger": ledger}
+            origin = self.obtained.origin
+            with self.access.fetching(self._requests(), origin, **options) as outcomes:
+                for outcome in outcomes:
+                    self._note(outcome)
+                    work.advance()
             work.advance(total - work.done)
 
     def _requests(self) -> Iterator[Request]:

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from haversack import events
+from haversack.download.access import Access
 from haversack.download.holdings import State
 from haversack.download.http import request
 from haversack.download.ledger import Ledger
-from haversack.download.obtain import Access, Obtained
+from haversack.download.obtain import Obtained
 from haversack.download.origin import Origin
 from haversack.download.plan import Plan, address
 from haversack.errors import DownloadError, UsageError

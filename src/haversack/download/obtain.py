@@ -13,10 +13,11 @@ from urllib.parse import unquote, urlsplit
 from haversack import events
 from haversack.catalog import Catalog, read_catalog
 from haversack.catalog.source import ArchiveSource
+from haversack.download.access import Access
 from haversack.download.holdings import IfExists
-from haversack.download.origin import Origin, Secrets, shown
+from haversack.download.origin import Origin, shown
 from haversack.download.output import Output
-from haversack.download.transfer import Request, transfer
+from haversack.download.transfer import Request
 from haversack.errors import DownloadError, ExistsError, FormatError
 from haversack.events import Progress
 from haversack.storage.names import component
@@ -34,15 +35,6 @@ class Obtained:
     dataset_id: str
     archive: Path | None
     origin: Origin | None
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What requests need besides their URL."""
-
-    secrets: Secrets | None = None
-    allow_hosts: tuple[str, ...] = ()
-    ca: str | os.PathLike[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +128,11 @@ def _readable(archive: Path) -> Catalog | None:
 
 def _fetch(url: str, archive: Path, origin: Origin, access: Access, progress: Progress) -> None:
     with events.task(progress, f"fetch {archive.name}", unit="B") as work:
-        outcomes = transfer(
-            [Request(url, Output(archive.parent).file(archive.name))],
-            secrets=access.secrets,
-            source_origin=origin,
-            allow_hosts=access.allow_hosts,
-            ca=access.ca,
-            on_bytes=work.advance,
-        )
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise DownloadError(f"the catalog could not be fetched: {outcome.error}")
+        wanted = [Request(url, Output(archive.parent).file(archive.name))]
+        with access.fetching(wanted, origin, on_bytes=work.advance) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is not None:
+                    raise DownloadError(f"the catalog could not be fetched: {outcome.error}")
 
 
 def _copy(source: Path, archive: Path) -> None:

@@ -18,6 +18,7 @@ from haversack.catalog import Filters
 from haversack.catalog.filters import select
 from haversack.catalog.source import ArchiveSource
 from haversack.catalog.table import NO_ITEM
+from haversack.download.access import Access
 from haversack.download.bring import Bringing
 from haversack.download.confirm import confirm
 from haversack.download.holdings import IfExists, State
@@ -25,7 +26,7 @@ from haversack.download.layout import CATALOG, REPORT
 from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
 from haversack.download.local import LocalCatalog
-from haversack.download.obtain import Access, Obtained, name_dataset, obtain
+from haversack.download.obtain import Obtained, name_dataset, obtain
 from haversack.download.origin import Secrets, shown
 from haversack.download.plan import Plan, make_plan
 from haversack.download.report import DownloadReport, FailedAsset, as_csv
