@@ -242,8 +242,8 @@ def _use(job: _Job, packed: PackedDataset) -> tuple[Model, list[Season]]:
         model = fit(training, len(CROPS))
     result = score(model, training, held_out)
     say.say(
-        f"{result.accuracy:.0%} of {result.pixels:,} pixels right in {len(held_out)} places that "
-        f"it never saw; the commonest crop alone: {result.majority:.0%} ({passed():.1f} s)"
+        f"{result.accuracy:.0%} of {result.pixels:,} pixels right, in places that it never saw; "
+        f"the commonest crop alone: {result.majority:.0%} ({passed():.1f} s)"
     )
     return model, held_out
 
