@@ -57,7 +57,8 @@ class Bringing:
             return
         with events.task(progress, "download assets", total=total, unit="asset") as work:
             if isinstance(self.plan.catalog.source, TreeSource):
-                self._copy(ledger, work)
+                with self.plan.assets:
+                    self._copy(ledger, work)
             options = {"concurrency": self.concurrency, "ledger": ledger}
             origin = self.obtained.origin
             with self.access.fetching(self._requests(), origin, **options) as outcomes:

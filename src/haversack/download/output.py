@@ -92,19 +92,18 @@ class Output:
         """Write a file; it gets its name with the next commit, replacing what was there."""
         final = self.file(path)
         temporary = temporary_beside(final)
-        self._pending.append((temporary, final))
         try:
             with temporary.open("xb") as file:
                 for chunk in chunks:
                     file.write(chunk)
-            if len(self._pending) >= _MOST:
-                self.commit()
-        except OSError as error:
-            raise storage_error("write", final, error) from error
-        except BaseException:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
-            self._pending.pop()
+            if isinstance(error, OSError):
+                raise storage_error("write", final, error) from error
             raise
+        self._pending.append((temporary, final))
+        if len(self._pending) >= _MOST:
+            self.commit()
 
     def write_if_changed(self, path: str, content: bytes) -> None:
         """Write a small file unless it stands there already."""

@@ -1,0 +1,83 @@
+"""Files get their names only when they are whole, and a failing disk leaves no rubbish."""
+
+import errno
+import os
+
+import pytest
+
+from haversack.download import output
+from haversack.download.output import Output
+from haversack.errors import StorageError
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Output(tmp_path / "out")
+
+
+def _full():
+    yield b"some bytes"
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_names_appear_with_the_commit(place):
+    place.write("a/b/c.txt", [b"one ", b"two"])
+    assert place.status("a/b/c.txt") is None
+    place.commit()
+    assert (place.root / "a/b/c.txt").read_bytes() == b"one two"
+
+
+def test_many_files_are_published_together(place, monkeypatch):
+    monkeypatch.setattr(output, "_MOST", 20)
+    for n in range(45):
+        place.write(f"{n}.txt", [b"x"])
+    assert len([path for path in place.root.iterdir() if path.suffix == ".txt"]) == 40
+    with place:
+        pass
+    assert len(list(place.root.iterdir())) == 45
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(place):
+    place.write("a.txt", [b"before"])
+    place.commit()
+    with pytest.raises(StorageError, match="full"):
+        place.write("a.txt", _full())
+    assert [path.name for path in place.root.iterdir()] == ["a.txt"]
+    assert (place.root / "a.txt").read_bytes() == b"before"
+
+
+def test_a_block_that_fails_publishes_nothing(place):
+    with pytest.raises(RuntimeError), place:
+        place.write("a.txt", [b"x"])
+        raise RuntimeError
+    assert list(place.root.iterdir()) == []
+
+
+def test_a_sync_that_fails_publishes_nothing(place, monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    place.write("a.txt", [b"x"])
+    monkeypatch.setattr(output.os, "fsync", fail)
+    with pytest.raises(StorageError, match="I/O error"):
+        place.commit()
+    assert list(place.root.iterdir()) == []
+
+
+def test_what_stands_there_already_is_not_written_again(place):
+    with place:
+        place.write_if_changed("a.txt", b"content")
+    before = (place.root / "a.txt").stat()
+    with place:
+        place.write_if_changed("a.txt", b"content")
+    assert (place.root / "a.txt").stat().st_ino == before.st_ino
+    with place:
+        place.write_if_changed("a.txt", b"CONTENT")
+    assert (place.root / "a.txt").read_bytes() == b"CONTENT"
+
+
+def test_a_file_where_a_directory_must_be_is_named(place):
+    with place:
+        place.write("a", [b"x"])
+    with pytest.raises(StorageError, match="file where a directory must be"):
+        place.write("a/b", [b"x"])
