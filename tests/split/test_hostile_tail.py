@@ -61,6 +61,7 @@ def test_a_lying_head_is_refused(one, head):
         ("offset", 1 << 40),
         ("offset", (1 << 64) - 1),
         ("offset", 0),
+        ("size", 0),
         ("size", 5),
         ("size", (1 << 32) - 1),
     ]

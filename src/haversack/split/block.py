@@ -9,6 +9,7 @@ import io
 import math
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError, UnsupportedError
-from haversack.split import codec
+from haversack.split.chunk import StoredChunk, check_chunk_shape
 from haversack.split.chunking import blosc_block_size, chunk_shape_for
+from haversack.split.codec import Compression
+from haversack.split.codec import encode as encode_chunk
 from haversack.split.tail import CHUNK, BlockHead, Tail, encode_tail, read_tail
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
 from haversack.storage.ranges import RangeFile
 
 BLOSC_FILTER = 32001
-_COMPRESSOR_CODES = {"blosclz": 0, "lz4": 1, "lz4hc": 2, "snappy": 3, "zlib": 4, "zstd": 5}
 
 Shape = tuple[int, ...]
 Encoder = Callable[[Callable[[Shape], bytes], Iterable[Shape]], Iterable[bytes]]
@@ -40,8 +42,11 @@ class Block(Protocol):
     chunk_shape: Shape
     dtype: np.dtype[Any]
 
-    def chunk(self, cell: Shape) -> NDArray[Any]:
-        """Decode one chunk; the array is valid until this thread's next call."""
+    def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
+        """Decode some rows of a chunk, the others have no meaning; until this thread's next call.
+
+        The array has the shape of the chunk.
+        """
         ...
 
 
@@ -82,7 +87,7 @@ def cells(shape: Shape, chunk_shape: Shape) -> Iterator[Shape]:
 def encode_block(
     data: NDArray[Any],
     place: Place,
-    compression: codec.Compression,
+    compression: Compression,
     encode_all: Encoder = map,
 ) -> bytes:
     """Make the bytes of a block file.
@@ -102,7 +107,7 @@ def encode_block(
     size = blosc_block_size(chunk_shape, data.itemsize)
 
     def encode(cell: Shape) -> bytes:
-        return codec.encode(_cut(data, cell, chunk_shape), compression, size)
+        return encode_chunk(_cut(data, cell, chunk_shape), compression, size)
 
     file = io.BytesIO()
     grid = list(cells(data.shape, chunk_shape))
@@ -112,7 +117,7 @@ def encode_block(
         dataset = _create(hdf5, data, chunk_shape, compression)
         for cell, chunk in zip(grid, encode_all(encode, grid), strict=True):
             first.append(len(sums))
-            sums.extend(codec.checksums(chunk))
+            sums.extend(StoredChunk(chunk).checksums())
             start = tuple(i * n for i, n in zip(cell, chunk_shape, strict=True))
             dataset.write_direct_chunk(start, chunk)
         stored = _stored_chunks(dataset)
@@ -145,15 +150,14 @@ def _cut(data: NDArray[Any], cell: Shape, chunk_shape: Shape) -> NDArray[Any]:
 
 
 def _create(
-    hdf5: h5py.File, data: NDArray[Any], chunk_shape: Shape, compression: codec.Compression
+    hdf5: h5py.File, data: NDArray[Any], chunk_shape: Shape, compression: Compression
 ) -> Any:
     """Create the dataset as PyTables would, under the old package's name."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk(chunk_shape)
     nbytes = math.prod(chunk_shape) * data.itemsize
-    options = (2, 2, data.itemsize, nbytes, compression.level, 2)
-    code = _COMPRESSOR_CODES[compression.compressor]
-    properties.set_filter(BLOSC_FILTER, h5py.h5z.FLAG_OPTIONAL, (*options, code))
+    options = (2, 2, data.itemsize, nbytes, compression.level, 2, compression.code)
+    properties.set_filter(BLOSC_FILTER, h5py.h5z.FLAG_OPTIONAL, options)
     # PyTables' booleans are bit fields; h5py's would be an enumeration.
     boolean = data.dtype.kind == "b"
     kind = h5py.h5t.STD_B8LE if boolean else h5py.h5t.py_create(data.dtype, logical=True)
@@ -218,7 +222,7 @@ class OwnBlock:
         check_dtype(self.dtype)
         if len(self.chunk_shape) != len(self.shape):
             raise FormatError(f"{self.path} claims chunks of shape {self.chunk_shape}")
-        codec.check_chunk_shape(self.chunk_shape, self.dtype, self.path)
+        check_chunk_shape(self.chunk_shape, self.dtype, self.path)
         grid = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True))
         if math.prod(grid) != len(self._tail.chunks):
             raise FormatError(
@@ -226,20 +230,24 @@ class OwnBlock:
             )
         return tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
 
-    def chunk(self, cell: Shape) -> NDArray[Any]:
-        return codec.decode(self._checked(cell), self.dtype, self.chunk_shape)
+    def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
+        with self._naming(cell):
+            return self._stored(cell).decode(self.dtype, self.chunk_shape, rows)
 
-    def _checked(self, cell: Shape) -> bytes:
+    def _stored(self, cell: Shape) -> StoredChunk:
         number = sum(i * step for i, step in zip(cell, self._at, strict=True))
         offset, size, _ = self._tail.chunks[number].item()
-        data = self._file.read(offset, size)
+        return StoredChunk(self._file.read(offset, size), self._tail.checksums_of(number))
+
+    @contextmanager
+    def _naming(self, cell: Shape) -> Iterator[None]:
+        """Say in an error which elements it is about."""
         try:
-            codec.check(data, self._tail.checksums_of(number))
+            yield
         except FormatError as error:
             raise IntegrityError(
-                f"{self.path}: chunk {number}, which holds {self.span(cell)}, is damaged: {error}"
+                f"{self.path}: the chunk that holds {self.span(cell)} is damaged: {error}"
             ) from error
-        return data
 
     def span(self, cell: Shape) -> str:
         """Write the elements of a chunk as an index into the array."""
@@ -256,7 +264,8 @@ class OwnBlock:
         whole = True
         for cell in cells(self.shape, self.chunk_shape):
             try:
-                self._checked(cell)
+                with self._naming(cell):
+                    self._stored(cell).check()
             except FormatError as error:
                 whole = False
                 yield Damage(self.path, f"chunk at {self.span(cell)}", str(error))

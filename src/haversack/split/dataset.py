@@ -21,7 +21,7 @@ from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
 from haversack.split.indexing import Selection, select
 from haversack.split.metadata import METADATA, UNFINISHED, block_files, block_name, read_stack
-from haversack.split.plan import Part, copy, divide, whole
+from haversack.split.plan import Part, copy, divide, rows_of, whole
 from haversack.split.tail import has_tail
 from haversack.split.threads import in_threads
 from haversack.storage.damage import Damage
@@ -196,7 +196,7 @@ class SplitDataset(BlockGrid):
     def _fill(self, target: NDArray[Any], everything: Part) -> None:
         def fill(piece: tuple[Block, Shape, Part]) -> None:
             block, cell, part = piece
-            copy(block.chunk(cell), part, target)
+            copy(block.chunk(cell, rows_of(part)), part, target)
 
         run = map if target.nbytes < _SMALL else in_threads
         for _ in run(fill, self._pieces(everything)):

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
-from haversack.split import codec
 from haversack.split.block import BLOSC_FILTER, Shape, check_dtype
+from haversack.split.chunk import StoredChunk, as_chunk, check_chunk_shape
 from haversack.storage.ranges import RangeFile
 
 _SLAB = 1 << 20  # bytes read at once of data that is not chunked
@@ -62,7 +62,7 @@ class ForeignBlock:
         self.dtype = _dtype(self._dataset)
         chunks = self._dataset.chunks
         self.chunk_shape: Shape = chunks or _slabs(self.shape, self.dtype.itemsize)
-        codec.check_chunk_shape(self.chunk_shape, self.dtype, self.path)
+        check_chunk_shape(self.chunk_shape, self.dtype, self.path)
         self._ranges: dict[Shape, _Stored] | None = None
         if chunks and _filters(self._dataset) == [BLOSC_FILTER]:
             self._ranges = self._locate()
@@ -79,7 +79,7 @@ class ForeignBlock:
         self._dataset.id.chunk_iter(note)
         return found
 
-    def chunk(self, cell: Shape) -> NDArray[Any]:
+    def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
         if self._ranges is None:
             return self._through_hdf5(cell)
         if cell not in self._ranges:  # HDF5's way of storing nothing but the fill value
@@ -90,8 +90,8 @@ class ForeignBlock:
         data = self._file.read(stored.offset, stored.size)
         try:
             if stored.is_raw:  # what does not become smaller, HDF5 stores as it is
-                return codec.as_chunk(data, self.dtype, self.chunk_shape)
-            return codec.decode(data, self.dtype, self.chunk_shape)
+                return as_chunk(data, self.dtype, self.chunk_shape)
+            return StoredChunk(data).decode(self.dtype, self.chunk_shape, rows)
         except FormatError as error:
             raise FormatError(f"{self.path}: chunk {cell} is damaged: {error}") from error
 

@@ -120,6 +120,14 @@ def _groups(part: Part, cell_shape: tuple[int, ...], last: tuple[int, ...]) -> I
         yield where, local, part.rows[group]
 
 
+def rows_of(part: Part) -> range:
+    """Give the rows of a cell's first axis between which a part lies."""
+    first = part.axes[0]
+    if isinstance(first, range):
+        return range(first.start, first.stop)
+    return range(int(first.min()), int(first.max()) + 1)
+
+
 def copy(source: NDArray[Any], part: Part, target: NDArray[Any]) -> None:
     """Copy a part's elements from its cell into the target."""
     ranged = [number for number, axis in enumerate(part.axes) if isinstance(axis, range)]
