@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pytest
 
 from haversack.cli.main import run
-from haversack.demo import make_hub
 from haversack.server import background
 
 KEY = "the-key-of-the-test-hub"
@@ -19,10 +18,8 @@ class Result:
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory):
-    root = tmp_path_factory.mktemp("hub")
-    make_hub(root, small=True)
-    with background(root, api_key=KEY) as server:
+def hub(small_hub):
+    with background(small_hub, api_key=KEY) as server:
         yield server
 
 

@@ -12,7 +12,7 @@ from haversack.cli.console import as_json, progress, verbosity, write_info
 @click.command(
     "pack",
     short_help="Put the images of a download into few files.",
-    epilog="Example: haversack pack data/my_dataset chips --codec blosc",
+    epilog="Example: haversack pack data/my_dataset chips --codec blosc-zstd",
 )
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))

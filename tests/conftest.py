@@ -1,4 +1,4 @@
-"""One small hub, made once."""
+"""What several parts test with: one small hub, made once."""
 
 import pytest
 
