@@ -315,3 +315,13 @@ def test_progress_tells_of_each_part(farms, source, out):
     download(farms.archive(source), out, progress=seen.append, **LOCAL)
     ends = {event.task: event.done for event in seen if event.state == "end"}
     assert ends == {"unarchive farms.tar.gz": 0, "download assets": 5}
+
+
+def test_the_output_directory_may_be_here(farms, server, out, monkeypatch):
+    out.mkdir()
+    monkeypatch.chdir(out)
+    url = server.file("/farms.tar.gz", farms.packed())
+    for count in (7, 0):
+        report = download(url, allow_hosts=["127.0.0.1"])
+        assert (report.fetched, str(report.catalog)) == (count, "farms/catalog.json")
+    assert read_catalog("farms").verify() == []
