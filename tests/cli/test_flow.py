@@ -62,7 +62,7 @@ def test_filters_narrow_a_download(at_hub):
             "--collection", f"{SOURCE}:image", "--datetime", "2023-05-01/2023-06-30",
         ).out
     )  # fmt: skip
-    assert 0 < narrowed["planned"] < everything["planned"]
+    assert 0 < narrowed["waiting"] < everything["waiting"]
 
 
 def test_a_flipped_byte_is_named_by_verify(at_hub, tmp_path):

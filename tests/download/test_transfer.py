@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -590,3 +591,11 @@ def test_bytes_are_counted_as_they_come(server, get):
 
 def test_a_buffer_is_small():
     assert fetch._BUFFER <= 1 << 20
+
+
+def test_a_bare_name_is_fetched_into_the_current_directory(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    server.file("/bare", b"content")
+    wanted = [Request(server.url("/bare"), Path("bare"))]
+    assert [o.error for o in transfer(wanted, source_origin=server.url("/"))] == [None]
+    assert (tmp_path / "bare").read_bytes() == b"content"

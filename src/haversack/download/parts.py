@@ -112,7 +112,7 @@ class Parts:
 
         Each directory is looked at once; the largest part comes first.
         """
-        directory = os.path.dirname(final)  # noqa: PTH120 (asked for every file)
+        directory = os.path.dirname(final) or "."  # noqa: PTH120 (asked for every file)
         left = self._left.get(directory)
         if left is None:
             made = self._make(Path(directory))
