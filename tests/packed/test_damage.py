@@ -106,7 +106,8 @@ def test_a_damaged_record_is_named_by_row_and_key_and_the_others_read(tmp_path):
 
 
 def test_a_missing_chunk_is_named_and_the_others_read(tmp_path):
-    ds = pack([np.full(4, n) for n in range(5)], tmp_path / "ds", chunk_bytes=32)
+    items = [(np.full(4, n), {"n": n}) for n in range(5)]
+    ds = pack(items, tmp_path / "ds", chunk_bytes=32, key="n")
     lost = tmp_path / "ds/chunks" / f"{ds.manifest.chunks[2].id}.chunk"
     lost.unlink()
     ds = open_packed(tmp_path / "ds")
@@ -114,6 +115,9 @@ def test_a_missing_chunk_is_named_and_the_others_read(tmp_path):
         ds[2]
     assert lost.name in str(caught.value)
     assert ds.take([0, 1, 3, 4])[:, 0].tolist() == [0, 1, 3, 4]
+    assert ds.record(4).data.tolist() == [4] * 4
+    with pytest.raises(IntegrityError, match="is missing"):
+        ds.get(2)
     assert [damage.path for damage in ds.verify()] == [lost]
 
 

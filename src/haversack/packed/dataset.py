@@ -122,14 +122,17 @@ class PackedDataset:
         chosen = (
             np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64, copy=False)
         )
-        if chosen.size:
-            low, high = int(chosen.min()), int(chosen.max())
-            if low < -self._length or high >= self._length:
-                wrong = high if high >= self._length else low
-                raise PositionError(f"record {wrong} of a dataset of {self._length} records")
-            if low < 0:
-                chosen = np.where(chosen < 0, chosen + self._length, chosen)
+        # As unsigned numbers negative ones are huge: one pass finds both kinds that need care.
+        if chosen.size and int(chosen.view(np.uint64).max()) >= self._length:
+            chosen = self._counted_from_end(chosen)
         return self._of_version(chosen)
+
+    def _counted_from_end(self, chosen: Positions) -> Positions:
+        low, high = int(chosen.min()), int(chosen.max())
+        if low < -self._length or high >= self._length:
+            wrong = high if high >= self._length else low
+            raise PositionError(f"record {wrong} of a dataset of {self._length} records")
+        return np.where(chosen < 0, chosen + self._length, chosen)
 
     def _of_version(self, chosen: Positions) -> Positions:
         if self._selection is None:

@@ -106,7 +106,7 @@ def _merged(root: Path, manifest: Manifest, run: range) -> Finished | None:
 
 
 def _copy(snapshot: Snapshot, draft: Draft) -> None:
-    for number, (_, chunk) in enumerate(snapshot.chunks()):
+    for number, chunk in enumerate(snapshot.chunks()):
         texts = snapshot.index(number).texts()
         gone = set(snapshot.deleted(number).tolist())
         for row in range(chunk.rows):

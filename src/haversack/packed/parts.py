@@ -105,6 +105,7 @@ class Uniform:
         self.rows = self.starts[-1]
         self._chunks: list[Chunk | None] = [None] * len(entries)
         self._trusted = np.zeros(len(entries), bool)
+        self._all_trusted = False
         self._place: Reservation | None = None
         step = math.lcm(PAGE, kind.nbytes) if kind.nbytes else PAGE
         sizes = (rounded(entry.bytes, step) for entry in entries)
@@ -170,7 +171,7 @@ class Uniform:
             slots = positions
         else:
             numbers = self._bounds.searchsorted(positions, side="right")
-            if not self._trusted.take(numbers).all():
+            if not self._all_trusted and not self._trusted.take(numbers).all():
                 self._check(positions, numbers)
             slots = positions + self._shift_of.take(numbers)
         # The positions were checked; with "clip" numpy writes to out without a buffer between.
@@ -181,6 +182,7 @@ class Uniform:
             chunk = self.chunk(number)
             chunk.check_many(positions[numbers == number] - self.starts[number])
             self._trusted[number] = chunk.trusted
+        self._all_trusted = bool(self._trusted.all())
 
 
 class Mixed:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from haversack.errors import UsageError
+from haversack.errors import FormatError, UsageError
 from haversack.packed.chunk import Array, Chunk
 from haversack.packed.deletions import Rows, read_deletions
 from haversack.packed.keys import Key, key_bytes, key_from_bytes, key_type
@@ -33,6 +33,7 @@ class Snapshot:
         self.chunk_starts = [0, *accumulate(entry.rows for entry in manifest.chunks)]
         self._indexes: dict[int, IndexFile] = {}
         self._deleted: dict[int, Rows] = {}
+        self._inside = [(part, at) for part in self.parts for at in range(len(part.entries))]
 
     # Arrays.
 
@@ -73,21 +74,35 @@ class Snapshot:
 
     # Chunks, keys and metadata.
 
-    def chunks(self) -> Iterator[tuple[int, Chunk]]:
-        """Open each chunk in turn; with it, the position of its first record."""
-        for part, start in zip(self.parts, self.starts, strict=False):
-            for number in range(len(part.entries)):
-                yield start + part.starts[number], part.chunk(number)
+    def chunk(self, number: int) -> Chunk:
+        """Open a chunk by its number among the version's."""
+        part, inside = self._inside[number]
+        return part.chunk(inside)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Open each chunk in turn."""
+        return (self.chunk(number) for number in range(len(self.manifest.chunks)))
 
     def find(self, key: Any) -> int | None:
-        """Find the position of a key, None if there is none."""
+        """Find the position of a key, None if there is none.
+
+        Raises
+        ------
+        FormatError
+            It is in none of the chunks that can be read, but others are damaged.
+        """
         if self.manifest.key_type is None or key_type(key) != self.manifest.key_type:
             return None
-        wanted = key_bytes(key)
-        for number, (start, chunk) in enumerate(self.chunks()):
-            row = chunk.find(wanted)
-            if row is not None and not self.is_deleted(number, row):
-                return start + row
+        wanted, damage = key_bytes(key), None
+        for number, start in enumerate(self.chunk_starts[:-1]):
+            try:
+                row = self.chunk(number).find(wanted)
+                if row is not None and not self.is_deleted(number, row):
+                    return start + row
+            except FormatError as error:
+                damage = damage or error
+        if damage is not None:
+            raise damage
         return None
 
     # Deletions.
@@ -122,7 +137,7 @@ class Snapshot:
         kind = self.manifest.key_type
         if kind is None:
             return [None] * self.rows
-        return [key for _, chunk in self.chunks() for key in chunk.keys(kind)]
+        return [key for chunk in self.chunks() for key in chunk.keys(kind)]
 
     def index(self, number: int) -> IndexFile:
         """Open the index file of a chunk."""
@@ -139,11 +154,8 @@ class Snapshot:
         kind = self.manifest.key_type
         if kind is None:
             return None
-        part = bisect_right(self.starts, position) - 1
-        local = position - self.starts[part]
-        number = bisect_right(self.parts[part].starts, local) - 1
-        row = local - self.parts[part].starts[number]
-        text = self.parts[part].chunk(number).key_text(row)
+        number, row = self.place(position)
+        text = self.chunk(number).key_text(row)
         return None if text is None else key_from_bytes(text, kind)
 
     def texts(self, positions: Sequence[int] | Positions) -> list[str]:

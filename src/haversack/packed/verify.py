@@ -21,20 +21,16 @@ def verify(snapshot: Snapshot, progress: Progress = None) -> list[Damage]:
     found: list[Damage] = []
     total = sum(entry.bytes for entry in fresh.manifest.chunks)
     with task(progress, "verify", total=total, unit="B") as work:
-        number = 0
-        for part in fresh.parts:
-            for inside, entry in enumerate(part.entries):
-                path = chunk_path(fresh.root, entry.id)
-                try:
-                    chunk = part.chunk(inside)
-                except HaversackError as error:
-                    found.append(_damage(path, "", error))
-                else:
-                    found += _chunk_damage(chunk, entry.id)
-                found += _index_damage(fresh, number)
-                found += _deletions_damage(fresh, number)
-                number += 1
-                work.advance(entry.bytes)
+        for number, entry in enumerate(fresh.manifest.chunks):
+            try:
+                chunk = fresh.chunk(number)
+            except HaversackError as error:
+                found.append(_damage(chunk_path(fresh.root, entry.id), "", error))
+            else:
+                found += _chunk_damage(chunk, entry.id)
+            found += _index_damage(fresh, number)
+            found += _deletions_damage(fresh, number)
+            work.advance(entry.bytes)
     return found
 
 
