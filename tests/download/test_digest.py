@@ -4,7 +4,7 @@ import base64
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.download.digest import Digest, multihash, of_headers
@@ -36,11 +36,13 @@ def test_a_multihash_is_checked(code, name):
         assert wrong.mismatch() is expected
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_breaks_the_reader(text):
     multihash(text)
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_break_the_reader(data):
     multihash(data.hex())

@@ -1,9 +1,10 @@
 """The ledger is a cache: lost, damaged or foreign, it costs time and nothing else."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.download.ledger import LEDGER_NAME, Entry, Ledger
@@ -76,6 +77,7 @@ def test_a_ledger_that_cannot_be_made_breaks_nothing(tmp_path):
         assert (len(ledger), list(ledger)) == (0, [])
 
 
+@settings(deadline=None, max_examples=30)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(0, 2**62)
@@ -100,3 +102,23 @@ def test_no_journal_is_left(path):
     with Ledger(path) as ledger:
         ledger.add([Entry("a", 1, 2, "1220aa")])
     assert [p.name for p in path.parent.iterdir()] == [LEDGER_NAME]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("a/b.tif", "a/b.tif"),
+        ("./a//b", "a/b"),
+        ("a/../b", "b"),
+        (".a/..b", ".a/..b"),
+        ("..", ".."),
+    ],
+)
+def test_paths_have_one_name_however_they_are_written(path, monkeypatch, given, name):
+    monkeypatch.chdir(path.parent)
+    for start in (path.parent, Path(), f"{path.parent}/x/.."):
+        written = Path(f"{start}/{given}")
+        with Ledger(path) as ledger:
+            assert ledger._name(written) == name
+        with Ledger(Path(LEDGER_NAME)) as ledger:
+            assert ledger._name(written) == name

@@ -189,7 +189,7 @@ class Committer:
 
 def _rename(whole: Whole) -> OSError | None:
     try:
-        whole.part.replace(whole.request.path)
+        os.replace(whole.part, whole.request.path)  # noqa: PTH105 (done for every file)
     except FileNotFoundError as error:
         # Another run took the part over, by mistake: fetch it again.
         return error

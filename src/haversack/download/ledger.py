@@ -61,6 +61,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._root = Path(os.path.abspath(path.parent))  # noqa: PTH100 (resolves no symlink)
+        self._below = str(self._root / "x")[:-1]
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         with contextlib.suppress(sqlite3.Error):
@@ -137,6 +138,9 @@ class Ledger:
         self.close()
 
     def _name(self, path: Path) -> str:
+        text = os.fspath(path)
+        if text.startswith(self._below) and f"{os.sep}." not in text[len(self._below) - 1 :]:
+            return text[len(self._below) :].replace(os.sep, "/")
         absolute = os.path.abspath(path)  # noqa: PTH100 (resolves no symlink)
         return Path(os.path.relpath(absolute, self._root)).as_posix()
 
