@@ -62,7 +62,9 @@ class Reservation:
             "typestr": "|u1",
             "data": (self._address, True),
         }
-        weakref.finalize(self, _LIBC.munmap, self._address, self.size)
+        finalizer = weakref.finalize(self, _LIBC.munmap, self._address, self.size)
+        # At exit the process lets go of everything; threads that still read must not be cut off.
+        finalizer.atexit = False
 
     def place(self, descriptor: int, offset: int, length: int) -> None:
         """Map the first ``length`` bytes of an open file at ``offset`` (a multiple of a page)."""
