@@ -30,7 +30,7 @@ def read(folder):
 def test_every_flipped_byte_is_told_or_harmless(small):
     folder, array = small
     told = 0
-    for path in sorted(folder.iterdir()):
+    for path in (folder / "stack_metadata.json", folder / "0001.h5"):
         good = path.read_bytes()
         for place in range(len(good)):
             path.write_bytes(good[:place] + bytes([good[place] ^ 0x41]) + good[place + 1 :])
