@@ -199,6 +199,14 @@ def test_other_hosts_go_through_the_proxy(server, make_answer, monkeypatch):
     assert request("GET", "http://data.example/a").body == b"by proxy"
 
 
+def test_blob_hosts_are_told_the_version_of_their_dialect(server, make_answer, monkeypatch):
+    monkeypatch.setenv("http_proxy", server.url(""))
+    request("GET", "http://some.blob.core.windows.net/a")
+    request("GET", "http://data.example/a")
+    versions = [asked.headers.get("x-ms-version") for asked in server.asked]
+    assert versions == ["2021-06-08", None]
+
+
 @pytest.mark.parametrize("entry", ["data.example", ".example", "*", "data.example:80"])
 def test_no_proxy_is_obeyed(server, monkeypatch, entry):
     from haversack.download.environment import proxy_for
