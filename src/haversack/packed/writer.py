@@ -54,6 +54,7 @@ class PackWriter:
 
     Examples
     --------
+    >>> import numpy as np
     >>> with PackWriter("chips") as writer:
     ...     writer.append(np.zeros((2, 3), "uint16"), key="a", label="007")
     ...     writer.append(np.ones(4), label=None)
