@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
 
-if TYPE_CHECKING:
-    from haversack.catalog import Catalog
-    from haversack.disk import DiskDataset
-    from haversack.packed import PackedDataset
-    from haversack.split import SplitDataset
 
-
-def open(path: str | os.PathLike[str]) -> PackedDataset | SplitDataset | DiskDataset | Catalog:  # noqa: A001
+def open(path: str | os.PathLike[str]) -> Any:  # noqa: A001
     """Open a packed dataset, a split array, a DiskDataset or a STAC catalog.
 
     Parameters
@@ -53,7 +47,7 @@ def open(path: str | os.PathLike[str]) -> PackedDataset | SplitDataset | DiskDat
     return _open_existing(place)
 
 
-def _open_existing(place: Path) -> PackedDataset | SplitDataset | DiskDataset | Catalog:
+def _open_existing(place: Path) -> Any:
     from haversack.catalog import is_catalog, read_catalog
     from haversack.disk import DiskDataset, is_disk
     from haversack.packed import is_packed, open_packed
