@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haversack import events
@@ -13,12 +10,10 @@ from haversack.catalog.stac import is_absolute
 from haversack.catalog.table import UNKNOWN_SIZE
 from haversack.events import Progress
 from haversack.storage.damage import Damage
+from haversack.storage.multihash import read_multihash
 
 if TYPE_CHECKING:
     from haversack.catalog.catalog import Catalog
-
-# Multihash codes and digest lengths: https://github.com/multiformats/multicodec
-_ALGORITHMS = {"1114": "sha1", "1220": "sha256", "1340": "sha512", "d50110": "md5"}
 
 
 def find_damage(catalog: Catalog, progress: Progress = None) -> list[Damage]:
@@ -54,17 +49,7 @@ def _of_file(catalog: Catalog, row: int, target: str) -> list[Damage]:
     expected = int(catalog.assets.size[row])
     if expected not in {UNKNOWN_SIZE, size}:
         return [Damage(place, where, f"it has {size:,} bytes, not {expected:,}")]
-    checksum = catalog.assets.checksum(row)
-    if file is not None and checksum is not None and matches(file, checksum) is False:
+    checksum = read_multihash(catalog.assets.checksum(row) or "")
+    if file is not None and checksum is not None and not checksum.matches(file):
         return [Damage(place, where, "its bytes disagree with its checksum")]
     return []
-
-
-def matches(path: Path, checksum: str) -> bool | None:
-    """Compare a file with a multihash of the STAC file extension; None for an unknown algorithm."""
-    for code, name in _ALGORITHMS.items():
-        if checksum.lower().startswith(code):
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, partial(hashlib.new, name))
-            return digest.hexdigest() == checksum.lower()[len(code) :]
-    return None

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from haversack.catalog import Catalog, read_catalog
 from haversack.convert.image import import_rasterio, is_image, read_with_place
@@ -114,23 +113,13 @@ def _images(
     )
     known: dict[int, dict[str, Any]] = {}
     for row in chosen.assets.tolist():
-        file = local_file(catalog, row)
+        file = catalog.local_file(row)
         if file is None or not is_image(file):
             continue
         item = int(catalog.assets.item[row])
         if item not in known:
             known = {item: _metadata(catalog, item)}
         yield _Image(file, *_named(catalog, row, item, known[item]))
-
-
-def local_file(catalog: Catalog, row: int) -> Path | None:
-    """Find the file of an asset here; None where it was not downloaded."""
-    target = catalog.target(row)
-    if "://" in target:
-        return None
-    # Catalogs differ in whether a relative reference is percent-encoded.
-    places = (catalog.path / target, catalog.path / unquote(target))
-    return next((path for path in places if path.is_file()), None)
 
 
 def _named(

@@ -9,16 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# https://github.com/multiformats/multicodec: code -> hashlib's name, for digests of full length.
-_ALGORITHMS = {
-    0x11: "sha1",
-    0x12: "sha256",
-    0x13: "sha512",
-    0x14: "sha3_512",
-    0x16: "sha3_256",
-    0xD5: "md5",
-    0xB240: "blake2b",
-}
+from haversack.storage.multihash import read_multihash
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +21,16 @@ class Expected:
     source: str
 
 
-def multihash(text: str) -> Expected | None:
-    """Read a hex multihash; None for an algorithm that is not known here, or no multihash.
+def of_catalog(checksum: str | None) -> list[Expected]:
+    """Read the multihash that a catalog gives; one of an unknown algorithm expects nothing.
 
     Examples
     --------
-    >>> multihash("1220" + "00" * 32).algorithm, multihash("d50110" + "00" * 16).algorithm
-    ('sha256', 'md5')
-    >>> multihash("no hash") is None
-    True
+    >>> of_catalog("1220" + "00" * 32)[0].algorithm, of_catalog("no hash")
+    ('sha256', [])
     """
-    try:
-        raw = bytes.fromhex(text.strip())
-    except ValueError:
-        return None
-    code, rest = _varint(raw)
-    length, digest = _varint(rest)
-    algorithm = _ALGORITHMS.get(code)
-    if algorithm is None or len(digest) != length:
-        return None
-    if hashlib.new(algorithm, usedforsecurity=False).digest_size != length:
-        return None
-    return Expected(algorithm, digest, "the catalog")
-
-
-def _varint(raw: bytes) -> tuple[int, bytes]:
-    value = 0
-    for place, byte in enumerate(raw[:4]):
-        value |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return value, raw[place + 1 :]
-    return -1, b""
+    found = read_multihash(checksum or "")
+    return [Expected(found.algorithm, found.digest, "the catalog")] if found else []
 
 
 def of_headers(headers: Mapping[str, str]) -> list[Expected]:
@@ -86,7 +56,7 @@ class Digest:
 
     Examples
     --------
-    >>> digest = Digest([multihash("1220" + "00" * 32)])
+    >>> digest = Digest(of_catalog("1220" + "00" * 32))
     >>> digest.update(b"bytes")
     >>> digest.mismatch().source
     'the catalog'

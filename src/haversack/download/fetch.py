@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from haversack.download.digest import Digest, Expected, multihash, of_headers
+from haversack.download.digest import Digest, of_catalog, of_headers
 from haversack.download.failure import Failure, Kind, of_status
 from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, next_hop
 from haversack.download.origin import canonical, shown
@@ -52,12 +52,8 @@ class Fetch:
         self._held: list[bytes] = []
         self._held_bytes = self._dropped = 0
         self._total: int | None = None
-        self._digest = Digest(self._expected())
+        self._digest = Digest(of_catalog(self.request.checksum))
         self._part = parts.adopt(request.path, left, self._digest) if left else None
-
-    def _expected(self) -> list[Expected]:
-        known = multihash(self.request.checksum) if self.request.checksum else None
-        return [known] if known else []
 
     @property
     def size(self) -> int:
@@ -151,7 +147,7 @@ class Fetch:
         self.headers = headers
         length = headers.get("content-length", "")
         self._total = int(length) if length.isdecimal() else None
-        self._digest = Digest(self._expected() + of_headers(headers))
+        self._digest = Digest(of_catalog(self.request.checksum) + of_headers(headers))
 
     def _unfit(self, headers: dict[str, str]) -> Failure | None:
         """Say why an answer cannot be the file, before its bytes come."""
@@ -257,7 +253,7 @@ class Fetch:
             self._part.remove()
             self._part = None
         self._clear_bytes()
-        self._digest = Digest(self._expected())
+        self._digest = Digest(of_catalog(self.request.checksum))
 
     def _clear_bytes(self) -> None:
         self._held.clear()
@@ -272,7 +268,7 @@ class Fetch:
             self._part.keep_or_remove()
             if not self._part.size:
                 self._part = None
-                self._digest = Digest(self._expected())
+                self._digest = Digest(of_catalog(self.request.checksum))
 
 
 def _suffix(url: str) -> str:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from haversack.catalog import Catalog
 from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
-from haversack.catalog.verify import matches
 from haversack.download.before import Before
 from haversack.download.layout import Layout
 from haversack.download.ledger import Ledger
 from haversack.download.output import Output
+from haversack.storage.multihash import read_multihash
 
 IfExists = Literal["resume", "skip", "overwrite"]
 _SHA256 = "1220"
@@ -146,7 +146,8 @@ class Survey:
         if known and checksum and checksum.startswith(_SHA256) and checksum.lower() != known:
             return State.ABSENT, None
         if known is None and checksum is not None and place not in self.brought:
-            if matches(self.output.root / place, checksum) is False:
+            digest = read_multihash(checksum)
+            if digest is not None and not digest.matches(self.output.root / place):
                 return State.ABSENT, None
             return State.PRESENT, checksum
         verified = known is not None or expected == size or place in self.brought

@@ -11,7 +11,7 @@ from haversack.catalog import Catalog
 from haversack.catalog.gzipped import GzipFile
 from haversack.catalog.source import ArchiveSource
 from haversack.catalog.tar import Member
-from haversack.download.digest import Digest, multihash
+from haversack.download.digest import Digest, of_catalog
 from haversack.download.holdings import IfExists
 from haversack.download.layout import Layout
 from haversack.download.ledger import Ledger
@@ -115,8 +115,7 @@ def copy_file(file: Path, path: str, output: Output, size: int | None, checksum:
     FormatError
         It has another size or checksum than its catalog says; nothing is published.
     """
-    expected = multihash(checksum) if checksum else None
-    digest = Digest([expected] if expected else [])
+    digest = Digest(of_catalog(checksum))
     here = file.stat().st_size
     if size not in {None, here}:
         raise FormatError(f"{file} has {here:,} bytes, not {size:,} as its catalog says")
