@@ -10,7 +10,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/haversack demo --output build/demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow and not torch and not compat"
+	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m "slow and not torch and not compat" --timeout 1800
