@@ -1,5 +1,6 @@
 """A served hub, and the command line run in this process."""
 
+import shutil
 from dataclasses import dataclass
 
 import pytest
@@ -17,9 +18,12 @@ class Result:
     err: str
 
 
-@pytest.fixture(scope="session")
-def hub(small_hub):
-    with background(small_hub, api_key=KEY) as server:
+@pytest.fixture(scope="module")
+def hub(small_hub, tmp_path_factory):
+    # A copy, for the server keeps its secret beside what it serves.
+    root = tmp_path_factory.mktemp("served") / "hub"
+    shutil.copytree(small_hub, root)
+    with background(root, api_key=KEY) as server:
         yield server
 
 
