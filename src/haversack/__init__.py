@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from haversack import client, models, session
+    from haversack.convert.acumen import load_index, read_from_index, split_into_chunks
     from haversack.disk import DiskDataset, merge_datasets
     from haversack.errors import HaversackError, LockTimeoutException
     from haversack.hub import Collection, Dataset, MLModel, get_session
@@ -34,14 +35,18 @@ __all__ = [
     "SplitDataset",
     "client",
     "get_session",
+    "load_index",
     "merge_datasets",
     "models",
     "pack",
+    "read_from_index",
     "save_to_split_dataset",
     "session",
+    "split_into_chunks",
 ]
 
 _PUBLIC = {
+    "convert.acumen": ["load_index", "read_from_index", "split_into_chunks"],
     "disk": ["DiskDataset", "merge_datasets"],
     "errors": ["HaversackError", "LockTimeoutException"],
     "hub": ["Collection", "Dataset", "MLModel", "get_session"],

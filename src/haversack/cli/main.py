@@ -17,6 +17,7 @@ VERBS = (
     "info",
     "download",
     "pack",
+    "convert",
     "read",
     "verify",
     "serve",
