@@ -123,3 +123,22 @@ def test_a_damaged_index_is_named_and_not_queried(tmp_path):
             use()
     assert [str(damage.path) for damage in ds.verify()] == [str(path)]
     assert ds[0].data.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        "EXISTS (SELECT * FROM read_text('{file}'))",
+        "EXISTS (SELECT * FROM read_csv('{file}'))",
+        "EXISTS (SELECT * FROM '{file}')",
+        "1 = 1) OR (1 = 1",
+        "true; COPY (SELECT 1) TO '{file}'",
+        "true) UNION ALL SELECT 'x', 1 WHERE (true",
+    ],
+)
+def test_a_predicate_reaches_no_other_file_and_is_one_expression(scenes, predicate, tmp_path):
+    file = tmp_path / "secret.csv"
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError):
+        scenes.filter(predicate.format(file=file))
+    assert file.read_text() == "a,b\n1,2\n"

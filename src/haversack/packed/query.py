@@ -54,8 +54,7 @@ def matching(snapshot: Snapshot, predicate: str) -> Positions:
         return np.empty(0, np.int64)
     for number in range(len(snapshot.manifest.chunks)):
         snapshot.index(number).check()
-    query = f"SELECT _file, file_row_number FROM ({source(snapshot)}) WHERE (\n{predicate}\n)"  # noqa: S608
-    files, rows = _run(query, snapshot, predicate)
+    files, rows = _run(snapshot, predicate)
     starts = {
         str(path.absolute()): start
         for path, start in zip(snapshot.index_paths(), snapshot.chunk_starts, strict=False)
@@ -64,18 +63,25 @@ def matching(snapshot: Snapshot, predicate: str) -> Positions:
     return np.sort(first + rows)
 
 
-def _run(query: str, snapshot: Snapshot, predicate: str) -> tuple[list[str], Any]:
+def _run(snapshot: Snapshot, predicate: str) -> tuple[list[str], Any]:
     import duckdb
 
     with duckdb.connect(":memory:", config=_OFFLINE) as connection:
+        _confine(connection, snapshot)
         try:
-            statements = connection.extract_statements(query)
-            if len(statements) != 1:
-                raise UsageError(f"a predicate is one SQL expression, not {predicate!r}")
-            found = connection.execute(statements[0]).fetchnumpy()
+            chosen = connection.sql(source(snapshot)).filter(predicate)
+            found = chosen.project("_file, file_row_number").fetchnumpy()
         except duckdb.Error as error:
             raise UsageError(_explained(snapshot, predicate, error)) from error
     return list(map(str, found["_file"])), np.asarray(found["file_row_number"], np.int64)
+
+
+def _confine(connection: Any, snapshot: Snapshot) -> None:
+    """Let a predicate, which may hold subqueries, read the index files and no others."""
+    paths = ", ".join(_text(str(path.absolute())) for path in snapshot.index_paths())
+    connection.execute(f"SET allowed_paths = [{paths}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def _explained(snapshot: Snapshot, predicate: str, error: Exception) -> str:
