@@ -1,6 +1,7 @@
 """Every image of a downloaded catalog becomes one record, with what STAC says of it."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from haversack.catalog import read_catalog
 from haversack.convert import pack_catalog, read_image
-from haversack.errors import EmptySelectionError, ExistsError, FormatError, UsageError
+from haversack.errors import EmptySelectionError, ExistsError, IntegrityError, UsageError
 
 SOURCE, LABELS = "demo_crop_seasons_source", "demo_crop_seasons_labels"
 
@@ -134,10 +135,13 @@ def test_an_existing_output_is_refused(crops, tmp_path):
         pack_catalog(crops, tmp_path / "packed")
 
 
-def test_a_damaged_image_leaves_nothing(crops, tmp_path):
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_image_is_named_and_nothing_is_packed(crops, tmp_path, damage):
     image = next((crops / SOURCE).glob("*/image.tif"))
-    image.write_bytes(image.read_bytes()[:200])
-    with pytest.raises(FormatError, match="is damaged"):
+    content = bytearray(image.read_bytes())
+    content[-100] ^= 1
+    image.write_bytes(content[:200] if damage == "cut" else content)
+    with pytest.raises(IntegrityError, match=re.escape(f"{image} disagrees with the checksum")):
         pack_catalog(crops, tmp_path / "packed")
     assert not (tmp_path / "packed").exists()
 

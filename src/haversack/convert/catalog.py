@@ -10,9 +10,10 @@ from typing import Any
 
 from haversack.catalog import Catalog, read_catalog
 from haversack.convert.image import import_rasterio, is_image, read_with_place
-from haversack.errors import EmptySelectionError, UsageError
+from haversack.errors import EmptySelectionError, IntegrityError, UsageError
 from haversack.events import Progress
 from haversack.packed import PackedDataset, pack
+from haversack.storage.multihash import read_multihash
 from haversack.storage.names import component
 
 _OURS = ("collection", "item", "asset", "bbox", "sources")
@@ -23,6 +24,7 @@ class _Image:
     """One image asset that lies here."""
 
     path: Path
+    checksum: str | None
     key: str
     metadata: dict[str, Any]
 
@@ -71,8 +73,9 @@ def pack_catalog(
         ``tree`` is an archive, or has no such collection or key.
     ExistsError
         A dataset stands at ``path`` already.
-    FormatError
-        An image is damaged; nothing is left at ``path``.
+    FormatError, IntegrityError
+        An image is damaged, or disagrees with the checksum in its catalog; nothing is left at
+        ``path``.
 
     Examples
     --------
@@ -100,6 +103,12 @@ def _key(image: _Image) -> str:
 
 
 def _read(image: _Image) -> tuple[Any, dict[str, Any]]:
+    checksum = read_multihash(image.checksum or "")
+    if checksum is not None and not checksum.matches(image.path):
+        raise IntegrityError(
+            f"{image.path} disagrees with the checksum in its catalog: remove it, and run the "
+            "same download again"
+        )
     data, place = read_with_place(image.path)
     return data, {**place, **image.metadata}
 
@@ -119,7 +128,8 @@ def _images(
         item = int(catalog.assets.item[row])
         if item not in known:
             known = {item: _metadata(catalog, item)}
-        yield _Image(file, *_named(catalog, row, item, known[item]))
+        checksum = catalog.assets.checksum(row)
+        yield _Image(file, checksum, *_named(catalog, row, item, known[item]))
 
 
 def _named(
