@@ -1,6 +1,7 @@
 """Every expected failure is one clear line, an exit code, and no traceback."""
 
 import errno
+import json
 import os
 import socket
 import subprocess
@@ -121,3 +122,43 @@ def test_closed_pipe_is_no_error(tmp_path):
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert "Error" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_existing_file_is_not_overwritten_by_read(haversack, tmp_path):
+    with library.PackWriter("packed") as writer:
+        writer.append(np.zeros(3), key="a")
+    (tmp_path / "one.npy").write_text("mine")
+    _assert_one_line(haversack("read", "packed", "a", "--out", "one.npy"), 6, "one.npy")
+    assert (tmp_path / "one.npy").read_text() == "mine"
+    _assert_one_line(haversack("read", "packed", "--out", "two.npy"), 2, "KEY")
+
+
+def test_json_is_json_whatever_the_metadata(haversack):
+    with library.PackWriter("packed") as writer:
+        writer.append(np.zeros(3), key="a", bad=float("nan"), text="\x1b[31m\n")
+    assert json.loads(haversack("read", "packed", "--json").out)[0]["bad"] is None
+    assert "\x1b" not in haversack("read", "packed").out
+
+
+def test_an_ended_reader_of_a_table_is_no_error(tmp_path):
+    with library.PackWriter(tmp_path / "packed") as writer:
+        writer.append(np.zeros(3), key="a", **{f"name_{n}": n for n in range(5000)})
+    command = f"set -o pipefail; {sys.executable} -m haversack info {tmp_path}/packed | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_sigterm_leaves_no_temporary(tmp_path):
+    child = subprocess.Popen(
+        [sys.executable, "-m", "haversack", "demo", "--small", "-o", str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert child.stdout is not None
+    while b"2/6" not in child.stdout.readline():
+        pass
+    child.terminate()
+    child.communicate(timeout=30)
+    assert child.returncode == 143
+    assert not list(tmp_path.glob("haversack-demo-*"))

@@ -87,7 +87,8 @@ def test_configure_keeps_the_key_unseen(haversack, hub, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "verb", ["list", "info", "download", "pack", "read", "verify", "serve", "configure", "demo"]
+    "verb",
+    ["list", "info", "download", "pack", "convert", "read", "verify", "serve", "configure", "demo"],
 )
 def test_every_verb_explains_itself(haversack, verb):
     shown = haversack(verb, "--help")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
 from typing import Any, TypeVar
 
 import click
@@ -18,18 +21,21 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 as_json = click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
 
 
-def verbosity(command: Command) -> Command:
-    """Add ``-q`` and ``-v`` to a command, which act before it runs."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.", expose_value=True)
-    verbose = click.option(
+def verbose(command: Command) -> Command:
+    """Add ``-v`` to a command, which acts before it runs."""
+    return click.option(
         "-v",
         "--verbose",
         count=True,
         expose_value=False,
         callback=_set_level,
         help="Say more: each step (-v), each asset and request (-vv).",
-    )
-    return quiet(verbose(command))
+    )(command)
+
+
+def verbosity(command: Command) -> Command:
+    """Add ``-q`` and ``-v`` to a command that shows progress."""
+    return click.option("-q", "--quiet", is_flag=True, help="Show no progress.")(verbose(command))
 
 
 def _set_level(_context: click.Context, _option: click.Parameter, count: int) -> None:
@@ -45,8 +51,18 @@ def progress(*, quiet: bool, as_json: bool) -> Listener:
 
 
 def write_json(value: Any) -> None:
-    """Write a value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Write a value as JSON on stdout; numbers that JSON lacks become null."""
+    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value
 
 
 def write_info(info: dict[str, Any], *, as_json: bool) -> None:
@@ -68,7 +84,7 @@ def _write_block(info: dict[str, Any], indent: int) -> None:
             click.echo(lead + key)
             write_rows(value, indent + 2)
         else:
-            click.echo(f"{lead}{key:<{width}}  {_shown(key, value)}")
+            click.echo(f"{lead}{key:<{width}}  {shown(key, value)}")
 
 
 def write_rows(rows: Sequence[dict[str, Any]], indent: int = 0) -> None:
@@ -83,21 +99,27 @@ def write_rows(rows: Sequence[dict[str, Any]], indent: int = 0) -> None:
     for name in names:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_shown(name, row.get(name))) for name in names))
+        table.add_row(*(Text(shown(name, row.get(name))) for name in names))
+    text = StringIO()
     # Output that is no terminal is for other programs: one row, one line.
-    Console(width=None if sys.stdout.isatty() else _ONE_LINE).print(
-        Padding(table, (0, 0, 0, indent), expand=False)
-    )
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else _ONE_LINE
+    console = Console(file=text, width=width, force_terminal=terminal)
+    console.print(Padding(table, (0, 0, 0, indent), expand=False))
+    for line in text.getvalue().splitlines():
+        click.echo(line.rstrip())
 
 
-def _shown(key: str, value: Any) -> str:
+def shown(key: str, value: Any) -> str:
+    """Write one value for people; the key tells whether it is a number of bytes."""
     if value is None:
         return "-"
     if isinstance(value, list | tuple):
-        return ", ".join(_shown(key, part) for part in value) or "-"
+        return ", ".join(shown(key, part) for part in value) or "-"
     if isinstance(value, int) and not isinstance(value, bool) and "bytes" in key:
         return size(value)
-    return str(value)
+    # What a hub or a file says must not move the cursor.
+    return "".join(c if c.isprintable() else " " for c in str(value))
 
 
 def size(count: int | None) -> str:

@@ -69,7 +69,11 @@ def command(*, source: str, quiet: bool, as_json: bool, **options: Any) -> int:
     hub = {name: options.pop(name) for name in ("hub", "profile", "api_key")}
     arguments = _arguments(options)
     arguments["progress"] = progress(quiet=quiet, as_json=as_json)
-    report = _download(source, hub, arguments)
+    try:
+        report = _download(source, hub, arguments)
+    except KeyboardInterrupt:
+        click.echo("what is whole is kept: the same command goes on from there", err=True)
+        raise
     if as_json:
         write_json(report.to_dict())
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from haversack.cli.console import as_json, write_info
+from haversack.cli.console import as_json, verbose, write_info
 from haversack.cli.hub_options import hub_options
 
 
@@ -18,6 +18,7 @@ from haversack.cli.hub_options import hub_options
 )
 @click.argument("target")
 @hub_options
+@verbose
 @as_json
 def command(
     *, target: str, hub: str | None, profile: str | None, api_key: str | None, as_json: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from haversack.cli.console import as_json, write_json, write_rows
+from haversack.cli.console import as_json, verbose, write_json, write_rows
 from haversack.cli.hub_options import hub_options
 
 
@@ -16,6 +16,7 @@ from haversack.cli.hub_options import hub_options
 @click.option("--tag", "tags", multiple=True, help="Only datasets with this tag (repeatable).")
 @click.option("--text", multiple=True, help="Only datasets with this phrase (repeatable).")
 @hub_options
+@verbose
 @as_json
 def command(
     *,

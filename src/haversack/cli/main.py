@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from importlib import import_module
 
 import click
 
 from haversack import __version__
-from haversack.errors import HaversackError, StorageError
+from haversack.errors import HaversackError, StorageError, UsageError
 
 VERBS = (
     "list",
@@ -38,6 +39,15 @@ class Verbs(click.Group):
         command: click.Command = import_module(f"haversack.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output has left, which is no failure; the interpreter must not
+            # complain of it at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
 
 @click.group(
     cls=Verbs,
@@ -55,6 +65,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and leave with its exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    # As an interrupt does, so that temporary files go and leases end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(run(sys.argv[1:]))
 
 
@@ -71,12 +83,11 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except HaversackError as error:
         return _complain(str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has left; the interpreter must not complain again at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         return _complain(_os_error(error), StorageError.exit_code)
+    except UnicodeEncodeError as error:
+        text = ascii(error.object)
+        return _complain(f"a name that is no valid text here: {text}", UsageError.exit_code)
     return code if isinstance(code, int) else 0
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from haversack.cli.console import as_json, write_json, write_rows
+from haversack.cli.console import as_json, shown, write_json, write_rows
 from haversack.errors import UsageError
+from haversack.storage.publish import create
+
+_COLUMNS, _SHORT = 4, 24
 
 
 @click.command(
@@ -20,14 +24,20 @@ from haversack.errors import UsageError
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("key", required=False)
 @click.option("--where", metavar="SQL", help='Only records like this: "cloud_cover < 10".')
-@click.option("--limit", default=10, show_default=True, help="How many records to list.")
-@click.option("--out", type=click.Path(path_type=Path), help="Save the record's array as .npy.")
+@click.option("--columns", metavar="NAME,...", help="Metadata to show; otherwise what is short.")
+@click.option(
+    "--limit", default=10, show_default=True, type=click.IntRange(0), help="Most records to list."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="With KEY: save the record's array as .npy."
+)
 @as_json
 def command(
     *,
     dataset: Path,
     key: str | None,
     where: str | None,
+    columns: str | None,
     limit: int,
     out: Path | None,
     as_json: bool,
@@ -36,46 +46,61 @@ def command(
     import haversack
     from haversack.packed import PackedDataset
 
-    opened: Any = haversack.open(dataset)
+    if out is not None and key is None:
+        raise UsageError("--out saves one record: name its KEY too")
+    opened = haversack.open(dataset)
     if not isinstance(opened, PackedDataset):
         raise UsageError(f"{dataset} is no packed dataset: try `haversack info {dataset}`")
     with opened:
         chosen = opened.filter(where) if where else opened
-        if key is not None:
-            _show_one(_find(chosen, key), key, out, as_json=as_json)
+        if key is None:
+            rows = [_row(record) for record in chosen[:limit]]
+            _list(rows, columns, as_json=as_json)
+            click.echo(f"{len(rows)} of {len(chosen):,} records", err=True)
         else:
-            _list(chosen, limit, as_json=as_json)
+            _show_one(_find(chosen, key), out, as_json=as_json)
 
 
 def _find(dataset: Any, key: str) -> Any:
     record = dataset.get(key)
     if record is None and key.lstrip("-").isdigit():
-        return dataset[int(key)]
+        # A dataset with integer keys is asked by them, any other by position.
+        number = int(key)
+        return dataset.get(number) or dataset[number]
     return record or dataset.record(key)
 
 
-def _show_one(record: Any, key: str, out: Path | None, *, as_json: bool) -> None:
-    array = record.data
-    row = {"key": key, "shape": list(array.shape), "dtype": str(array.dtype)} | record.metadata
-    if as_json:
-        write_json(row)
-    else:
-        write_rows([{"name": name, "value": value} for name, value in row.items()])
+def _row(record: Any) -> dict[str, Any]:
+    data = record.data
+    named = {} if record.key is None else {"key": record.key}
+    return {**named, "shape": list(data.shape), "dtype": str(data.dtype), **record.metadata}
+
+
+def _show_one(record: Any, out: Path | None, *, as_json: bool) -> None:
     if out is not None:
-        with out.open("xb") as file:
-            np.save(file, array, allow_pickle=False)
+        content = io.BytesIO()
+        np.save(content, record.data, allow_pickle=False)
+        create(out, content.getvalue())
         click.echo(f"saved {out}", err=True)
+    if as_json:
+        write_json(_row(record))
+    else:
+        write_rows([{"name": name, "value": value} for name, value in _row(record).items()])
 
 
-def _list(dataset: Any, limit: int, *, as_json: bool) -> None:
-    shown = dataset[:limit]
-    rows = [
-        {"position": position, "key": key, "shape": list(shown[position].data.shape)}
-        | shown[position].metadata
-        for position, key in enumerate(shown.keys())
-    ]
+def _list(rows: list[dict[str, Any]], columns: str | None, *, as_json: bool) -> None:
     if as_json:
         write_json(rows)
         return
-    write_rows(rows)
-    click.echo(f"{len(rows)} of {len(dataset):,} records", err=True)
+    fixed = [name for name in ("key", "shape", "dtype") if any(name in row for row in rows)]
+    wanted = columns.split(",") if columns else _short(rows, fixed)
+    write_rows([{name: row.get(name) for name in [*fixed, *wanted]} for row in rows])
+
+
+def _short(rows: list[dict[str, Any]], fixed: list[str]) -> list[str]:
+    """Choose the first names whose values are all short."""
+    names = dict.fromkeys(name for row in rows for name in row if name not in fixed)
+    short = [
+        name for name in names if all(len(shown(name, row.get(name))) <= _SHORT for row in rows)
+    ]
+    return short[:_COLUMNS]

@@ -28,5 +28,7 @@ def command(*, path: Path, quiet: bool, as_json: bool) -> int:
     else:
         for damage in found:
             click.echo(damage)
-        click.echo(f"{path}: {len(found)} damaged" if found else f"{path}: whole", err=True)
+        click.echo(
+            f"{path}: {len(found)} damaged" if found else f"{path}: no damage found", err=True
+        )
     return IntegrityError.exit_code if found else 0
