@@ -62,6 +62,11 @@ def _open_existing(place: Path) -> Any:
         return SplitDataset(place)
     if is_catalog(place):
         return read_catalog(place)
+    if (place / "index.csv").is_file() and (place / "chunks").is_dir():
+        raise FormatError(
+            f"{place} is a directory of AcumenIndexer: read it with haversack.load_index, or turn "
+            f"it into a packed dataset with `haversack convert {place} NEW --dtype ...`"
+        )
     raise FormatError(
         f"{place} is no packed dataset, split array, DiskDataset or STAC catalog: "
         "give the directory that holds it, or a catalog archive (.tar.gz)"

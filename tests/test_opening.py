@@ -1,0 +1,45 @@
+"""open() gives the right kind of object for whatever stands at a path, or says what it is."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import haversack
+from haversack.catalog import Catalog
+from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
+
+
+def test_each_kind_opens_as_itself(small_hub, tmp_path):
+    with haversack.PackWriter(tmp_path / "packed") as writer:
+        writer.append(np.zeros(3))
+    haversack.save_to_split_dataset(np.zeros((4, 2)), tmp_path, prefix="split", block_size=(2, 2))
+    haversack.DiskDataset(tmp_path / "disk").add_image("place", "source", np.zeros((2, 2)))
+    archive = shutil.make_archive(str(tmp_path / "crops"), "gztar", small_hub, "demo_crop_seasons")
+    kinds = {
+        tmp_path / "packed": haversack.PackedDataset,
+        tmp_path / "split": haversack.SplitDataset,
+        tmp_path / "disk": haversack.DiskDataset,
+        small_hub / "demo_crop_seasons": Catalog,
+        archive: Catalog,
+    }
+    for path, kind in kinds.items():
+        opened = haversack.open(path)
+        assert type(opened) is kind
+        assert opened.info()["kind"]
+        assert opened.verify() == []
+        assert opened._repr_html_().startswith("<")
+        assert len(repr(opened).splitlines()) <= 10
+
+
+def test_what_is_nothing_of_ours_is_named(tmp_path):
+    (tmp_path / "chunks").mkdir()
+    with pytest.raises(FormatError, match="is no packed dataset"):
+        haversack.open(tmp_path)
+    (tmp_path / "index.csv").touch()
+    with pytest.raises(FormatError, match="haversack convert"):
+        haversack.open(tmp_path)
+    with pytest.raises(PathNotFoundError, match="nowhere"):
+        haversack.open(tmp_path / "nowhere")
+    with pytest.raises(UnsupportedError, match="haversack download"):
+        haversack.open("https://hub.example/catalog.json")
