@@ -11,9 +11,10 @@ from haversack.errors import (
     AuthenticationError,
     EntityDoesNotExist,
     MLHubException,
+    UsageError,
 )
 from haversack.hub import Session, get_session
-from haversack.hub.profiles import profiles_path, read_profile, write_profile
+from haversack.hub.profiles import Profile, profiles_path, read_profile, write_profile
 
 ROOT = "https://hub.example/mlhub/v1/"
 
@@ -171,6 +172,61 @@ def test_a_damaged_file_is_named_and_not_shown(content):
     with pytest.raises(MLHubException, match="cannot read .*profiles") as caught:
         read_profile()
     assert "my-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a]b", "[a", "\x1b[0m", "a\0", " a"])
+def test_a_name_that_would_break_the_file_is_refused(name):
+    path = write_profile(api_key="1")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="no name for a profile"):
+        write_profile(name, api_key="2")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "root", ["nonsense", "ftp://hub.example/", "https://", f"{ROOT}\n[evil]", "http://a:word@b/"]
+)
+def test_a_root_url_that_is_none_is_not_kept(root):
+    with pytest.raises(UsageError, match="no root URL of a hub") as caught:
+        write_profile(root_url=root)
+    assert "word" not in str(caught.value)
+    assert not profiles_path().exists()
+
+
+def test_a_key_of_several_lines_is_not_kept():
+    with pytest.raises(UsageError, match="control characters") as caught:
+        write_profile(api_key="my-secret\n[evil]")
+    assert "my-secret" not in str(caught.value)
+
+
+def test_what_else_a_profile_says_is_kept():
+    path = write_profile(api_key="1", root_url=ROOT)
+    path.write_text(path.read_text().rstrip() + "\nsend_key = query\n")
+    write_profile(api_key="2")
+    assert profile() == Profile("default", "2", None, key_in_query=True)
+
+
+def test_a_linked_profiles_file_stays_a_link(tmp_path):
+    real = tmp_path / "settings" / "mlhub"
+    real.parent.mkdir()
+    real.write_text("[other]\napi_key = 1\n")
+    profiles_path().parent.mkdir()
+    profiles_path().symlink_to(real)
+    write_profile(api_key="2")
+    assert profiles_path().is_symlink()
+    assert "[other]" in real.read_text()
+    assert "[default]" in real.read_text()
+
+
+def test_a_damaged_file_matters_only_where_it_is_needed(monkeypatch):
+    profiles_path().parent.mkdir()
+    profiles_path().write_text("my-secret")
+    assert sent(get_session(api_key="k", root_url=ROOT)) == "k"
+    monkeypatch.setenv("MLHUB_ROOT_URL", ROOT)
+    with pytest.raises(MLHubException, match="cannot read .*profiles"):
+        get_session()
+    monkeypatch.setenv("MLHUB_API_KEY", "environment-key")
+    assert sent(get_session()) == "environment-key"
 
 
 # Answers

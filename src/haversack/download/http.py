@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -20,6 +22,7 @@ from haversack.errors import DownloadError, UsageError
 
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key"}
 _LONGEST_WAIT = 60.0
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 _kept = threading.local()
 
 
@@ -41,12 +44,18 @@ class Response:
             It is something else: a web page, half an answer.
         """
         try:
-            return json.loads(self.body)
-        except ValueError:
+            value = json.loads(self.body)
+            return _printable(value) if _SURROGATE.search(self.body) else value
+        except (ValueError, RecursionError):
             kind = self.headers.get("content-type", "no type")
             raise DownloadError(
                 f"{shown(self.url)} answers {kind} where JSON was expected: is it the right URL?"
             ) from None
+
+
+def _printable(value: Any) -> Any:
+    """Put question marks for halves of surrogate pairs, which no file or terminal takes."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
 
 
 def request(
@@ -58,6 +67,7 @@ def request(
     body: bytes | None = None,
     timeout: float = 30.0,
     retries: int = 3,
+    patience: float = math.inf,
     max_bytes: int = 64 << 20,
     source_origin: str | None = None,
     allow_hosts: Iterable[str] = (),
@@ -82,6 +92,8 @@ def request(
         Seconds of silence after which the server counts as stalled; there is no total limit.
     retries
         How often to try again.
+    patience
+        Seconds after the first try within which another may begin.
     max_bytes
         Most bytes to take, unpacked.
     source_origin
@@ -117,6 +129,7 @@ def request(
     _refuse_secret_headers(headers or {})
     network = Network(source=source_origin or url, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
     exchange = _Exchange(network, method.upper(), body, timeout, max_bytes)
+    since = time.monotonic()
     for tries in range(retries + 1):
         answer = exchange.run(canonical(url), dict(headers or {}))
         failure = (
@@ -127,7 +140,7 @@ def request(
         if failure is None or failure.kind is Kind.FINAL or tries == retries:
             break
         seconds = pause(tries, failure)
-        if seconds > _LONGEST_WAIT:
+        if seconds > min(_LONGEST_WAIT, since + patience - time.monotonic()):
             break
         time.sleep(seconds)
     if isinstance(answer, Failure):
@@ -228,7 +241,11 @@ def _run(curl: pycurl.Curl, content: _Content, timeout: float) -> tuple[int, str
             if len(content.chunks) > seen:
                 seen, since = len(content.chunks), time.monotonic()
             elif time.monotonic() - since > timeout:
-                return pycurl.E_OPERATION_TIMEDOUT, f"nothing came for {timeout:g} s"
+                silence = f"for {timeout:g} s"
+                if seen:
+                    return pycurl.E_OPERATION_TIMEDOUT, f"nothing came {silence}"
+                detail = f"the connection was accepted, but not answered {silence}"
+                return pycurl.E_OPERATION_TIMEDOUT, detail
     finally:
         multi.remove(curl)
 

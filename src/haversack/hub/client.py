@@ -10,16 +10,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from haversack.download.transfer import Request, transfer
 from haversack.errors import DownloadError, EntityDoesNotExist
-from haversack.hub.session import Session, get_session
+from haversack.hub import shapes
+from haversack.hub.session import Parameters, Session, get_session
+from haversack.hub.shapes import Object
 from haversack.storage.names import component
 from haversack.storage.publish import make_directory
 
-Object = dict[str, Any]
 IfExists = Literal["resume", "skip", "overwrite"]
 
 
@@ -66,8 +67,10 @@ def list_datasets(
     ...     list_datasets(root_url=server.url)
     []
     """
-    found: list[Object] = session_of(access).get("datasets", {"tags": tags, "text": text})
-    return found
+    session = session_of(access)
+    found = session.get("datasets", {"tags": tags, "text": text})
+    listed = shapes.objects(found, session.root_url, "datasets")
+    return [shapes.dataset(one, session.root_url, "datasets") for one in listed]
 
 
 def get_dataset(dataset_id_or_doi: str, **access: Unpack[Access]) -> Object:
@@ -85,7 +88,7 @@ def get_dataset_by_id(dataset_id: str, **access: Unpack[Access]) -> Object:
     EntityDoesNotExist
         The hub has no such dataset.
     """
-    return _get(access, f'Dataset "{dataset_id}"', "datasets", dataset_id)
+    return _dataset(access, f'Dataset "{dataset_id}"', "datasets", dataset_id)
 
 
 def get_dataset_by_doi(dataset_doi: str, **access: Unpack[Access]) -> Object:
@@ -97,7 +100,7 @@ def get_dataset_by_doi(dataset_doi: str, **access: Unpack[Access]) -> Object:
         The hub has no such dataset.
     """
     doi = dataset_doi.removeprefix("https://doi.org/").removeprefix("doi:")
-    return _get(access, f'Dataset with DOI "{doi}"', "datasets", "doi", *doi.split("/"))
+    return _dataset(access, f'Dataset with DOI "{doi}"', "datasets", "doi", *doi.split("/"))
 
 
 def get_catalog_info(dataset_id: str, **access: Unpack[Access]) -> Object:
@@ -107,8 +110,7 @@ def get_catalog_info(dataset_id: str, **access: Unpack[Access]) -> Object:
 
 def list_collections(**access: Unpack[Access]) -> list[Object]:
     """List the collections of all datasets, as STAC Collections."""
-    pages = session_of(access).paginate("collections")
-    return [collection for page in pages for collection in page.get("collections", [])]
+    return list(_paged(session_of(access), "collections", "collections"))
 
 
 def get_collection(collection_id: str, **access: Unpack[Access]) -> Object:
@@ -151,11 +153,12 @@ def list_collection_items(
         The hub has no such collection.
     """
     session = session_of(access)
-    pages = session.paginate(
+    items = _paged(
+        session,
+        "features",
         _path("collections", collection_id, "items"),
         {"limit": page_size or limit, "extensions": extensions},
     )
-    items = (item for page in pages for item in page.get("features", []))
     try:
         yield from itertools.islice(items, limit)
     except EntityDoesNotExist:
@@ -223,7 +226,7 @@ def download_collection_archive(
     path = Path(output_dir) / f"{component(collection_id)}.tar.gz"
     if if_exists == "skip" and path.exists():
         return path
-    size = get_collection_archive_info(collection_id, session=session).get("size")
+    size = shapes.size(get_collection_archive_info(collection_id, session=session), "size")
     if if_exists == "resume" and path.exists() and path.stat().st_size == size:
         return path
     make_directory(path.parent)
@@ -237,8 +240,8 @@ def download_collection_archive(
 
 def list_models(**access: Unpack[Access]) -> list[Object]:
     """List the models of a hub, as STAC Items."""
-    found: list[Object] = session_of(access).get("models")
-    return found
+    session = session_of(access)
+    return shapes.objects(session.get("models"), session.root_url, "models")
 
 
 def get_model_by_id(model_id: str, **access: Unpack[Access]) -> Object:
@@ -262,10 +265,22 @@ def _get(access: Access, what: str, *parts: str) -> Object:
     if any(part in ("", ".", "..") for part in parts):
         raise EntityDoesNotExist(_missing(session, what))
     try:
-        found: Object = session.get(_path(*parts))
+        return shapes.an_object(session.get(_path(*parts)), session.root_url, what)
     except EntityDoesNotExist:
         raise EntityDoesNotExist(_missing(session, what)) from None
-    return found
+
+
+def _dataset(access: Access, what: str, *parts: str) -> Object:
+    session = session_of(access)
+    return shapes.dataset(_get({"session": session}, what, *parts), session.root_url, what)
+
+
+def _paged(
+    session: Session, name: str, path: str, parameters: Parameters | None = None
+) -> Iterator[Object]:
+    """Give the objects under a name of page after page."""
+    for page in session.paginate(path, parameters):
+        yield from shapes.objects(page.get(name, []), session.root_url, path)
 
 
 def _missing(session: Session, what: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import pystac
 
 from haversack.errors import EntityDoesNotExist
-from haversack.hub import client
+from haversack.hub import client, shapes
 from haversack.hub.client import Access, IfExists
 from haversack.hub.session import Session
 
@@ -25,7 +25,7 @@ class Collection(pystac.Collection):
     @classmethod
     def of(cls, answer: dict[str, Any], session: Session) -> Collection:
         """Read a hub's answer."""
-        collection = cls.from_dict(answer)
+        collection = shapes.stac(cls.from_dict, answer, session.root_url, "collection")
         collection.session = session
         return collection
 
@@ -56,7 +56,8 @@ class Collection(pystac.Collection):
             It has no such item.
         """
         session = self._asking(access)
-        return pystac.Item.from_dict(client.get_collection_item(self.id, item_id, session=session))
+        answer = client.get_collection_item(self.id, item_id, session=session)
+        return shapes.stac(pystac.Item.from_dict, answer, session.root_url, "item")
 
     def get_items(self, *ids: str, recursive: bool = False) -> Iterator[pystac.Item]:  # noqa: ARG002
         """Give its items, page after page as they are needed; with ids, only those."""
@@ -65,7 +66,8 @@ class Collection(pystac.Collection):
             yield from (self.fetch_item(item_id) for item_id in ids)
             return
         answers = client.list_collection_items(self.id, page_size=100, limit=None, session=session)
-        yield from map(pystac.Item.from_dict, answers)
+        for answer in answers:
+            yield shapes.stac(pystac.Item.from_dict, answer, session.root_url, "item")
 
     def download(
         self,
@@ -86,8 +88,7 @@ class Collection(pystac.Collection):
             info = client.get_collection_archive_info(self.id, session=self._asking({}))
         except EntityDoesNotExist:
             return None
-        size: int | None = info.get("size")
-        return size
+        return shapes.size(info, "size")
 
     @property
     def registry_url(self) -> str | None:

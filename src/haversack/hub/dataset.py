@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from haversack.download import DownloadReport, download
 from haversack.events import Progress
-from haversack.hub import client
+from haversack.hub import client, shapes
 from haversack.hub.client import Access, IfExists
 from haversack.hub.collection import Collection
 from haversack.hub.session import Session
@@ -35,8 +35,8 @@ class CollectionList(list[Collection]):
         self, collections: Iterable[Collection], types: Mapping[str, Sequence[str]]
     ) -> None:
         super().__init__(collections)
-        self.source_imagery = [one for one in self if "source_imagery" in types[one.id]]
-        self.labels = [one for one in self if "labels" in types[one.id]]
+        self.source_imagery = [one for one in self if "source_imagery" in types.get(one.id, ())]
+        self.labels = [one for one in self if "labels" in types.get(one.id, ())]
 
 
 class Dataset:
@@ -136,9 +136,9 @@ class Dataset:
 
     @classmethod
     def _of(cls, answer: Mapping[str, Any], session: Session) -> Dataset:
-        reserved = Access.__annotations__.keys()
+        reserved = {"self", "collections", *Access.__annotations__}
         told = {name: value for name, value in answer.items() if name not in reserved}
-        return cls(**{"collections": [], **told}, session=session)
+        return cls(collections=answer.get("collections") or [], **told, session=session)
 
     def __str__(self) -> str:
         return f"{self.id}: {self.title}"
@@ -173,12 +173,12 @@ class Dataset:
     @property
     def stac_catalog_size(self) -> int | None:
         """Bytes of its catalog archive, as the hub says now."""
-        return self._info().get("stac_catalog_size")
+        return shapes.size(self._info(), "stac_catalog_size")
 
     @property
     def estimated_dataset_size(self) -> int | None:
         """Bytes of all its assets, as the hub estimates now."""
-        return self._info().get("estimated_dataset_size")
+        return shapes.size(self._info(), "estimated_dataset_size")
 
     def _info(self) -> dict[str, Any]:
         return client.get_catalog_info(self.id, session=self._asking({}))

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import pystac
 
-from haversack.hub import client
+from haversack.hub import client, shapes
 from haversack.hub.client import Access
 from haversack.hub.session import Session
 
@@ -19,7 +19,7 @@ class MLModel(pystac.Item):
     @classmethod
     def of(cls, answer: dict[str, Any], session: Session) -> MLModel:
         """Read a hub's answer."""
-        model = cls.from_dict(answer)
+        model = shapes.stac(cls.from_dict, answer, session.root_url, "model")
         model.session = session
         return model
 

@@ -14,8 +14,10 @@ import os
 from configparser import ConfigParser, Error
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from haversack.errors import MLHubException
+from haversack.download.origin import canonical, shown
+from haversack.errors import MLHubException, UsageError
 from haversack.storage.publish import make_directory, replace
 
 DEFAULT_PROFILE = "default"
@@ -64,7 +66,7 @@ def read_profile(name: str = DEFAULT_PROFILE) -> Profile | None:
 def write_profile(
     name: str = DEFAULT_PROFILE, *, api_key: str | None = None, root_url: str | None = None
 ) -> Path:
-    """Write a profile, replacing one of that name and keeping the others.
+    """Write the key and the hub of a profile, keeping its other options and the other profiles.
 
     Parameters
     ----------
@@ -78,6 +80,11 @@ def write_profile(
     Path
         The file, readable by its owner alone.
 
+    Raises
+    ------
+    UsageError
+        The name, the key or the URL would not be read as it was written.
+
     Examples
     --------
     >>> import os, tempfile
@@ -88,13 +95,41 @@ def write_profile(
     >>> del os.environ["MLHUB_HOME"]
     """
     path, file = profiles_path(), _read()
-    given = {"api_key": api_key, "root_url": root_url}
-    file[name] = {option: value for option, value in given.items() if value is not None}
+    _check(name, api_key, root_url)
+    if not file.has_section(name):
+        file.add_section(name)
+    for option, value in {"api_key": api_key, "root_url": root_url}.items():
+        file.remove_option(name, option)
+        if value is not None:
+            file.set(name, option, value)
     text = io.StringIO()
     file.write(text)
-    make_directory(path.parent)
-    replace(path, text.getvalue().encode(), mode=0o600)
+    real = path.resolve()  # the file may be a link into somebody's own collection of settings
+    make_directory(real.parent)
+    replace(real, text.getvalue().encode(), mode=0o600)
     return path
+
+
+def _check(name: str, api_key: str | None, root_url: str | None) -> None:
+    if not name.strip() or name != name.strip() or not name.isprintable() or set(name) & set("[]"):
+        raise UsageError(
+            f"{name!r} is no name for a profile: it is empty, or has brackets, control characters "
+            "or spaces around it"
+        )
+    if api_key is not None and not api_key.isprintable():
+        raise UsageError("the API key holds control characters, which no key has")
+    if root_url is not None and not _is_root(root_url):
+        raise UsageError(
+            f"{shown(root_url)!r} is no root URL of a hub: it looks like "
+            "https://hub.example/mlhub/v1/"
+        )
+
+
+def _is_root(url: str) -> bool:
+    try:
+        return url.isprintable() and bool(urlsplit(canonical(url)).hostname)
+    except (UsageError, ValueError):
+        return False
 
 
 def _read() -> ConfigParser:

@@ -19,11 +19,15 @@ from haversack.errors import (
     MLHubException,
     UsageError,
 )
+from haversack.hub import shapes
 from haversack.hub.profiles import DEFAULT_PROFILE, Profile, profiles_path, read_profile
+from haversack.hub.shapes import Object
 
 ANONYMOUS_PROFILE = "__anonymous__"
 API_PATH = "/mlhub/v1/"
 Parameters = Mapping[str, str | int | Sequence[str] | None]
+
+_SILENCE, _PATIENCE = 10.0, 12.0  # seconds: a silent hub is asked twice, within about 20
 
 log = logging.getLogger("haversack.hub")
 _CLOSED = (
@@ -126,23 +130,27 @@ class Session:
                 headers={"Accept": "application/json"},
                 secrets=self.secrets,
                 source_origin=self.root_url,
+                timeout=_SILENCE,
+                patience=_PATIENCE,
             )
             self._judge(answer)
             return answer.json()
         except (DownloadError, UsageError) as error:
             raise MLHubException(f"the hub at {self.root_url} does not answer: {error}") from error
 
-    def paginate(self, path: str, parameters: Parameters | None = None) -> Iterator[Any]:
+    def paginate(self, path: str, parameters: Parameters | None = None) -> Iterator[Object]:
         """Give page after page, following ``next`` links."""
         url, seen = self.url(path, parameters), set[str]()
         while url not in seen:
             seen.add(url)
-            page = self.get(url)
+            page = shapes.an_object(self.get(url), self.root_url, path)
             yield page
-            links = page.get("links", []) if isinstance(page, dict) else []
+            links = shapes.objects(page.get("links") or [], self.root_url, path)
             target = next((link.get("href") for link in links if link.get("rel") == "next"), None)
             if not target:
                 return
+            if not isinstance(target, str):
+                raise shapes.wrong(self.root_url, path, "a link of another kind", "a URL")
             url = self._as_safe(urljoin(url, target))
 
     def _as_safe(self, url: str) -> str:
@@ -193,9 +201,10 @@ def get_session(
     Session(https://hub.example/mlhub/v1/, with a key)
     """
     name = profile or os.environ.get("MLHUB_PROFILE") or DEFAULT_PROFILE
-    found = None if name == ANONYMOUS_PROFILE else read_profile(name)
-    root = root_url or os.environ.get("MLHUB_ROOT_URL") or (found.root_url if found else None)
     key = api_key or os.environ.get("MLHUB_API_KEY")
+    root = root_url or os.environ.get("MLHUB_ROOT_URL")
+    found = None if name == ANONYMOUS_PROFILE else _profile(name, needed=not (key and root))
+    root = root or (found.root_url if found else None)
     if key or name == ANONYMOUS_PROFILE:
         return Session(api_key=key, root_url=root, key_in_query=bool(found and found.key_in_query))
     if found is None:
@@ -203,6 +212,16 @@ def get_session(
             raise _no_profile(name)
         return Session(api_key=None, root_url=root)
     return _of_profile(found, root)
+
+
+def _profile(name: str, *, needed: bool) -> Profile | None:
+    try:
+        return read_profile(name)
+    except MLHubException as error:
+        if needed:
+            raise
+        log.warning("%s; the hub and the key that are given are used without it", error)
+        return None
 
 
 def _of_profile(profile: Profile, root: str | None) -> Session:
