@@ -53,6 +53,16 @@ def test_a_host_that_was_there_gets_a_minute(clock):
     assert 60 <= clock.now - began < 90
 
 
+def test_a_host_that_was_there_and_now_refuses_gets_a_quarter_of_it_and_one_warning(clock, caplog):
+    host, began = Host(16, "https://a.example"), clock.now
+    host.answered()
+    while host.dead is None:
+        clock.now += host.failed(Failure(Kind.CONNECT, "cannot reach it", refused=True), 1)
+    assert 15 <= clock.now - began < 30
+    said = "https://a.example does not answer: trying again for 15 s"
+    assert [record.message for record in caplog.records] == [said]
+
+
 def test_an_answer_ends_the_streak(clock):
     host = Host(16)
     for _ in range(10):

@@ -43,11 +43,16 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a request failed; ``wait`` is how long the server asks to wait, in seconds."""
+    """Why a request failed.
+
+    ``wait`` is how long the server asks to wait, in seconds; ``refused`` that somebody is there and
+    says no, rather than silence.
+    """
 
     kind: Kind
     message: str
     wait: float | None = None
+    refused: bool = False
 
 
 def of_status(status: int, headers: Mapping[str, str], url: str) -> Failure | None:
@@ -80,7 +85,8 @@ def of_curl(code: int, detail: str, url: str, *, connected: bool) -> Failure:
         )
     if code in _CONNECT:
         reason = f" ({detail})" if code == pycurl.E_SSL_CONNECT_ERROR else ""
-        return Failure(Kind.CONNECT, f"cannot reach {origin}: {_CONNECT[code]}{reason}")
+        message = f"cannot reach {origin}: {_CONNECT[code]}{reason}"
+        return Failure(Kind.CONNECT, message, refused=code == pycurl.E_COULDNT_CONNECT)
     if code == pycurl.E_OPERATION_TIMEDOUT and not connected:
         return Failure(Kind.CONNECT, f"cannot reach {origin}: it does not answer")
     return Failure(Kind.BODY, f"{shown(url)}: the transfer broke off ({detail or f'curl {code}'})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     from haversack.download.fetch import Fetch
 
 _STRIKES = 3
-_PATIENCE_NEW, _PATIENCE_KNOWN = 8.0, 60.0
+_PATIENCE_NEW, _PATIENCE_REFUSED, _PATIENCE_KNOWN = 8.0, 15.0, 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 10.0
+
+log = logging.getLogger("haversack.download")
 
 
 class Host:
@@ -23,15 +26,18 @@ class Host:
     ----------
     most
         Requests at once; halved when the host is busy, one more for each second without that.
+    name
+        What the log calls it.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, name: str = "the host") -> None:
         self.waiting: deque[Fetch] = deque()
         self.active = 0
         self.dead: str | None = None
         self._most, self._limit = most, float(most)
         self._not_before = 0.0
-        self._reached = False
+        self._reached = self._told = False
+        self._name = name
         self._strikes = 0
         self._first_strike = 0.0
         self._made = time.monotonic()
@@ -77,10 +83,18 @@ class Host:
             self._first_strike = now
         self._strikes += 1
         since = self._first_strike if self._reached else self._made
-        patience = _PATIENCE_KNOWN if self._reached else _PATIENCE_NEW
+        patience = self._patience(failure)
         enough = self._strikes >= _STRIKES and not self._reached
         if enough or now - since >= patience:
             self.dead = failure.message
+        elif self._reached and not self._told:
+            self._told = True
+            log.warning("%s does not answer: trying again for %g s", self._name, patience)
         seconds = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._strikes - 1))
         self._not_before = now + seconds
         return seconds
+
+    def _patience(self, failure: Failure) -> float:
+        if not self._reached:
+            return _PATIENCE_NEW
+        return _PATIENCE_REFUSED if failure.refused else _PATIENCE_KNOWN

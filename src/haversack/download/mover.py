@@ -176,7 +176,7 @@ class Mover:
     def _host(self, fetch: Fetch) -> Host:
         origin = Origin.of(fetch.url)
         if origin not in self._hosts:
-            self._hosts[origin] = Host(self._concurrency)
+            self._hosts[origin] = Host(self._concurrency, str(origin))
         return self._hosts[origin]
 
     def _start(self) -> None:
