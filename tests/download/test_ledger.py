@@ -77,6 +77,21 @@ def test_a_ledger_that_cannot_be_made_breaks_nothing(tmp_path):
         assert (len(ledger), list(ledger)) == (0, [])
 
 
+@pytest.mark.parametrize("target", ["there", "missing"])
+@pytest.mark.parametrize("suffix", ["", "-journal"])
+def test_a_ledger_is_not_written_through_a_link(path, tmp_path_factory, suffix, target):
+    outside = tmp_path_factory.mktemp("outside") / "file"
+    if target == "there":
+        outside.write_bytes(b"")
+    path.with_name(path.name + suffix).symlink_to(outside)
+    with Ledger(path) as ledger:
+        ledger.add([Entry("a", 1, 2, "1220aa")])
+        assert len(ledger) == 1
+    assert [p.name for p in path.parent.iterdir()] == [LEDGER_NAME]
+    assert not path.is_symlink()
+    assert not outside.exists() or outside.read_bytes() == b""
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     st.dictionaries(

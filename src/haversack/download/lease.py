@@ -106,10 +106,12 @@ class _Holder:
         if (other.get("host"), other.get("space")) != (self._who["host"], self._who["space"]):
             return False
         try:
-            os.kill(int(other["pid"]), 0)
+            pid = int(other["pid"])
+            if pid > 0:  # others stand for whole groups of processes
+                os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, OverflowError, ValueError, TypeError, KeyError):
             return False
         return False
 
@@ -161,7 +163,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _decode(content: bytes) -> dict[str, Any]:
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         value = json.loads(content)
         return value if isinstance(value, dict) else {}
     return {}

@@ -64,16 +64,20 @@ class Ledger:
         self._below = str(self._root / "x")[:-1]
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, OSError):
             self._database = self._open()
 
     def _open(self) -> sqlite3.Connection:
+        journal = self.path.with_name(f"{self.path.name}-journal")
+        for path in (self.path, journal):
+            if path.is_symlink():  # it would be written through
+                path.unlink(missing_ok=True)
         try:
             return _connect(self.path)
         except sqlite3.Error:
             # Damaged, or the old client's table of the same name.
             self.path.unlink(missing_ok=True)
-            self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
+            journal.unlink(missing_ok=True)
             return _connect(self.path)
 
     def entry(

@@ -1,5 +1,6 @@
 """Writers take turns; a dead one is not waited for."""
 
+import json
 import logging
 import os
 import subprocess
@@ -83,6 +84,16 @@ def test_a_holder_elsewhere_that_stands_still_is_replaced(out, quick):
 def test_a_damaged_lease_is_replaced(out, quick, content):
     out.mkdir()
     (out / lease.LEASE_NAME).write_bytes(content)
+    with lease.lease(out):
+        pass
+
+
+@pytest.mark.parametrize("pid", [2**80, -1, 0, -(2**80), "x", None])
+def test_a_lease_of_no_process_is_replaced(out, quick, pid):
+    with lease.lease(out):
+        who = json.loads((out / lease.LEASE_NAME).read_bytes())
+    out.mkdir()
+    (out / lease.LEASE_NAME).write_text(json.dumps(who | {"pid": pid, "run": "x"}))
     with lease.lease(out):
         pass
 
