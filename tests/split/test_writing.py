@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -83,6 +84,64 @@ def test_an_array_that_cannot_be_read_to_its_end_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         save_to_split_dataset(Failing(), tmp_path / "array", (2, None))
     assert list(tmp_path.iterdir()) == []
+
+
+class Meddled:
+    """Zeros in two blocks; something happens before the second one is read."""
+
+    shape, dtype = (4, 4), np.dtype("u1")
+
+    def __init__(self, meddle):
+        self.meddle = meddle
+
+    def __getitem__(self, index):
+        if index[0].start:
+            self.meddle()
+        return np.zeros((2, 4), "u1")
+
+
+def test_a_save_is_joined_by_nobody_and_ends_whole(tmp_path):
+    def meddle():
+        for begin in (
+            lambda: save_to_split_dataset(np.ones((4, 4), "u1"), tmp_path / "array", (2, None)),
+            lambda: EmptySplitDataset(tmp_path, "array", (4, 4), (2, None)),
+        ):
+            with pytest.raises(ExistsError, match="array"):
+                begin()
+
+    made = save_to_split_dataset(Meddled(meddle), tmp_path / "array", (2, None))
+    assert made.verify() == []
+    assert not made[...].any()
+
+
+def test_a_save_that_fails_removes_only_its_own_files(tmp_path):
+    theirs = tmp_path / "array" / "0001.h5"
+    with pytest.raises(ExistsError):
+        save_to_split_dataset(
+            Meddled(lambda: theirs.write_bytes(b"theirs")), tmp_path / "array", (2, None)
+        )
+    assert list((tmp_path / "array").iterdir()) == [theirs]
+    assert theirs.read_bytes() == b"theirs"
+
+
+def test_of_two_saves_at_once_one_wins_and_the_other_is_told(tmp_path):
+    data = np.arange(64, dtype="u2").reshape(8, 8)
+
+    def save(path, together):
+        together.wait()
+        try:
+            return save_to_split_dataset(data, path, (2, None))
+        except ExistsError as error:
+            return error
+
+    with ThreadPoolExecutor(2) as pool:
+        for run in range(40):
+            path, together = tmp_path / str(run), Barrier(2)
+            both = [pool.submit(save, path, together) for _ in range(2)]
+            found = [one.result() for one in both]
+            assert {type(one) for one in found} == {SplitDataset, ExistsError}
+            np.testing.assert_array_equal(SplitDataset(path)[...], data)
+            assert SplitDataset(path).verify() == []
 
 
 def test_a_block_of_another_shape_or_dtype_is_refused(tmp_path):

@@ -26,8 +26,10 @@ from haversack.split.metadata import (
     block_name,
     metadata_document,
 )
+from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish
+from haversack.storage.ranges import RangeFile
 
 
 class EmptySplitDataset(Blocks):
@@ -65,6 +67,8 @@ class EmptySplitDataset(Blocks):
     SplitDataset('volume': (4, 6) uint16, 2 blocks of (2, 6))
     """
 
+    _alone = False  # whether no other writer may join
+
     def __init__(
         self,
         root: str | os.PathLike[str],
@@ -87,7 +91,7 @@ class EmptySplitDataset(Blocks):
         self.resolution = tuple(map(float, resolution or (1.0,) * self.n_dims))
         self._compression: Compression = compression_named(compression)
         self._dtype = None if dtype is None else np.dtype(dtype)
-        self._array = self._join()
+        self._array = self._begin()
 
     @property
     def files(self) -> list[str]:
@@ -100,32 +104,43 @@ class EmptySplitDataset(Blocks):
         there = {entry.name for entry in self.root.iterdir()}
         return [block for block, name in enumerate(self.files) if name not in there]
 
-    def _join(self) -> str:
+    def _begin(self) -> str:
         """Begin the array, or join others that write the same one."""
+        draft, array = self.root / UNFINISHED, secrets.token_hex(16)
+        if not draft.exists() and is_split(self.root):
+            raise self._taken()
+        publish.make_directory(self.root)
         plan = {**self.serialize(), "resolution": list(self.resolution), "format": FORMAT}
-        draft = self.root / UNFINISHED
-        finished = (self.root / METADATA).exists()
-        if finished or not draft.exists():
-            if finished or is_split(self.root):
-                raise ExistsError(f"{self.root} already holds a split array: remove it first")
-            publish.make_directory(self.root)
-            array = secrets.token_hex(16)
-            try:
-                publish.create(draft, json.dumps({**plan, "array": array}).encode())
-            except ExistsError:
-                pass
-            else:
-                return array
+        own = {**plan, "array": array, "alone": self._alone}
+        try:
+            publish.create(draft, json.dumps(own).encode())
+        except ExistsError:
+            return self._join(draft, plan)
+        if (self.root / METADATA).exists():  # finished by another since we looked
+            draft.unlink()
+            raise self._taken()
+        return array
+
+    def _join(self, draft: Path, plan: dict[str, Any]) -> str:
         try:
             begun: dict[str, Any] = json.loads(draft.read_bytes())
-            joined = str(begun.pop("array"))
-        except (ValueError, KeyError, AttributeError) as error:
+            array, alone = str(begun.pop("array")), begun.pop("alone", False)
+        except FileNotFoundError as error:
+            raise self._taken() from error
+        except (ValueError, KeyError, AttributeError, RecursionError) as error:
             raise FormatError(f"{draft} is damaged: remove {self.root} and begin anew") from error
+        if (self.root / METADATA).exists():
+            raise self._taken()
+        if alone or self._alone:
+            raise ExistsError(f"{self.root} is being written by another, or was left unfinished")
         if begun != plan:
             raise ExistsError(
                 f"{self.root} is being written with other arguments: {begun} instead of {plan}"
             )
-        return joined
+        return array
+
+    def _taken(self) -> ExistsError:
+        return ExistsError(f"{self.root} already holds a split array: remove it first")
 
     def save_block_data(self, n: int, data: ArrayLike, verbose: bool = False) -> None:
         """Write one block; it is durable when this returns.
@@ -190,6 +205,24 @@ class EmptySplitDataset(Blocks):
         return SplitDataset(self.root)
 
 
+class _Lone(EmptySplitDataset):
+    """A split array that one call writes: it joins no other, and no other joins it."""
+
+    _alone = True
+
+    def give_up(self) -> None:
+        """Remove the blocks of an array that will not be finished, and nothing of another's."""
+        if (self.root / METADATA).exists():
+            return
+        for name in self.files:
+            with suppress(FormatError, OSError):
+                if read_tail(RangeFile(self.root / name)).head.array == self._array:
+                    (self.root / name).unlink()
+        (self.root / UNFINISHED).unlink(missing_ok=True)
+        with suppress(OSError):  # it may hold what others put there
+            self.root.rmdir()
+
+
 def save_to_split_dataset(
     data: Any,
     root_name: str | os.PathLike[str],
@@ -245,7 +278,7 @@ def save_to_split_dataset(
         block_size = data.shape_block
     if is_split(Path(root_name) / name):
         raise ExistsError(f"{Path(root_name) / name} already holds a split array: remove it first")
-    empty = EmptySplitDataset(
+    empty = _Lone(
         root_name,
         name,
         source.shape,
@@ -262,15 +295,5 @@ def save_to_split_dataset(
             empty.save_block_data(number, block)
         return empty.finalize()
     except BaseException:
-        _clear_away(empty)
+        empty.give_up()
         raise
-
-
-def _clear_away(empty: EmptySplitDataset) -> None:
-    """Remove the blocks of an array that will not be finished."""
-    if (empty.root / METADATA).exists():
-        return
-    for name in [*empty.files, UNFINISHED]:
-        (empty.root / name).unlink(missing_ok=True)
-    with suppress(OSError):  # it may hold what others put there
-        empty.root.rmdir()
