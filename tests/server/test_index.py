@@ -15,6 +15,15 @@ def _served(index):
     return sorted(index.refresh().datasets)
 
 
+DEEP = b'{"id": "x", "type": "Collection", "deep": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+DOCUMENTS = [
+    "catalog.json",
+    "dataset.json",
+    "fields_source/collection.json",
+    "fields_source/field_1/field_1.json",
+]
+
+
 @pytest.mark.parametrize(
     ("path", "content"),
     [
@@ -29,6 +38,7 @@ def _served(index):
         ("dataset.json", b'{"id": 7}'),
         ("fields_source/collection.json", b'{"id": "x", "type": "Collection", "extent": 5}'),
         ("fields_source/field_1/field_1.json", b""),
+        *((path, DEEP) for path in DOCUMENTS),
         ("fields_source/field_1/field_1.json", b'{"id": "x", "assets": {"a": {}}}'),
     ],
 )
@@ -51,6 +61,30 @@ def test_a_mended_dataset_is_served_again(hub, path):
     assert _served(index) == ["floods"]
     document.write_bytes(whole)
     assert _served(index) == ["fields", "floods"]
+
+
+@pytest.mark.parametrize("depth", range(100, 1100, 50))
+def test_no_nesting_of_one_dataset_takes_the_others_down(hub, serving, depth):
+    about = b'{"id": "fields", "deep": ' + b"[" * depth + b"]" * depth + b"}"
+    (hub / "fields" / "dataset.json").write_bytes(about)
+    with serving(hub) as ask:
+        assert ask("datasets/floods").status == 200
+        assert {one["id"] for one in ask("datasets").json} >= {"floods"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_nan_and_infinity_are_read_as_null(hub, serving, path):
+    document = hub / "fields" / path
+    whole = json.loads(document.read_text())
+    whole["properties"] = whole.get("properties", {}) | {"odd": [float("nan"), float("-inf")]}
+    document.write_text(json.dumps(whole))
+    assert "-Infinity" in document.read_text()
+    with serving(hub) as ask:
+        assert ask("datasets/fields").status == 200
+        assert ask(ask("catalog/fields").headers["location"]).status == 200
+        if path.endswith("field_1.json"):
+            item = ask("collections/fields_source/items/field_1").json
+            assert item["properties"]["odd"] == [None, None]
 
 
 def test_new_changed_and_removed_datasets_are_seen(hub):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from haversack.errors import FormatError
+from haversack.server.decode import OBJECT, decode
 from haversack.server.tree import ABOUT, ENTRANCE, Collection, Tree
 
 _TEXTS = ("title", "description", "keywords")
@@ -26,16 +26,19 @@ def describe(tree: Tree) -> tuple[dict[str, Any], str]:
         or a collection's fields are not of the kind that STAC asks.
     """
     given = _given(tree)
-    catalog = json.loads(tree.read(ENTRANCE))
-    collections = [
-        (entry, json.loads(tree.read(entry.path))) for entry in tree.collections.values()
-    ]
     try:
+        catalog = decode(tree.read(ENTRANCE), OBJECT)
+        collections = [
+            (entry, decode(tree.read(entry.path), OBJECT)) for entry in tree.collections.values()
+        ]
         about = _made(tree, catalog, collections) | given
         told = [[document.get(key) for key in _TEXTS] for _, document in collections]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, msgspec.DecodeError) as error:
         raise FormatError(f"{tree.home}: a collection is not as STAC asks: {error!r}") from error
-    return about, searchable([about, told])
+    try:
+        return about, searchable([about, told])
+    except RecursionError as error:
+        raise FormatError(f"{tree.home}: its description is nested too deeply") from error
 
 
 def _given(tree: Tree) -> dict[str, Any]:
@@ -43,9 +46,9 @@ def _given(tree: Tree) -> dict[str, Any]:
         return {}
     place = tree.home / ABOUT
     try:
-        given = msgspec.json.decode(tree.about, type=dict[str, Any])
+        given = decode(tree.about, OBJECT)
         msgspec.convert(given, _Checked)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise FormatError(f"{place} does not describe a dataset: {error}") from error
     return given
 

@@ -57,6 +57,7 @@ def make(
             HTTPException: _refused,
             OSError: _unreadable,
             msgspec.DecodeError: _unreadable,
+            RecursionError: _unreadable,
             Exception: _failed,
         },
         lifespan=lifespan,

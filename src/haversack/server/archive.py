@@ -20,12 +20,11 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-import msgspec
-
 from haversack.errors import StorageError
+from haversack.server.decode import decode
 from haversack.server.documents import Addresses, archived
 from haversack.server.index import Dataset, Door
-from haversack.server.walk import Document
+from haversack.server.walk import DOCUMENT
 from haversack.storage.names import component
 
 _BLOCK = 1 << 20
@@ -99,7 +98,7 @@ def collection_members(door: Door) -> Iterator[Member]:
     documents = {collection.path, *collection.items.values()}
     assets = set()
     for path in documents:
-        document = msgspec.json.decode(tree.read(path), type=Document)
+        document = decode(tree.read(path), DOCUMENT)
         hrefs = (asset.href for asset in (document.assets or {}).values())
         assets |= {target for href in hrefs if (target := tree.find(path, href))}
     for path in sorted(documents | assets):

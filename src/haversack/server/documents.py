@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from haversack.server.decode import OBJECT, decode
 from haversack.server.index import Dataset, Index
-from haversack.server.walk import Document
+from haversack.server.walk import DOCUMENT
 
 _STRUCTURAL = {"self", "root", "parent", "collection", "child", "item", "items"}
 
@@ -45,14 +46,14 @@ class Addresses:
 
 def archived(dataset: Dataset, path: str, addresses: Addresses) -> bytes:
     """Take a document as it stands in the catalog's archive: only its assets have moved."""
-    document = msgspec.json.decode(dataset.tree.read(path))
+    document = decode(dataset.tree.read(path), OBJECT)
     _move_assets(dataset, path, document, addresses)
     return msgspec.json.encode(document)
 
 
 def collection_answer(dataset: Dataset, path: str, addresses: Addresses) -> dict[str, Any]:
     """Take a collection as the API gives it."""
-    document = msgspec.json.decode(dataset.tree.read(path), type=dict[str, Any])
+    document = decode(dataset.tree.read(path), OBJECT)
     _move_assets(dataset, path, document, addresses)
     here = addresses.collection(document["id"])
     document["links"] = [
@@ -69,7 +70,7 @@ def item_answer(
     dataset: Dataset, path: str, collection: str | None, addresses: Addresses
 ) -> dict[str, Any]:
     """Take an item as the API gives it."""
-    document = msgspec.json.decode(dataset.tree.read(path), type=dict[str, Any])
+    document = decode(dataset.tree.read(path), OBJECT)
     _move_assets(dataset, path, document, addresses)
     links = [{"rel": "root", "href": addresses.api + "/", "type": "application/json"}]
     if collection is not None:
@@ -112,7 +113,7 @@ def _leads_to(dataset: Dataset, path: str, href: str, addresses: Addresses) -> s
     target = dataset.tree.find(path, href)
     if target is None or target not in dataset.tree.documents:
         return None
-    document = msgspec.json.decode(dataset.tree.read(target), type=Document)
+    document = decode(dataset.tree.read(target), DOCUMENT)
     if document.type == "Collection":
         return addresses.collection(document.id)
     if document.type == "Feature" and document.collection:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from haversack.errors import FormatError
+from haversack.server.decode import decode
 from haversack.server.tree import (
     ABOUT,
     ENTRANCE,
@@ -69,6 +70,9 @@ class Document(msgspec.Struct):
         return any(name.startswith("ml-model:") for name in self.properties or ())
 
 
+DOCUMENT = msgspec.json.Decoder(Document)
+
+
 def read_tree(home: Path) -> Tree:
     """Read the catalog in ``home`` with all its collections and items.
 
@@ -87,7 +91,6 @@ class _Reader:
 
     def __init__(self, home: Path) -> None:
         self._home, self._real = home, home.resolve()
-        self._decoder = msgspec.json.Decoder(Document)
         self._documents: set[str] = set()
         self._collections: dict[str, Collection] = {}
         self._models: dict[str, str] = {}
@@ -135,8 +138,8 @@ class _Reader:
     def _read(self, path: str) -> Document:
         before = stamp(self._home / path)
         try:
-            document = self._decoder.decode(self._bytes(path))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            document = decode(self._bytes(path), DOCUMENT)
+        except msgspec.DecodeError as error:
             what = f"is not a STAC document: {error}"
             raise DamagedTreeError(self._home / path, what) from error
         if document.type != "Feature":
