@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from haversack.errors import FormatError, PathNotFoundError
+from haversack.errors import FormatError, PathNotFoundError, UsageError
 from haversack.server import create_app
 from haversack.server.index import Index
 from haversack.server.secret import secret_of, segment
@@ -147,6 +147,22 @@ def test_files_and_directories_without_a_catalog_are_passed_over(hub):
 def test_a_root_that_is_no_directory_is_named(tmp_path):
     with pytest.raises(PathNotFoundError, match="nowhere"):
         create_app(tmp_path / "nowhere")
+
+
+def test_a_root_that_is_a_dataset_is_refused_naming_its_parent(hub):
+    with pytest.raises(UsageError, match=f"give the directory that holds it, {hub}$"):
+        create_app(hub / "fields")
+    assert not (hub / "fields" / ".haversack").exists()
+
+
+def test_a_directory_without_datasets_stays_as_it_is(tmp_path, hub):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    index = Index(empty)
+    assert list(empty.iterdir()) == []
+    shutil.copytree(hub / "fields", empty / "fields")
+    assert _served(index) == ["fields"]
+    assert (empty / ".haversack" / "secret").exists()
 
 
 def test_the_secret_is_made_once_for_its_owner_alone(tmp_path):

@@ -1,6 +1,7 @@
 """The server starts, answers and ends without leaving anything."""
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -59,17 +60,27 @@ def test_an_open_connection_does_not_hold_the_end(hub):
     idle.close()
 
 
-def test_a_client_that_stopped_reading_does_not_hold_the_end(hub, caplog):
+def _with_large_asset(hub):
     with (hub / "floods" / "floods_source" / "flood 1" / "VV.tif").open("wb") as file:
         file.truncate(100_000_000)
-    with background(hub) as server:
-        item = server.api_root + "collections/floods_source/items/flood%201"
-        with urllib.request.urlopen(item) as answer:
-            path = json.load(answer)["assets"]["VV"]["href"].removeprefix(server.url)
-        host, port = server.url.removeprefix("http://").split(":")
-        stalled = socket.create_connection((host, int(port)))
-        stalled.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        assert stalled.recv(8) == b"HTTP/1.1"
+    return hub
+
+
+def _stall(url):
+    """Ask for the large asset and read no more than the beginning of its answer."""
+    item = url + "/mlhub/v1/collections/floods_source/items/flood%201"
+    with urllib.request.urlopen(item) as answer:
+        path = json.load(answer)["assets"]["VV"]["href"].removeprefix(url)
+    host, port = url.removeprefix("http://").split(":")
+    stalled = socket.create_connection((host, int(port)))
+    stalled.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert stalled.recv(8) == b"HTTP/1.1"
+    return stalled
+
+
+def test_a_client_that_stopped_reading_does_not_hold_the_end(hub, caplog):
+    with background(_with_large_asset(hub)) as server:
+        stalled = _stall(server.url)
     stalled.close()
     assert "Traceback" not in caplog.text
 
@@ -92,6 +103,36 @@ def test_serve_returns_after_a_signal(hub, number):
     assert (process.returncode, said) == (0, b"ended\n")
     assert b"Error" not in complained
     assert b"Traceback" not in complained
+
+
+@pytest.mark.parametrize("stalls", [True, False])
+def test_signals_one_after_the_other_end_it_quietly(hub, stalls):
+    program = [sys.executable, "-W", "error", "-c", SERVE, str(_with_large_asset(hub))]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().strip()
+        stalled = _stall(url) if stalls else None
+        for _ in range(3):
+            os.kill(process.pid, signal.SIGINT)
+            time.sleep(0.01)
+        said, complained = process.communicate(timeout=30)
+    if stalled is not None:
+        stalled.close()
+    assert (process.returncode, said) == (0, b"ended\n")
+    assert b"Error" not in complained
+    assert b"Traceback" not in complained
+
+
+def test_how_many_datasets_are_served_is_said(hub, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "haversack.server")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for root in (hub, empty):
+        serve(root, port=0, ready=lambda _: signal.raise_signal(signal.SIGINT))
+    told = [(one.levelname, one.message) for one in caplog.records if one.module == "run"]
+    assert told[0] == ("INFO", f"serving 2 datasets in {hub}")
+    assert told[1][0] == "WARNING"
+    assert told[1][1].startswith(f"no datasets in {empty} yet")
 
 
 def test_a_taken_port_is_named(hub):

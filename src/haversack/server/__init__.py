@@ -45,7 +45,7 @@ def create_app(
     PathNotFoundError
         ``root`` is not a directory.
     UsageError
-        The key is empty, or ``base_url`` is no http address.
+        The key is empty, ``base_url`` is no http address, or ``root`` is itself a dataset.
     MissingExtraError
         The ``server`` extra is not installed.
 
@@ -71,6 +71,8 @@ def serve(
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the datasets of a directory until SIGINT or SIGTERM.
+
+    How many there are goes to the log ``haversack.server``, with a warning when there are none.
 
     Parameters
     ----------

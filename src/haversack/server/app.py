@@ -62,6 +62,7 @@ def make(
         },
         lifespan=lifespan,
     )
+    app.state.index = index
     app.router.redirect_slashes = False
     return app
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from haversack.errors import FormatError, PathNotFoundError
+from haversack.errors import FormatError, PathNotFoundError, UsageError
 from haversack.server.about import describe
 from haversack.server.secret import secret_of, segment
 from haversack.server.tree import ABOUT, ENTRANCE, Collection, Stamp, Tree, stamp
@@ -53,13 +54,22 @@ class Index:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise PathNotFoundError(f"{root} is not a directory; a hub is served from a directory")
+        if (root / ENTRANCE).exists():
+            raise UsageError(
+                f"{root} is itself a dataset: give the directory that holds it, "
+                f"{root.resolve().parent}"
+            )
         self.root = root.resolve()
-        self._secret = secret_of(self.root)
         self._lock = Lock()
         self._read: dict[str, Dataset] = {}
         self._damaged: dict[str, dict[Path, Stamp]] = {}
         self._contents = Contents()
         self.refresh()
+
+    @cached_property
+    def _secret(self) -> bytes:
+        # Made for the first dataset: a directory without any stays as it is.
+        return secret_of(self.root)
 
     def segment(self, purpose: str, *names: str) -> str:
         """Derive the unguessable path segment for a purpose and names."""

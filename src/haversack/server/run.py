@@ -9,9 +9,10 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from ipaddress import ip_address
 from os import PathLike
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,6 +20,8 @@ from starlette.applications import Starlette
 from haversack.errors import UsageError
 from haversack.server.app import make
 from haversack.server.guard import LOOPBACK
+from haversack.server.index import Index
+from haversack.server.tree import ENTRANCE
 
 log = logging.getLogger("haversack.server")
 
@@ -42,8 +45,19 @@ def serve(
     if api_key is None and not local:
         log.warning("serving on %s without a key: everybody who reaches it can read all", host)
     with closing(_listen(host, port)) as listening:
+        _announce(app.state.index)
         url = f"http://{_bracketed(host)}:{listening.getsockname()[1]}"
         _Server(app, lambda: ready(url) if ready else None).run([listening])
+
+
+def _announce(index: Index) -> None:
+    count = len(index.refresh().datasets)
+    if count:
+        log.info("serving %d %s in %s", count, "dataset" if count == 1 else "datasets", index.root)
+    else:
+        log.warning(
+            "no datasets in %s yet: each is a directory in it that holds a %s", index.root, ENTRANCE
+        )
 
 
 class Running:
@@ -97,6 +111,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: Starlette, ready: Callable[[], None]) -> None:
         self._ready = ready
+        self._loop: asyncio.AbstractEventLoop | None = None
         # No access log: paths hold the unguessable segments, queries the key.
         config = uvicorn.Config(
             app,
@@ -110,6 +125,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self._ready()
 
@@ -127,16 +143,26 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        yield  # they are handled outside of the event loop, until it is gone
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
         if threading.current_thread() is not threading.main_thread():
-            yield
+            super().run(sockets)
             return
         handled = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
-            yield
+            super().run(sockets)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
+        # Never uvicorn's force_exit: it leaves the application half ended, with a traceback.
+        if self.should_exit and self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: it ends anyway
+                self._loop.call_soon_threadsafe(self._cut_connections)
+        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:
