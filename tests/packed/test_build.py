@@ -65,8 +65,38 @@ def test_items_that_cannot_be_packed_are_named(tmp_path):
 
 def test_an_existing_dataset_is_not_overwritten(tmp_path):
     pack([[1]], tmp_path / "ds")
-    with pytest.raises(ExistsError, match="PackWriter"):
+    with pytest.raises(ExistsError, match="ds is a packed dataset already: choose another path"):
         pack([[2]], tmp_path / "ds")
     assert open_packed(tmp_path / "ds")[0].data.tolist() == [1]
     with pytest.raises(UsageError, match="workers"):
         pack([], tmp_path / "other", workers=0)
+
+
+def test_of_two_builds_of_one_dataset_one_fails_whole(tmp_path):
+    def read(number):
+        pack([[2], [3]], tmp_path / "ds")  # meanwhile
+        return [number]
+
+    with pytest.raises(ExistsError, match="already"):
+        pack([1], tmp_path / "ds", read=read)
+    ds = open_packed(tmp_path / "ds")
+    assert [r.data.tolist() for r in ds] == [[2], [3]]
+    assert len(list((tmp_path / "ds/chunks").iterdir())) == 1
+    assert ds.verify() == []
+
+
+def test_a_build_that_fails_leaves_the_users_own_folders(tmp_path):
+    (tmp_path / "mine/index").mkdir(parents=True)
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ExistsError, match="notes.txt"):
+        pack([[1]], tmp_path / "mine")
+    for place in ("empty", "new/deep/ds"):
+        with pytest.raises(UsageError):
+            pack([1], tmp_path / place, read=lambda number: 1 / 0)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        "empty",
+        "mine",
+        "mine/index",
+        "mine/notes.txt",
+    ]

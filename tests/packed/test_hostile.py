@@ -191,3 +191,41 @@ def test_a_manifest_that_lies_is_refused(tmp_path, change):
     (tmp_path / "ds/manifest/00000001.json").write_bytes(encode(lying))
     with pytest.raises(HaversackError):
         open_packed(tmp_path / "ds")[0].metadata  # noqa: B018
+
+
+def lying(path, key_type=None, **changes):
+    """Replace members of the manifest of a dataset of one version, and of its only chunk."""
+    manifest = open_packed(path).manifest
+    entry = msgspec.structs.replace(manifest.chunks[0], **changes)
+    manifest = msgspec.structs.replace(manifest, chunks=[entry], key_type=key_type)
+    (path / "manifest/00000001.json").write_bytes(encode(manifest))
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+@pytest.mark.parametrize("size", [1 << 45, 1 << 53])
+def test_a_chunk_larger_than_memory_is_refused_as_what_it_is(tmp_path, codec, size):
+    with PackWriter(tmp_path / "ds", codec=codec) as writer:
+        writer.append(np.zeros(8))
+    lying(tmp_path / "ds", bytes=size)
+    with pytest.raises(FormatError):
+        open_packed(tmp_path / "ds")[0]
+
+
+def test_keys_are_not_compared_with_a_chunk_larger_than_memory(tmp_path):
+    late = PackWriter(tmp_path / "ds", codec="zstd")
+    late.append(np.ones(8), key="b")
+    with PackWriter(tmp_path / "ds", codec="zstd") as writer:
+        writer.append(np.zeros(8), key="a")
+    lying(tmp_path / "ds", key_type="text", bytes=1 << 53)
+    with pytest.raises(FormatError, match="too large to map"):
+        late.flush()
+
+
+@pytest.mark.parametrize(("key", "key_type"), [("a", "int"), ("9" * 30, "int"), ("a", None)])
+def test_keys_of_another_type_than_the_manifest_says_are_refused(tmp_path, key, key_type):
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.append(np.zeros(8), key=key)
+    lying(tmp_path / "ds", key_type=key_type)
+    for use in (lambda ds: ds.keys(), lambda ds: ds[0].key, lambda ds: ds.metadata()):
+        with pytest.raises(FormatError, match="key"):
+            use(open_packed(tmp_path / "ds"))

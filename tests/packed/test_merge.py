@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from haversack.errors import StorageError
 from haversack.packed import PackWriter, open_packed
+from haversack.packed import writer as writer_module
 from haversack.packed.merge import MOST, SMALL, _run
 
 from .conftest import METADATA, same
@@ -93,6 +95,48 @@ def test_chunks_as_large_as_was_asked_for_are_left_alone(tmp_path):
         for number in range(MOST + 10):
             writer.append(np.full(10, number, "u1"))
     assert len(open_packed(tmp_path / "ds").manifest.chunks) == MOST + 10
+
+
+def append(path, number):
+    with PackWriter(path) as writer:
+        writer.append([number], key=number)
+
+
+def test_a_chunk_that_its_own_commit_merges_away_is_removed(tmp_path):
+    for number in range(MOST + 1):
+        append(tmp_path / "ds", number)
+    assert len(list((tmp_path / "ds/chunks").iterdir())) == MOST + 1
+    assert len(list((tmp_path / "ds/index").iterdir())) == MOST + 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_version_keeps_its_chunks_when_others_merge_them_at_once(tmp_path, monkeypatch, fails):
+    for number in range(MOST - 1):
+        append(tmp_path / "ds", number)
+    versions, commit = [], writer_module.commit
+
+    def commit_then_others(*arguments, **options):
+        published = commit(*arguments, **options)
+        if not versions:
+            versions.append(open_packed(tmp_path / "ds"))
+            append(tmp_path / "ds", MOST)
+            if fails:
+                raise StorageError("the disk refuses to tell")
+        return published
+
+    monkeypatch.setattr(writer_module, "commit", commit_then_others)
+    writer = PackWriter(tmp_path / "ds")
+    writer.append([MOST - 1], key=MOST - 1)
+    if fails:
+        with pytest.raises(StorageError, match="refuses"):
+            writer.flush()
+    else:
+        writer.flush()
+        writer.append([MOST + 1], key=MOST + 1)
+        writer.close()
+    assert len(open_packed(tmp_path / "ds").manifest.chunks) < MOST
+    assert [int(r.data[0]) for r in versions[0]] == list(range(MOST))
+    assert open_packed(tmp_path / "ds").keys() == list(range(MOST + (1 if fails else 2)))
 
 
 @given(st.lists(st.integers(1, 2 * SMALL), max_size=200))

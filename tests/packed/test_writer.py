@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -257,3 +258,51 @@ def test_a_slow_writer_rebases_on_what_others_committed(tmp_path):
     slow.close()
     found = [int(r.data[0]) for r in open_packed(tmp_path / "ds")]
     assert found == [*range(1, KEPT + 4), 0]
+
+
+@pytest.fixture
+def eager_threads():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_threads_that_share_a_writer_lose_nothing(tmp_path, eager_threads):
+    with PackWriter(tmp_path / "ds", chunk_bytes=2000) as writer:
+
+        def work(thread):
+            for n in range(150):
+                value = thread * 1000 + n
+                writer.append(np.full(1 + n % 3, value), key=value, n=value)
+                if n % 50 == 7:
+                    writer.flush()
+                if n % 50 == 20:
+                    writer.delete(thread * 1000 + n - 15)
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(work, range(6)))
+    ds = open_packed(tmp_path / "ds")
+    assert ds.verify() == []
+    gone = {5, 55, 105}
+    expected = [t * 1000 + n for t in range(6) for n in range(150) if n not in gone]
+    assert sorted(ds.metadata()["n"]) == expected
+    assert ds.metadata()["n"].tolist() == ds.keys() == [int(r.data[0]) for r in ds]
+
+
+@pytest.mark.parametrize("metadata", ["key", ["a"], 3, ""])
+def test_metadata_that_is_no_mapping_is_refused(tmp_path, metadata):
+    with PackWriter(tmp_path / "ds") as writer, pytest.raises(UsageError, match="key=") as caught:
+        writer.append([1], metadata)
+    assert "mapping" in str(caught.value)
+    assert len(open_packed(tmp_path / "ds")) == 0
+
+
+def test_files_of_others_beside_a_dataset_do_not_stop_writing(tmp_path):
+    (tmp_path / "ds").mkdir()
+    for name in (".DS_Store", "notes.txt"):
+        (tmp_path / "ds" / name).write_text("theirs")
+        with PackWriter(tmp_path / "ds") as writer:
+            writer.append([1])
+    assert len(open_packed(tmp_path / "ds")) == 2
+    assert (tmp_path / "ds/notes.txt").read_text() == "theirs"

@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from haversack.errors import ExistsError, HaversackError, StorageError, UsageError
+from haversack.errors import HaversackError, StorageError, UsageError
 from haversack.events import Progress, task
 from haversack.packed.dataset import PackedDataset, open_packed
-from haversack.packed.manifest import is_packed
 from haversack.packed.writer import FOLDERS, PackWriter
 
 _AHEAD = 4  # items that each worker may be ahead of the writer
@@ -54,7 +53,7 @@ def pack(
     Raises
     ------
     ExistsError
-        A dataset is there already: append to it with PackWriter.
+        A dataset is there already, or another writer has made one meanwhile.
     HaversackError
         An item cannot be read or packed; the message names it, nothing is left behind, and an
         error of ``read`` itself is its cause.
@@ -68,15 +67,12 @@ def pack(
     """
     if workers < 1:
         raise UsageError(f"workers must be at least 1, not {workers}")
-    if is_packed(path):
-        raise ExistsError(
-            f"{path} is a packed dataset already: append to it with PackWriter({path!r})"
-        )
     total = len(items) if isinstance(items, Sized) else None
     key_of = _key_finder(key)
+    made = _missing(Path(path).absolute())
     try:
         with (
-            PackWriter(path, codec=codec, chunk_bytes=chunk_bytes) as writer,
+            PackWriter(path, codec=codec, chunk_bytes=chunk_bytes, new=True) as writer,
             task(progress, "pack", total=total, unit="record") as work,
         ):
             for number, (item, give) in enumerate(_each(items, read, workers)):
@@ -87,7 +83,7 @@ def pack(
                     raise _named(error, number, item) from error
                 work.advance()
     except BaseException:
-        _clear_away(Path(path))
+        _clear_away(made)
         raise
     return open_packed(path)
 
@@ -152,10 +148,14 @@ def _named(error: Exception, number: int, item: Any) -> Exception:
     return type(error)(message) if isinstance(error, HaversackError) else UsageError(message)
 
 
-def _clear_away(path: Path) -> None:
-    """Remove the folders of a build that published nothing, unless something is in them."""
-    if is_packed(path):
-        return
-    for folder in (*FOLDERS, "."):
-        with suppress(OSError):
-            (path / folder).resolve().rmdir()
+def _missing(path: Path) -> list[Path]:
+    """List the folders that a build will have made, innermost first."""
+    ours = [path / folder for folder in reversed(FOLDERS)]
+    return [folder for folder in (*ours, path, *path.parents) if not folder.exists()]
+
+
+def _clear_away(made: list[Path]) -> None:
+    """Remove the folders of a build that published nothing, up to one that holds something."""
+    with suppress(OSError):
+        for folder in made:
+            folder.rmdir()

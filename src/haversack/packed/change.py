@@ -13,11 +13,10 @@ from haversack.packed.chunk import Chunk
 from haversack.packed.deletions import read_deletions, with_deletions
 from haversack.packed.drafts import Finished, discard
 from haversack.packed.keys import Key, KeyType, key_from_bytes
-from haversack.packed.manifest import ChunkEntry, Manifest, empty_manifest, read_latest
+from haversack.packed.manifest import ChunkEntry, Manifest, kept_chunks
 from haversack.packed.merge import SMALL, add_columns, merge_small
-from haversack.packed.parts import open_chunk
+from haversack.packed.parts import open_chunk, reserve
 from haversack.packed.snapshot import Snapshot
-from haversack.storage.maps import Reservation
 from haversack.storage.publish import sync_directory
 
 
@@ -73,18 +72,26 @@ class Change:
             sync_directory(self._root / folder)
         return following
 
-    def drop_unnamed(self) -> None:
-        """Remove the files that this change has made and the current version does not name.
+    def drop_unnamed(self, published: Manifest | None = None) -> None:
+        """Remove the files that this change has made and no version names that is kept.
 
-        A commit that failed may stand all the same: its files stay if it does.
+        What was published once, others may read until its version is pruned; and a commit that
+        failed may stand all the same.
+
+        Parameters
+        ----------
+        published
+            The version that has the change, where its commit did not fail.
         """
         mine = {new.entry.id for new in self.finished}.union(self._merged)
+        if published is not None:
+            mine.difference_update(entry.id for entry in published.chunks)
         if mine:
             try:
-                latest = read_latest(self._root) or empty_manifest()
-            except HaversackError:
-                return
-            discard(self._root, mine - {entry.id for entry in latest.chunks})
+                mine -= kept_chunks(self._root)
+            except (HaversackError, OSError):
+                return  # who cannot tell what is named removes nothing
+            discard(self._root, mine)
 
     def _without_doomed(self, base: Manifest) -> Manifest:
         if not self.doomed:
@@ -113,7 +120,7 @@ class Change:
                         self._compare(new.chunk, entry, key_type or "text")
 
     def _compare(self, mine: Chunk, entry: ChunkEntry, key_type: KeyType) -> None:
-        theirs = open_chunk(self._root, entry, Reservation(entry.bytes))
+        theirs = open_chunk(self._root, entry, reserve(self._root, entry.bytes))
         gone = set(read_deletions(self._root, entry).tolist())
         common = np.isin(mine.section("key_hash"), theirs.section("key_hash"))
         for row in mine.section("key_row")[common].tolist():

@@ -13,10 +13,9 @@ from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
 from haversack.packed.keys import KeyType
 from haversack.packed.manifest import ChunkEntry
-from haversack.packed.parts import chunk_path, open_chunk
+from haversack.packed.parts import chunk_path, open_chunk, reserve
 from haversack.packed.table import Written, index_path, plain_fields, write_index
 from haversack.packed.values import loads
-from haversack.storage.maps import Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Draft:
             path = index_path(self._root, chunk_id)
             index = write_index(path, self._texts, self._fields, self._writer.keys, key_type)
             entry = _entry(sealed, index)
-            place = Reservation(entry.bytes)
+            place = reserve(self._root, entry.bytes)
             chunk = open_chunk(self._root, entry, place) if entry.keys else None
         except BaseException:
             discard(self._root, [chunk_id])

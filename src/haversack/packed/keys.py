@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import UnsupportedError, UsageError
+from haversack.errors import FormatError, UnsupportedError, UsageError
 
 KeyType = Literal["text", "int"]
 Key = str | int
@@ -57,8 +57,14 @@ def key_bytes(key: Any) -> bytes:
 
 
 def key_from_bytes(data: bytes, kind: KeyType) -> Key:
-    """Read a key back."""
-    return int(data) if kind == "int" else data.decode()
+    """Read a key back; bytes that no key of the type has are a FormatError."""
+    try:
+        key = int(data) if kind == "int" else data.decode()
+    except ValueError as error:
+        raise FormatError(f"a key that is no {kind}: {data[:100]!r}") from error
+    if isinstance(key, int) and not -(1 << 63) <= key < 1 << 63:
+        raise FormatError(f"a key beyond 64 bits: {key}")
+    return key
 
 
 def hash64(data: bytes) -> int:

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -137,6 +138,8 @@ def read_manifest(root: Path, version: int) -> Manifest:
     for chunk in manifest.chunks:
         if chunk.bytes < PAYLOADS + 4 * chunk.rows or chunk.keys > chunk.rows:
             raise FormatError(f"{path}: chunk {chunk.id} cannot have {chunk.rows} records")
+        if chunk.keys and manifest.key_type is None:
+            raise FormatError(f"{path}: chunk {chunk.id} has keys of no type")
     return manifest
 
 
@@ -166,19 +169,36 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def commit(root: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
+def kept_chunks(root: Path) -> set[str]:
+    """List the chunks that any version still kept names."""
+    found: set[str] = set()
+    for version in _numbers(root):
+        with suppress(PathNotFoundError):  # it was pruned meanwhile
+            found.update(entry.id for entry in read_manifest(root, version).chunks)
+    return found
+
+
+def already_there(root: Path) -> ExistsError:
+    """Say that a dataset that was to be made exists."""
+    return ExistsError(f"{root} is a packed dataset already: choose another path, or append to it")
+
+
+def commit(root: Path, change: Callable[[Manifest], Manifest], *, first: bool = False) -> Manifest:
     """Publish the version that ``change`` makes of the current one, again until it stands.
 
     ``change`` gets the current manifest and gives its successor, whose number, commit and time are
     set here; it raises where it contradicts what others have committed since. The commit
     counts only when the highest manifest names it: a slow writer could otherwise make anew a
-    number that was pruned, and acknowledge what nobody will see.
+    number that was pruned, and acknowledge what nobody will see. With ``first`` it must be the
+    dataset's first version: an ExistsError says that another writer made one.
     """
     commit_id = secrets.token_hex(16)
     while True:
         base = read_latest(root)
         if base is not None and commit_id in base.commits:
             return base
+        if first and base is not None:
+            raise already_there(root)
         version = 1 if base is None else base.version + 1
         earlier = [] if base is None else base.commits[-(KEPT - 1) :]
         following = msgspec.structs.replace(

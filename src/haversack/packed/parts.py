@@ -96,6 +96,16 @@ def open_chunk(root: Path, entry: ChunkEntry, place: Reservation, offset: int = 
     return chunk
 
 
+def reserve(root: Path, size: int) -> Reservation:
+    """Reserve addresses for chunks of so many bytes."""
+    if size >= _LARGEST_RANGE:
+        raise FormatError(f"{root}: chunks of {size} bytes are too large to map")
+    try:
+        return Reservation(size)
+    except OSError as error:
+        raise storage_error("map", root, error) from error
+
+
 class Uniform:
     """Chunks whose records all have one dtype and shape, and no gaps between them."""
 
@@ -126,10 +136,7 @@ class Uniform:
     def _reserve(self) -> Reservation:
         if self._place is None:
             kind, size = self._kind, self._offsets[-1]
-            try:
-                place = Reservation(size)
-            except OSError as error:
-                raise storage_error("map", self._root, error) from error
+            place = reserve(self._root, size)
             if kind.nbytes == 0:
                 self._array = np.empty((self.rows, *kind.shape), kind.dtype)
             elif ADJACENT:
@@ -197,7 +204,7 @@ class Mixed:
     def chunk(self, number: int = 0) -> Chunk:  # noqa: ARG002
         if self._chunk is None:
             entry = self.entries[0]
-            found = open_chunk(self._root, entry, Reservation(min(entry.bytes, _LARGEST_RANGE)))
+            found = open_chunk(self._root, entry, reserve(self._root, entry.bytes))
             if found.uniform:
                 raise FormatError(f"{found.path}: its records are not what the manifest says")
             self._chunk = found

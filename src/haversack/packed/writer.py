@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +21,21 @@ from haversack.packed.codecs import canonical
 from haversack.packed.drafts import Draft
 from haversack.packed.keys import KeyType, key_bytes, key_type
 from haversack.packed.kinds import prepare
-from haversack.packed.manifest import FOLDER, commit, empty_manifest, read_latest
+from haversack.packed.manifest import (
+    FOLDER,
+    Manifest,
+    already_there,
+    commit,
+    empty_manifest,
+    is_packed,
+    read_latest,
+)
 from haversack.packed.merge import SMALL
 from haversack.packed.snapshot import Snapshot
 from haversack.packed.values import dumps
 from haversack.storage.publish import make_directory, storage_error
 
-FOLDERS = (FOLDER, "chunks", "index")
+FOLDERS = (FOLDER, "index", "chunks")
 _OURS = frozenset({*FOLDERS, "journal", "cache", "build"})
 
 
@@ -35,7 +44,8 @@ class PackWriter:
 
     Nothing is visible to readers before :meth:`flush` or :meth:`close` returns; what was appended
     since the last of them is dropped when the ``with`` block ends in an exception or the process
-    dies. Any number of writers, in any processes, may write into one dataset at once.
+    dies. Any number of writers, in any processes, may write into one dataset at once, and threads
+    may share one writer: their records follow each other in the order in which they come.
 
     Parameters
     ----------
@@ -46,11 +56,13 @@ class PackWriter:
         ``zstd``, ``gzip``, each also in full as ``blosc-zstd-bitshuffle-5``.
     chunk_bytes
         Size at which a chunk file is closed and the next begun.
+    new
+        Make a dataset that is not there yet, and refuse to add to one.
 
     Raises
     ------
     ExistsError
-        The path holds something else.
+        The path holds something else, or with ``new`` a dataset.
 
     Examples
     --------
@@ -64,18 +76,27 @@ class PackWriter:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, codec: str = "none", chunk_bytes: int = 1 << 30
+        self,
+        path: str | os.PathLike[str],
+        *,
+        codec: str = "none",
+        chunk_bytes: int = 1 << 30,
+        new: bool = False,
     ) -> None:
         self._codec = canonical(codec)
         if chunk_bytes < 1:
             raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
         self.path = Path(path).absolute()
         self._chunk_bytes = chunk_bytes
+        self._new = new
         self._pid = os.getpid()
+        self._lock = threading.RLock()
         self._open: Draft | None = None
         self._closed = False
         check_place(self.path)
         manifest = read_latest(self.path)
+        if new and manifest is not None:
+            raise already_there(self.path)
         self._base = Snapshot(self.path, manifest or empty_manifest())
         self._exists = manifest is not None
         self._key_type: KeyType | None = self._base.manifest.key_type
@@ -110,18 +131,27 @@ class PackWriter:
             The dataset has that key; nothing was added, and the writer can go on.
         UnsupportedError
             The array, the key or a metadata value is of a kind that cannot be kept exactly.
+        UsageError
+            The metadata is no mapping, or the key is not of the type of the dataset's keys.
         StorageError
             The disk refuses; what was not flushed is dropped.
         """
-        self._check_usable()
+        self._check_process()
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise UsageError(
+                f"metadata is a mapping of names to values, not {type(metadata).__name__}; "
+                "the key of a record is given as key=..."
+            )
         record = prepare(array)
         given = {**metadata, **more} if metadata else more
         text = dumps(given)
-        data = None if key is None else self._new_key(key)
-        draft = self._open or self._begin()
-        draft.append(record, data, text, given)
-        if draft.size >= self._chunk_bytes:
-            self._seal()
+        with self._lock:
+            self._check_open()
+            data = None if key is None else self._new_key(key)
+            draft = self._open or self._begin()
+            draft.append(record, data, text, given)
+            if draft.size >= self._chunk_bytes:
+                self._seal()
 
     def delete(self, key: Any) -> None:
         """Delete the record of a key, as part of the version that the next flush publishes.
@@ -133,11 +163,13 @@ class PackWriter:
         RecordNotFoundError
             The dataset has no such key.
         """
-        self._check_usable()
+        self._check_process()
         data = key_bytes(key)
-        if data in self._change.doomed or self._base.find(key) is None:
-            raise RecordNotFoundError(f"{self.path} has no record of key {key!r}")
-        self._change.doomed[data] = key
+        with self._lock:
+            self._check_open()
+            if data in self._change.doomed or self._base.find(key) is None:
+                raise RecordNotFoundError(f"{self.path} has no record of key {key!r}")
+            self._change.doomed[data] = key
 
     def _new_change(self) -> Change:
         # What fills a chunk as large as was asked for is not small.
@@ -147,11 +179,14 @@ class PackWriter:
         self._open = Draft(self.path, self._codec)
         return self._open
 
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise UsageError(f"the writer of {self.path} is closed")
+    def _check_process(self) -> None:
+        # Before the lock, which a thread of the other process may have held when this one was made.
         if self._pid != os.getpid():
             raise UsageError("a writer belongs to the process that made it: make one in each")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError(f"the writer of {self.path} is closed")
 
     def _new_key(self, key: Any) -> bytes:
         kind = key_type(key)
@@ -191,35 +226,49 @@ class PackWriter:
         StorageError
             The disk refuses; nothing of this flush is kept.
         """
-        self._check_usable()
-        self._seal()
-        if not self._change and self._exists:
-            return
+        self._check_process()
+        with self._lock:
+            self._check_open()
+            self._seal()
+            if not self._change and self._exists:
+                return
+            published = self._published()
+            self._change.drop_unnamed(published)
+            self._base, self._exists = Snapshot(self.path, published), True
+            self._change = self._new_change()
+
+    def _published(self) -> Manifest:
+        first = self._new and not self._exists
         try:
-            published = commit(self.path, lambda base: self._change.applied(base, self._key_type))
+            return commit(
+                self.path, lambda base: self._change.applied(base, self._key_type), first=first
+            )
         except BaseException as error:
             self.abandon()
             if isinstance(error, OSError) and not isinstance(error, HaversackError):
                 raise storage_error("publish", self.path, error) from error
             raise
-        self._change.drop_unnamed()
-        self._base, self._exists = Snapshot(self.path, published), True
-        self._change = self._new_change()
 
     def close(self) -> None:
         """Flush and end the writer; a dataset without records is made too."""
-        if not self._closed and self._pid == os.getpid():
-            self.flush()
-            self._closed = True
+        if self._pid != os.getpid():
+            return
+        with self._lock:
+            if not self._closed:
+                self.flush()
+                self._closed = True
 
     def abandon(self) -> None:
         """End the writer and drop what was not flushed."""
-        if self._closed or self._pid != os.getpid():
+        if self._pid != os.getpid():
             return
-        self._closed = True
-        if self._open is not None:
-            self._open.abandon()
-        self._change.drop_unnamed()
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if self._open is not None:
+                self._open.abandon()
+            self._change.drop_unnamed()
 
     def __enter__(self) -> Self:
         return self
@@ -236,9 +285,8 @@ class PackWriter:
             self.abandon()
 
     def __repr__(self) -> str:
-        waiting = (self._open.rows if self._open else 0) + sum(
-            new.entry.rows for new in self._change.finished
-        )
+        draft, change = self._open, self._change
+        waiting = (draft.rows if draft else 0) + sum(new.entry.rows for new in change.finished)
         return f"<PackWriter {str(self.path)!r}: {waiting} records not yet flushed>"
 
 
@@ -248,7 +296,11 @@ def check_place(path: Path) -> None:
         return
     if not path.is_dir():
         raise ExistsError(f"{path} is a file: give the path of a directory")
-    strangers = sorted({entry.name for entry in path.iterdir()} - _OURS)
+    if is_packed(path):
+        return
+    names = {entry.name for entry in path.iterdir()} - _OURS
+    # File managers and the like leave names that begin with a dot anywhere.
+    strangers = sorted(name for name in names if not name.startswith("."))
     if strangers:
         raise ExistsError(
             f"{path} is no packed dataset and not empty (it holds {strangers[0]}): choose another"
