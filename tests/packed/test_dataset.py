@@ -211,3 +211,30 @@ def test_many_mapped_chunks_hold_no_open_files(tmp_path):
     assert ds.take(range(300)).shape == (300, 8)
     if before:
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_unsigned_index_beyond_64_bits_is_no_record(tens):
+    for index in ([2**64 - 1], [2**63], [10]):
+        with pytest.raises(PositionError, match=str(index[0])):
+            tens.take(np.array(index, "u8"))
+    assert tens.take(np.array([9, 0], "u8"))[:, 0].tolist() == [9, 0]
+
+
+def test_take_fills_only_an_array_that_can_be_written(tens):
+    frozen = np.zeros((2, 3), int)
+    frozen.flags.writeable = False
+    for out in ([[0] * 3] * 2, "out", frozen, np.zeros((2, 4), int), np.zeros((2, 3), "f4")):
+        with pytest.raises(UsageError, match="out must be"):
+            tens.take([0, 1], out=out)
+    assert not frozen.any()
+
+
+def test_info_lists_the_arrays_of_each_kind(tmp_path):
+    with PackWriter(tmp_path / "ds") as writer:
+        for count, shape, dtype in ((3, (6, 8), "u2"), (2, (8,), "u1")):
+            for _ in range(count):
+                writer.append(np.zeros(shape, dtype))
+            writer.flush()
+    assert open_packed(tmp_path / "ds").info()["arrays"] == "uint16 [6, 8] (3), uint8 [8] (2)"
+    encoded = pack([[1]], tmp_path / "encoded", codec="zstd")
+    assert encoded.info()["arrays"] == "several dtypes or shapes or encoded"

@@ -142,3 +142,28 @@ def test_a_predicate_reaches_no_other_file_and_is_one_expression(scenes, predica
     with pytest.raises(UsageError):
         scenes.filter(predicate.format(file=file))
     assert file.read_text() == "a,b\n1,2\n"
+
+
+@pytest.mark.parametrize("name", ["file_row_number", "File_Row_Number"])
+def test_metadata_may_be_named_like_duckdbs_own_columns(tmp_path, name):
+    ds = pack([([n], {name: n + 5, "n": n}) for n in range(3)], tmp_path / "ds")
+    assert ds.filter("n > 0").metadata()[name].tolist() == [6, 7]
+    assert len(ds.filter(f"""CAST(_meta->>'$."{name}"' AS INT) = 5""")) == 1
+
+
+def test_the_path_of_a_dataset_adds_no_columns(tmp_path):
+    ds = pack([([0], {"year": 1999})], tmp_path / "year=2020" / "month=1")
+    assert len(ds.filter("year = 1999")) == 1
+    with pytest.raises(UsageError):
+        ds.filter("month = 1")
+
+
+def test_a_selection_of_nothing_has_the_columns_of_its_dataset(scenes):
+    frame = scenes.filter("cloud > 1000").metadata()
+    assert len(frame) == 0
+    assert set(frame.columns) == set(scenes.metadata().columns)
+    for name in ("label", "_key", "sparse", "day"):
+        assert frame[name].tolist() == []
+    assert (frame["cloud"] > 3).tolist() == []
+    assert frame["label"].dtype == scenes.metadata()["label"].dtype
+    assert len(scenes[:0].metadata()) == 0

@@ -8,6 +8,9 @@ from typing import Any
 from haversack.packed.kinds import read_dtype
 from haversack.packed.snapshot import Snapshot
 
+_MIXED = "several dtypes or shapes or encoded"
+_MOST_KINDS = 6  # that are listed
+
 
 def info(snapshot: Snapshot, records: int) -> dict[str, Any]:
     """Describe a version from its manifest alone."""
@@ -28,14 +31,18 @@ def info(snapshot: Snapshot, records: int) -> dict[str, Any]:
 
 
 def arrays(snapshot: Snapshot) -> str:
-    """Say what the arrays are where all are alike."""
-    kinds = {(repr(entry.dtype), repr(entry.shape)) for entry in snapshot.manifest.chunks}
-    if not kinds:
-        return "none"
-    first = snapshot.manifest.chunks[0]
-    if len(kinds) > 1 or first.shape is None:
-        return "of several shapes or encoded"
-    return f"{read_dtype(first.dtype)} {first.shape}"
+    """Say what the arrays are, as far as the manifest tells: that of encoded ones it does not."""
+    counts: dict[str, int] = {}
+    for entry in snapshot.manifest.chunks:
+        mixed = entry.shape is None
+        kind = _MIXED if mixed else f"{read_dtype(entry.dtype)} {entry.shape}"
+        gone = entry.deleted.rows if entry.deleted else 0
+        counts[kind] = counts.get(kind, 0) + entry.rows - gone
+    if len(counts) < 2:
+        return next(iter(counts), "none")
+    if len(counts) > _MOST_KINDS:
+        return _MIXED
+    return ", ".join(f"{kind} ({count:,})" for kind, count in counts.items())
 
 
 def line(snapshot: Snapshot, records: int) -> str:

@@ -21,7 +21,7 @@ from haversack.errors import (
 from haversack.events import Progress
 from haversack.packed import about, query
 from haversack.packed.batches import batches
-from haversack.packed.frame import make_frame
+from haversack.packed.frame import empty_frame, make_frame
 from haversack.packed.keys import Key
 from haversack.packed.manifest import Manifest, read_latest, read_manifest
 from haversack.packed.parts import Positions
@@ -95,7 +95,7 @@ class PackedDataset:
             index = int(index)
         position = index + self._length if index < 0 else index
         if not 0 <= position < self._length:
-            raise PositionError(f"record {index} of a dataset of {self._length} records")
+            raise self._beyond(index)
         if self._selection is not None:
             position = int(self._selection[position])
         return Record(self._snapshot.read(position), self._snapshot, position)
@@ -119,6 +119,9 @@ class PackedDataset:
             )
         if given.dtype == bool and len(given) != self._length:
             raise UsageError(f"a mask of {len(given)} for {self._length} records")
+        # Such an integer may be beyond those of 64 bits with a sign.
+        if given.dtype.kind == "u" and given.size and int(given.max()) >= self._length:
+            raise self._beyond(int(given.max()))
         chosen = (
             np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64, copy=False)
         )
@@ -130,9 +133,11 @@ class PackedDataset:
     def _counted_from_end(self, chosen: Positions) -> Positions:
         low, high = int(chosen.min()), int(chosen.max())
         if low < -self._length or high >= self._length:
-            wrong = high if high >= self._length else low
-            raise PositionError(f"record {wrong} of a dataset of {self._length} records")
+            raise self._beyond(high if high >= self._length else low)
         return np.where(chosen < 0, chosen + self._length, chosen)
+
+    def _beyond(self, index: int) -> PositionError:
+        return PositionError(f"record {index} of a dataset of {self._length} records")
 
     def _of_version(self, chosen: Positions) -> Positions:
         if self._selection is None:
@@ -243,10 +248,13 @@ class PackedDataset:
     def metadata(self) -> pd.DataFrame:
         """Give the metadata of all records as a DataFrame, values as they were given.
 
-        Keys that a record lacks are None there; record keys, if any, are column ``_key``.
+        Keys that a record lacks are None there; record keys, if any, are column ``_key``. Of no
+        records it has the columns of the whole dataset.
         """
         chosen = range(self._length) if self._selection is None else self._selection
-        keyed = self._snapshot.manifest.key_type is not None
+        keyed = self.manifest.key_type is not None
+        if self._length == 0:
+            return empty_frame(self.manifest.columns, keyed=keyed)
         return make_frame(self._snapshot.texts(chosen), self.keys() if keyed else None)
 
     def filter(self, predicate: str) -> PackedDataset:

@@ -28,7 +28,8 @@ def source(snapshot: Snapshot) -> str:
     named = ", ".join(map(_name, columns))
     return (
         f"SELECT {named} FROM read_parquet([{files}], union_by_name => true, "  # noqa: S608
-        f"filename => '_file', file_row_number => true){_without_deleted(snapshot)}"
+        "filename => '_file', file_row_number => true, hive_partitioning => false)"
+        f"{_without_deleted(snapshot)}"
     )
 
 

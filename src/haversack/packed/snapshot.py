@@ -188,12 +188,15 @@ def _common(pieces: list[tuple[Part, Any, Positions]]) -> Kind | None:
     return common
 
 
-def _output(shape: tuple[int, ...], kind: Kind, out: Array | None) -> Array:
+def _output(shape: tuple[int, ...], kind: Kind, out: Any) -> Array:
     if out is None:
         return np.empty(shape, kind.dtype)
+    if not isinstance(out, np.ndarray) or not out.flags.writeable:
+        raise UsageError(f"out must be an array that can be written, not this {type(out).__name__}")
     if out.shape != shape or out.dtype != kind.dtype or not out.flags.c_contiguous:
         raise UsageError(
             f"out must be C-contiguous, of dtype {kind.dtype} and shape {shape}, "
             f"not {out.dtype} and {out.shape}"
         )
-    return out
+    filled: Array = out
+    return filled

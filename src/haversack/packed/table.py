@@ -35,6 +35,7 @@ _TYPES: dict[type, str] = {
     datetime: "datetime",
 }
 MIXED = "mixed"
+RESERVED = "file_row_number"  # what DuckDB calls the rows of a file, in any case
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def plain_fields(metadata: Mapping[Any, Any]) -> dict[str, Any]:
     """Copy the metadata that may become columns: names that do not begin with ``_``."""
     fields = {}
     for name, value in metadata.items():
-        if type(name) is str and name and name[0] != "_":
+        if type(name) is str and name and name[0] != "_" and name.lower() != RESERVED:
             fields[name] = value if type(value) in _TYPES else _plain(value)
     return fields
 
