@@ -101,8 +101,8 @@ def test_the_values_of_numpy_and_pandas_become_pythons():
         {1, 2},
         np.zeros(3),
         Decimal(1),
-        pd.NaT,
         pd.Timestamp("2020-01-01T00:00:00.000000001"),
+        pd.Timedelta(1, "ns"),
         np.datetime64("2020-01-01T00:00:00.000000001"),
         time(1, tzinfo=UTC),
         pd.NA,
@@ -111,6 +111,26 @@ def test_the_values_of_numpy_and_pandas_become_pythons():
 def test_what_could_not_come_back_is_refused_by_its_place(value):
     with pytest.raises(UnsupportedError, match=r"metadata\['deep'\]\[1\]"):
         dumps({"deep": [0, value]})
+
+
+@pytest.mark.parametrize(
+    "value", [pd.NaT, np.datetime64("NaT"), np.timedelta64("NaT", "s"), pd.Timestamp("NaT")]
+)
+def test_not_a_time_is_refused_by_its_name(value):
+    with pytest.raises(UnsupportedError, match=r"metadata\['at'\] is NaT: use None"):
+        dumps({"at": value})
+
+
+def test_metadata_nested_too_deeply_is_refused():
+    deep, itself = {}, []
+    for _ in range(100_000):
+        deep = {"a": deep}
+    itself.append(itself)
+    for value in (deep, itself):
+        with pytest.raises(UnsupportedError, match="nested too deeply"):
+            dumps({"value": value})
+    with pytest.raises(FormatError):
+        loads('{"a":{"~":"tuple","v":[' * 400 + "]}}" * 400)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def dumps(metadata: Mapping[Any, Any]) -> str:
     Raises
     ------
     UnsupportedError
-        A value of a type that could not be given back; the message says where it is.
+        A value of a type that could not be given back, of which the message says where it is;
+        or values nested too deeply.
 
     Examples
     --------
@@ -43,7 +44,13 @@ def dumps(metadata: Mapping[Any, Any]) -> str:
     """
     if not metadata:
         return "{}"
-    tagged = metadata if _is_json(metadata) else _tagged(metadata, "metadata")
+    try:
+        return _written(metadata if _is_json(metadata) else _tagged(metadata, "metadata"))
+    except RecursionError:
+        raise UnsupportedError("metadata is nested too deeply, or holds itself") from None
+
+
+def _written(tagged: Any) -> str:
     try:
         return _encode(tagged).decode()
     except UnicodeEncodeError:
@@ -64,10 +71,17 @@ def loads(text: str | bytes) -> dict[Any, Any]:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         value = _decode_slowly(text)
     if '"~"' in text if isinstance(text, str) else b'"~"' in text:
-        value = _untagged(value)
+        value = _untagged_whole(value)
     if not isinstance(value, dict):
         raise FormatError(f"metadata is not a JSON object: {text[:100]!r}")
     return value
+
+
+def _untagged_whole(value: Any) -> Any:
+    try:
+        return _untagged(value)
+    except RecursionError:
+        raise FormatError("metadata is nested too deeply to be read") from None
 
 
 def _decode_slowly(text: str | bytes) -> Any:
@@ -109,6 +123,8 @@ def _tagged(value: Any, where: str) -> Any:
 
 def _scalar(value: np.generic, where: str) -> Any:
     plain = value.item()
+    if plain is None:
+        raise UnsupportedError(f"{where} is NaT: use None")
     if isinstance(plain, np.generic | int) and isinstance(value, np.datetime64 | np.timedelta64):
         raise UnsupportedError(
             f"{where} is a {value.dtype}, finer than a Python datetime: convert it "
@@ -131,10 +147,10 @@ def _write_complex(value: complex, where: str) -> Any:  # noqa: ARG001
 
 
 def _write_datetime(value: datetime, where: str) -> Any:
-    if getattr(value, "nanosecond", 0):
-        raise UnsupportedError(f"{where} has nanoseconds: a datetime keeps microseconds")
     if value != value:  # pandas' NaT
         raise UnsupportedError(f"{where} is NaT: use None")
+    if getattr(value, "nanosecond", 0):
+        raise UnsupportedError(f"{where} has nanoseconds: a datetime keeps microseconds")
     text = datetime.isoformat(value.to_pydatetime() if hasattr(value, "to_pydatetime") else value)
     zone = getattr(value.tzinfo, "key", None)
     return _tag("datetime", [text, zone, value.fold] if zone or value.fold else text)
@@ -144,6 +160,12 @@ def _write_time(value: time, where: str) -> Any:
     if value.tzinfo is not None:
         raise UnsupportedError(f"{where} is a time with a zone but no date: use a datetime")
     return _tag("time", [value.isoformat(), value.fold] if value.fold else value.isoformat())
+
+
+def _write_timedelta(value: timedelta, where: str) -> Any:
+    if getattr(value, "nanoseconds", 0):
+        raise UnsupportedError(f"{where} has nanoseconds: a timedelta keeps microseconds")
+    return _tag("timedelta", [value.days, value.seconds, value.microseconds])
 
 
 def _write_dict(value: Mapping[Any, Any], where: str) -> Any:
@@ -177,10 +199,7 @@ _WRITERS: tuple[tuple[Any, Any], ...] = (
     (datetime, _write_datetime),
     (date, lambda value, _: _tag("date", value.isoformat())),
     (time, _write_time),
-    (
-        timedelta,
-        lambda value, _: _tag("timedelta", [value.days, value.seconds, value.microseconds]),
-    ),
+    (timedelta, _write_timedelta),
 )
 
 
