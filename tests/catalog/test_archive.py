@@ -2,8 +2,9 @@
 
 import pytest
 
-from haversack.catalog import is_catalog, read_catalog
-from haversack.errors import FormatError, PathNotFoundError
+from haversack.catalog import is_catalog, read_catalog, stac
+from haversack.catalog.table import UNKNOWN_SIZE
+from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
 
 REMOTE = "https://data.example/a.tif"
 
@@ -101,6 +102,9 @@ def test_every_item_reads_back_in_any_order(archive, farms, item):
         ("farms/fields/one/one.json", b'{"a": "\xff"}', "one.json"),
         ("farms/fields/collection.json", {"type": "Collection", "stac_version": "1.0.0"}, "`id`"),
         ("farms/catalog.json", [], "farms/catalog.json"),
+        ("farms/fields/one/one.json", b'{"x":' * 100_000, "one.json"),
+        ("farms/fields/one/one.json", b'{"x": [NaN, ' + b"[" * 100_000, "one.json"),
+        ("farms/fields/one/one.json", b'{"type": NaN}', "one.json"),
     ],
 )
 def test_damaged_documents_are_named(archive, farms, item, place, content, reason):
@@ -109,6 +113,39 @@ def test_damaged_documents_are_named(archive, farms, item, place, content, reaso
         read_catalog(path)
     assert place in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"x":' * 100_000])
+def test_deep_nesting_is_damage(archive, farms, item, tree, content):
+    folder = tree({"catalog.json": content})
+    assert not is_catalog(folder)
+    with pytest.raises(FormatError, match="catalog.json"):
+        read_catalog(folder)
+    with pytest.raises(FormatError, match="here"):
+        stac.parse(content, "here")
+
+
+@pytest.mark.parametrize("size", [-5, 2**63, 2**70, 10**30])
+def test_sizes_that_no_file_has_are_unknown(archive, farms, item, size):
+    one = item("one", assets={"red": {"href": REMOTE, "file:size": size}})
+    catalog = read_catalog(archive(farms([one])))
+    assert catalog.assets.size.tolist() == [UNKNOWN_SIZE]
+
+
+def test_what_python_writes_for_no_number_is_read_as_null(archive, farms, item, tree):
+    nan = float("nan")
+    one = item("one", properties={"datetime": "2020-05-17T10:00:00Z", "cloud": nan})
+    two = item("two", point=(3, 4)) | {"bbox": [nan, nan, nan, float("-inf")]}
+    files = farms([one, two])
+    for path in (archive(files), tree(files) / "farms"):
+        catalog = read_catalog(path)
+        assert catalog.item(0)["properties"]["cloud"] is None
+        assert catalog.items.box(1)[:2] == (3, 4)
+
+
+def test_what_is_no_path_is_refused():
+    with pytest.raises(UnsupportedError, match="None"):
+        read_catalog(None)  # type: ignore[arg-type]
 
 
 def test_a_damaged_archive_is_named(archive, farms, item):

@@ -32,8 +32,9 @@ def small(tree, farms, item):
 def test_info_counts_and_describes(small):
     info = read_catalog(small).info()
     assert json.loads(json.dumps(info)) == info
-    assert (info["items"], info["assets"], info["known bytes"]) == (2, 3, 6)
-    assert (info["files"], info["files of unknown size"]) == (3, 2)
+    assert (info["items"], info["assets"], info["known bytes"]) == (2, 3, 12)
+    assert (info["files"], info["files of unknown size"]) == (3, 1)
+    assert info["assets here"] == 2
     assert info["bbox"] == [1, 2, 3, 4]
     assert (info["first"], info["last"]) == ("2020-05-17T10:00:00Z", "2020-06-01T00:00:00Z")
     [fields] = info["collections"]
@@ -42,6 +43,12 @@ def test_info_counts_and_describes(small):
         "red": (2, ["image/tiff", "unknown"]),
         "far": (1, ["unknown"]),
     }
+
+
+def test_info_counts_what_lies_in_an_archive(archive, farms, item):
+    one = item("one", assets={"a": "./a.tif", "b": "./nowhere.tif", "c": REMOTE})
+    info = read_catalog(archive(farms([one]) | {"farms/fields/one/a.tif": b"pixels"})).info()
+    assert (info["assets here"], info["known bytes"], info["files of unknown size"]) == (1, 6, 2)
 
 
 def test_info_of_an_empty_catalog(tree, root):

@@ -13,6 +13,11 @@ from haversack.errors import EmptySelectionError, UsageError
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]}
 TRIANGLE = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [0, 10], [0, 0]]]}
+DEGREES = "longitude/latitude (EPSG:4326)"
+
+
+def _crs(name):
+    return {"type": "name", "properties": {"name": name}}
 
 
 @pytest.fixture
@@ -163,6 +168,12 @@ def test_zero_matches_say_which_filter_left_nothing(catalog, filters, words):
         ({"intersects": {"type": "FeatureCollection", "features": []}}, ["GeoJSON"]),
         ({"intersects": "POINT (1 1)"}, ["GeoJSON"]),
         ({"datetime": "soon"}, ["'soon'"]),
+        ({"bbox": [500000, 4600000, 510000, 4700000]}, [DEGREES]),
+        ({"bbox": [0, -91, 1, 1]}, [DEGREES]),
+        ({"intersects": {"type": "Point", "coordinates": [500000, 4600000]}}, [DEGREES]),
+        ({"intersects": shapely.Point(0, 1000)}, [DEGREES]),
+        ({"intersects": SQUARE | {"crs": _crs("urn:ogc:def:crs:EPSG::32633")}}, [DEGREES, "32633"]),
+        ({"intersects": {"type": "FeatureCollection", "features": [5]}}, ["GeoJSON"]),
     ],
 )
 def test_filters_that_make_no_sense_say_what_is_there(catalog, filters, words):
@@ -170,6 +181,15 @@ def test_filters_that_make_no_sense_say_what_is_there(catalog, filters, words):
         catalog.select(**filters)
     assert not isinstance(caught.value, EmptySelectionError)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["urn:ogc:def:crs:OGC:1.3:CRS84", "EPSG:4326", "urn:ogc:def:crs:EPSG::4326"]
+)
+def test_an_area_that_says_it_is_in_degrees_is_taken(catalog, name):
+    plain = catalog.select(intersects=SQUARE)
+    for crs in (_crs(name), None):
+        assert len(catalog.select(intersects=SQUARE | {"crs": crs}).items) == len(plain.items)
 
 
 _side = st.integers(-180, 180).map(float)

@@ -97,6 +97,15 @@ def test_bytes_that_are_no_header_are_refused(tmp_path):
         _members(path)
 
 
+def test_padding_behind_the_end_counts_too(tmp_path):
+    path = _tar(tmp_path, lambda t: _add(t, "a.json", b"x"))
+    with path.open("ab") as file:
+        file.write(bytes(100_000))
+    assert [member.name for member, _ in _members(path)] == ["a.json"]
+    with pytest.raises(FormatError, match="unpacks to more"):
+        _members(path, caps=Caps(total_bytes=50_000))
+
+
 @pytest.mark.parametrize(
     ("caps", "reason"),
     [

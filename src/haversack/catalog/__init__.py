@@ -12,7 +12,7 @@ from haversack.catalog.source import Source
 from haversack.catalog.stac import decode
 from haversack.catalog.table import Table
 from haversack.catalog.tree import looks_like_tree, read_tree
-from haversack.errors import FormatError, PathNotFoundError
+from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
 
 __all__ = ["Catalog", "Filters", "Selection", "is_catalog", "read_catalog"]
 
@@ -35,6 +35,8 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
     ------
     PathNotFoundError
         Nothing stands there.
+    UnsupportedError
+        The source is no path.
     FormatError
         It is damaged or no STAC; the message names the file or the archive's member.
 
@@ -47,6 +49,8 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
     >>> read_catalog(".")
     <Catalog 'farms': 0 collections, 0 items, 0 assets>
     """
+    if not isinstance(source, str | os.PathLike):
+        raise UnsupportedError(f"a catalog is read from a path, not from {source!r}")
     path = Path(source)
     if not path.exists():
         raise PathNotFoundError(f"{path} does not exist")

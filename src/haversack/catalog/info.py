@@ -19,7 +19,9 @@ Times = tuple[str | None, str | None]
 
 def describe(catalog: Catalog) -> dict[str, Any]:
     """Describe a catalog in words that ``--json`` can write."""
-    sizes = catalog.assets.size[_files(catalog)]
+    here = _sizes_here(catalog)
+    told = catalog.assets.size
+    sizes = np.where(told == UNKNOWN_SIZE, here, told)[_files(catalog)]
     known = sizes != UNKNOWN_SIZE
     first, last = catalog.times()
     found: dict[str, Any] = {
@@ -30,6 +32,7 @@ def describe(catalog: Catalog) -> dict[str, Any]:
         "description": catalog.description,
         "items": len(catalog.items),
         "assets": len(catalog.assets),
+        "assets here": int((here != UNKNOWN_SIZE).sum()),
         "bbox": around(catalog.items.bbox),
         "first": first,
         "last": last,
@@ -42,6 +45,14 @@ def describe(catalog: Catalog) -> dict[str, Any]:
     if catalog.source.lost:
         found["documents missing"] = len(catalog.source.lost)
     return found
+
+
+def _sizes_here(catalog: Catalog) -> NDArray[np.int64]:
+    """Bytes of each asset's file in the archive or the directory."""
+    rows = range(len(catalog.assets))
+    sizes = (catalog.source.size_of(catalog.target(row)) for row in rows)
+    told = (UNKNOWN_SIZE if size is None else size for size in sizes)
+    return np.fromiter(told, np.int64, len(rows))
 
 
 def _files(catalog: Catalog) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from shapely.geometry.base import BaseGeometry
 from haversack.errors import UsageError
 
 _NAN = math.nan
+_DEGREES = "longitude/latitude (EPSG:4326)"
+_IN_DEGREES = re.compile(r"\b(CRS84h?|(EPSG|epsg)\S*\b4326)\b")
 
 
 class Box(NamedTuple):
@@ -31,13 +34,14 @@ class Box(NamedTuple):
 NOWHERE = Box(*[_NAN] * 6)
 
 
-def read_box(bbox: Sequence[float] | None, geometry: bytes) -> Box:
+def read_box(bbox: Sequence[float | None] | None, geometry: bytes) -> Box:
     """Read an item's box of 4 or 6 numbers; without one, take its geometry's."""
-    if bbox is not None and len(bbox) == 4:
-        west, south, east, north = bbox
+    numbers = [number for number in bbox or () if number is not None]
+    if len(numbers) == 4 == len(bbox or ()):
+        west, south, east, north = numbers
         return Box(west, south, -math.inf, east, north, math.inf)
-    if bbox is not None and len(bbox) == 6:
-        return Box(*bbox)
+    if len(numbers) == 6:
+        return Box(*numbers)
     shape = _shape_or_none(geometry)
     if shape is None or shape.is_empty:
         return NOWHERE
@@ -62,7 +66,13 @@ def box_filter(bbox: Any) -> Box:
     box = read_box(values, b"")
     if box.south > box.north or box.low > box.high:
         raise UsageError(f"bbox {bbox!r}: its south is north of its north; the order is W, S, E, N")
+    _check_degrees(f"bbox {bbox!r}", box)
     return box
+
+
+def _check_degrees(what: str, box: Box) -> None:
+    if max(abs(box.west), abs(box.east)) > 360 or max(abs(box.south), abs(box.north)) > 90:
+        raise UsageError(f"{what} is not in degrees: give {_DEGREES}")
 
 
 def overlap(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
@@ -94,8 +104,14 @@ def area_filter(area: Any) -> BaseGeometry:
     Raises
     ------
     UsageError
-        It holds no geometry.
+        It holds no geometry, or one that is not in longitude and latitude.
     """
+    shape = _one_shape(area)
+    _check_degrees("the geometry of intersects", bounds(shape))
+    return shape
+
+
+def _one_shape(area: Any) -> BaseGeometry:
     if isinstance(area, BaseGeometry):
         return _valid(area)
     area = getattr(area, "__geo_interface__", area)
@@ -108,7 +124,11 @@ def area_filter(area: Any) -> BaseGeometry:
     return _valid(shapely.union_all(shapes) if len(shapes) > 1 else shapes[0])
 
 
-def _shapes_in(area: dict[str, Any]) -> Iterable[BaseGeometry]:
+def _shapes_in(area: Any) -> Iterable[BaseGeometry]:
+    if not isinstance(area, dict):
+        raise UsageError(f"intersects: {_short(area)} is no GeoJSON geometry")
+    if area.get("crs") is not None and not _IN_DEGREES.search(str(area["crs"])):
+        raise UsageError(f"intersects is in the system {_short(area['crs'])}: give {_DEGREES}")
     if area.get("type") == "FeatureCollection":
         for feature in area.get("features") or ():
             yield from _shapes_in(feature)

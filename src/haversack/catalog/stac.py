@@ -6,12 +6,16 @@ asks for them.
 
 from __future__ import annotations
 
+import json
 import posixpath
-from typing import Any
+import re
+from typing import Any, TypeVar
 
 import msgspec
 
 from haversack.errors import FormatError
+
+T = TypeVar("T")
 
 
 class StacAsset(msgspec.Struct, gc=False):
@@ -50,7 +54,7 @@ class StacDocument(msgspec.Struct, gc=False):
     collection: str | None = None
     properties: StacTimes = msgspec.field(default_factory=StacTimes)
     geometry: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
-    bbox: list[float] | None = None
+    bbox: list[float | None] | None = None
     assets: dict[str, StacAsset] = {}
     links: list[StacLink] = []
 
@@ -69,6 +73,9 @@ class _Head(msgspec.Struct):
 _KINDS = {"Catalog": "catalog", "Collection": "collection", "Feature": "item"}
 _document = msgspec.json.Decoder(StacDocument)
 _head = msgspec.json.Decoder(_Head)
+_plain = msgspec.json.Decoder(dict[str, Any])
+_NO_NUMBER = re.compile(rb"\b(NaN|Infinity)\b")
+_DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError)
 
 
 def decode(content: bytes, place: str) -> StacDocument:
@@ -85,8 +92,8 @@ def decode(content: bytes, place: str) -> StacDocument:
     'catalog'
     """
     try:
-        document = _document.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        document = _decoded(_document, content)
+    except _DAMAGE as error:
         raise FormatError(f"{place} is not whole STAC: {error}") from None
     if document.type not in _KINDS:
         raise FormatError(f"{place} is a {document.type}: neither catalog, collection nor item")
@@ -96,18 +103,28 @@ def decode(content: bytes, place: str) -> StacDocument:
 def is_stac(content: bytes) -> bool:
     """Tell whether JSON claims to be STAC, whole or not."""
     try:
-        return _head.decode(content).type in _KINDS
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decoded(_head, content).type in _KINDS
+    except _DAMAGE:
         return False
 
 
 def parse(content: bytes, place: str) -> dict[str, Any]:
     """Decode a whole document as plain values."""
     try:
-        value: dict[str, Any] = msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _decoded(_plain, content)
+    except _DAMAGE as error:
         raise FormatError(f"{place} is not whole JSON: {error}") from None
-    return value
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], content: bytes) -> T:
+    """Decode JSON, also with the NaN and Infinity that Python writes; these become null."""
+    try:
+        return decoder.decode(content)
+    except msgspec.DecodeError:
+        if not _NO_NUMBER.search(content):
+            raise
+    value = json.loads(content, parse_constant=lambda _: None)
+    return decoder.decode(msgspec.json.encode(value))
 
 
 def is_absolute(href: str) -> bool:

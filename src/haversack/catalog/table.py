@@ -118,7 +118,8 @@ class Assets:
         self.href.append(asset.href)
         self._item.append(item)
         self._collection.append(collection)
-        self._size.append(UNKNOWN_SIZE if asset.size is None else asset.size)
+        size = asset.size
+        self._size.append(size if size is not None and 0 <= size < 1 << 63 else UNKNOWN_SIZE)
 
     @property
     def item(self) -> NDArray[np.int64]:

@@ -105,8 +105,8 @@ class _Stream:
                 yield self._safe(name), size
             else:
                 raise FormatError(f"{self._path}: {name!r} is of the unknown kind {kind!r}")
-        for _ in self._blocks:  # the rest is padding; reading it checks the gzip's checksum
-            pass
+        for block in self._blocks:  # the rest is padding; reading it checks the gzip's checksum
+            self._move_to(block)
 
     def take(self, size: int) -> bytes:
         """Read the next ``size`` bytes."""
@@ -136,10 +136,13 @@ class _Stream:
             )
 
     def _next_block(self) -> None:
-        self._begin += len(self._buffer)
-        self._buffer, self._at = next(self._blocks, b""), 0
+        self._move_to(next(self._blocks, b""))
         if not self._buffer:
             raise FormatError(f"{self._path}: the archive ends inside a file, at {self._begin}")
+
+    def _move_to(self, block: bytes) -> None:
+        self._begin += len(self._buffer)
+        self._buffer, self._at = block, 0
         if self._begin > self._limit:
             raise FormatError(
                 f"{self._path} unpacks to more than {self._limit:,} bytes: it is not a catalog"
