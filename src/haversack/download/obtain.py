@@ -18,7 +18,7 @@ from haversack.download.holdings import IfExists
 from haversack.download.origin import Origin, shown
 from haversack.download.output import Output
 from haversack.download.transfer import Request
-from haversack.errors import DownloadError, ExistsError, FormatError
+from haversack.errors import DownloadError, ExistsError, FormatError, UnsupportedError
 from haversack.events import Progress
 from haversack.storage.names import component
 
@@ -56,6 +56,8 @@ def name_dataset(source: str | os.PathLike[str], output: Path, name: str | None)
     ExistsError
         The output directory is a file.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise UnsupportedError(f"a download's source is a path or a URL, not {source!r}")
     if output.exists() and not output.is_dir():
         raise ExistsError(f"{output} is a file: give a directory to download into")
     text = os.fspath(source)

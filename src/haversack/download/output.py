@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import Self
 from haversack.errors import StorageError
 from haversack.storage.calls import calls
 from haversack.storage.publish import (
+    TEMPORARY_SUFFIX,
     make_directory,
     storage_error,
     sync_directory,
@@ -20,6 +22,7 @@ from haversack.storage.publish import (
 )
 
 _MOST = 1000
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
 _WORTH_A_SYNCFS = 16
 
 
@@ -34,10 +37,13 @@ class Output:
     ----------
     root
         The directory; made when something is first written.
+    alone
+        Whether nobody else writes below it (see :mod:`haversack.download.lease`): what killed
+        writers left in the folders that are visited is then removed.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, alone: bool = False) -> None:
+        self.root, self._alone = root, alone
         self._prefix = os.path.join(root, "")  # noqa: PTH118
         self._known: set[str] = set()
         self._pending: list[tuple[Path, Path]] = []
@@ -73,6 +79,8 @@ class Output:
                 raise StorageError(
                     f"{folder} is a link or a file where a directory must be: move it away"
                 ) from None
+            if self._alone:
+                _remove_leftovers(folder)
         except OSError as error:
             raise storage_error("create the directory", folder, error) from error
 
@@ -142,6 +150,13 @@ class Output:
             self.commit()
         else:
             _remove(self._pending)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name):
+                Path(entry).unlink()
 
 
 def _sync(files: list[Path]) -> None:

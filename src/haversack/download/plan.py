@@ -114,7 +114,8 @@ def make_plan(
         before=Before(output, catalog, layout),
         if_exists=if_exists,
     )
-    return Plan(catalog, selection, layout, Output(output), Output(assets), placed, survey.run())
+    writers = Output(output, alone=True), Output(assets, alone=True)
+    return Plan(catalog, selection, layout, *writers, placed, survey.run())
 
 
 def address(catalog: Catalog, row: int) -> str | Path | None:

@@ -46,6 +46,7 @@ def test_what_is_whole_is_kept_and_the_rest_comes_later(
     assert process.wait(10) == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert (out / "farms" / LEASE_NAME).exists() == (how == signal.SIGKILL)
     assert not (out / "farms/fields/item1/red.tif").exists()
+    (out / "farms/fields/item1/.0123456789abcdef.partial").write_bytes(b"half a document")
     stalling = False
     before = len(server.asked)
     report = download(archive, out, allow_hosts=["127.0.0.1"])

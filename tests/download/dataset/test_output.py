@@ -46,6 +46,20 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(place):
     assert (place.root / "a.txt").read_bytes() == b"before"
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_one_who_is_alone(place):
+    left, others = ".0123456789abcdef.partial", [".x.partial", "0123456789abcdef.partial", "b.txt"]
+    folder = place.folder("a")
+    for name in (left, *others):
+        (folder / name).write_bytes(b"x")
+    with Output(place.root) as writer:
+        writer.write("a/c.txt", [b"x"])
+    assert (folder / left).exists()
+    with Output(place.root, alone=True) as writer:
+        writer.write("a/d.txt", [b"x"])
+        writer.write("a/e.txt", [b"x"])
+    assert {path.name for path in folder.iterdir()} == {*others, "c.txt", "d.txt", "e.txt"}
+
+
 def test_a_block_that_fails_publishes_nothing(place):
     with pytest.raises(RuntimeError), place:
         place.write("a.txt", [b"x"])

@@ -15,6 +15,7 @@ from haversack.errors import (
     ExistsError,
     FormatError,
     StorageError,
+    UnsupportedError,
     UsageError,
 )
 
@@ -273,6 +274,7 @@ def test_too_little_space_is_said_before_anything_moves(empty, source, out, serv
         {"if_exists": "maybe"},
         {"bbox": [0, 0, 1, 1], "intersects": {"type": "Point", "coordinates": [0, 0]}},
         {"datetime": "soon"},
+        {"bbox": [500000, 4600000, 510000, 4700000]},
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_fetched(out, server, options):
@@ -288,6 +290,8 @@ def test_an_output_that_is_a_file_is_refused(farms, source, tmp_path):
 
 
 def test_a_source_that_is_no_catalog_is_refused(tmp_path, out):
+    with pytest.raises(UnsupportedError, match="path or a URL"):
+        download(None, out)  # type: ignore[arg-type]
     (tmp_path / "x.tar.gz").write_text("mine")
     with pytest.raises(FormatError):
         download(tmp_path / "x.tar.gz", out)
