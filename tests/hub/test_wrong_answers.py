@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from haversack.errors import MLHubException
+from haversack.errors import MLHubException, UnsupportedError
 from haversack.hub import Collection, Dataset, MLModel, client, session
 
 SHAPES = [b"{}", b"null", b"[1]", b'"x"', b"7", b"[[]]", b"[{}]", b'[{"id": 5}]', b'{"id": null}']
@@ -100,3 +100,8 @@ def test_a_hub_that_accepts_and_never_answers_is_given_up(monkeypatch):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(MLHubException, match=f"{url}.*accepted, but not answered for 0.3 s"):
             Dataset.list(root_url=url)
+
+
+def test_an_id_that_is_no_text_is_refused():
+    with pytest.raises(UnsupportedError, match="5"):
+        Dataset.fetch(5, root_url="http://127.0.0.1:1")  # type: ignore[arg-type]

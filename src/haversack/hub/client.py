@@ -14,7 +14,7 @@ from typing import Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from haversack.download.transfer import Request, transfer
-from haversack.errors import DownloadError, EntityDoesNotExist
+from haversack.errors import DownloadError, EntityDoesNotExist, UnsupportedError
 from haversack.hub import shapes
 from haversack.hub.session import Parameters, Session, get_session
 from haversack.hub.shapes import Object
@@ -75,6 +75,8 @@ def list_datasets(
 
 def get_dataset(dataset_id_or_doi: str, **access: Unpack[Access]) -> Object:
     """Get a dataset by its id, or by its DOI, which is what has a slash."""
+    if not isinstance(dataset_id_or_doi, str):
+        raise UnsupportedError(f"a dataset's id or DOI is a text, not {dataset_id_or_doi!r}")
     if "/" in dataset_id_or_doi:
         return get_dataset_by_doi(dataset_id_or_doi, **access)
     return get_dataset_by_id(dataset_id_or_doi, **access)
