@@ -1,16 +1,19 @@
 """The demo runs to its end, says what it does, and leaves nothing when it is interrupted."""
 
+import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
 from haversack.convert import read_image
 from haversack.demo import run
-from haversack.errors import ExistsError, MissingExtraError
+from haversack.errors import ExistsError, MissingExtraError, StorageError
 from haversack.packed import open_packed
 
 for name in ("rasterio", "matplotlib", "starlette", "uvicorn"):
@@ -56,8 +59,66 @@ def test_what_is_kept_can_be_used_and_is_not_overwritten(tmp_path):
     assert (keep / "hub" / "demo_flood_events" / "catalog.json").exists()
     assert (keep / "download" / "demo_crop_seasons" / "catalog.json").exists()
     assert any(f"haversack serve {keep / 'hub'}" in line for line in lines)
-    with pytest.raises(ExistsError, match="hub is there from before"):
+    with pytest.raises(ExistsError, match="is there from before"):
         small_run(tmp_path / "out", [], keep=keep)
+
+
+def test_assets_and_files_are_counted_as_the_bars_count_them(tmp_path):
+    lines, seen = [], []
+    small_run(tmp_path / "out", lines, progress=seen.append)
+    totals = {event.task: event.done for event in seen if event.state == "end"}
+    text = "\n".join(lines)
+    assert f" {totals['make hub']} assets, a file each" in text
+    assert f"in {totals['download assets']} files: an asset that items share" in text
+
+
+def test_the_next_commands_can_be_pasted_whatever_the_path(tmp_path):
+    lines, keep = [], tmp_path / "it's kept"
+    small_run(tmp_path / "out", lines, keep=keep)
+    commands = [shlex.split(line) for line in lines if line.startswith("  haversack")]
+    assert [words[1] for words in commands] == ["info", "read", "serve"]
+    assert [Path(words[2]).is_dir() for words in commands] == [True] * 3
+
+
+def test_pictures_of_an_earlier_run_are_not_named(tmp_path, temporary):
+    assert temporary.exists()
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "contact_sheet.png").write_bytes(b"of before")
+    for moment, count in (("2/6", 0), ("contact_sheet.png", 1)):
+        stop = Interrupter(moment)
+        with pytest.raises(KeyboardInterrupt):
+            run(output, small=True, seconds=0.05, echo=stop.echo, progress=None)
+        told = [line for line in stop.lines if line.startswith("Pictures: ")]
+        assert len(told) == count
+        assert not any("footprints" in line for line in told)
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+@pytest.mark.parametrize("which", ["output", "keep"])
+def test_a_place_that_is_a_file_is_refused_before_anything_is_done(tmp_path, which, name):
+    (tmp_path / "file").write_bytes(b"mine")
+    places = {"output": tmp_path / "out", "keep": tmp_path / "kept"} | {which: tmp_path / name}
+    lines = []
+    with pytest.raises(ExistsError, match="file is no directory"):
+        small_run(places["output"], lines, keep=places["keep"])
+    assert not any("1/6" in line for line in lines)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)  # root may write anywhere
+    lines = []
+    with pytest.raises(StorageError, match="nothing can be written"):
+        small_run(tmp_path / "out", lines)
+    assert lines == []
+
+
+def test_data_is_not_kept_among_other_things(tmp_path):
+    (tmp_path / "mine.txt").write_bytes(b"mine")
+    with pytest.raises(ExistsError, match=r"mine.txt is there from before"):
+        small_run(tmp_path / "out", [], keep=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_what_the_user_has_set_for_other_hubs_plays_no_part(tmp_path, monkeypatch):

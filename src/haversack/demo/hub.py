@@ -21,7 +21,7 @@ def make_hub(
         Directory to write into; created when missing. Other datasets in it stay as they are.
     small
         A few dozen tiny assets in well under a second, for tests and examples; otherwise about
-        1,300 assets of 70 MB.
+        1,300 assets of 80 MB.
     seed
         Another seed gives another world.
     progress

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from haversack.demo import crops
 from haversack.demo.hub import make_hub
 from haversack.demo.landscape import CROPS
 from haversack.demo.narrator import Echo, Narrator, megabytes, stopwatch, write_line
-from haversack.errors import AuthenticationError, ExistsError, MissingExtraError
+from haversack.errors import AuthenticationError, ExistsError, MissingExtraError, StorageError
 from haversack.events import Progress
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class _Job:
     small: bool
     seconds: float
     progress: Progress
+    pictures: list[Path] = field(default_factory=list)
 
     @property
     def hub(self) -> Path:
@@ -90,13 +92,16 @@ def run(
     Raises
     ------
     ExistsError
-        A demo was left in ``keep`` before.
+        ``keep`` is not empty, or ``output`` or ``keep`` is a file.
+    StorageError
+        Nothing can be written to ``output`` or ``keep``.
     MissingExtraError
         It needs ``haversack[server,geo,plot]``.
     KeyboardInterrupt
         It was interrupted; what was kept has been said, and nothing goes on running.
     """
     _require_extras()
+    _require_place(Path(output))
     say = Narrator(echo)
     say.plain("haversack demo: from a hub to a trained model, on data made on the spot")
     with _workplace(keep) as work:
@@ -123,13 +128,24 @@ def _workplace(keep: str | os.PathLike[str] | None) -> Iterator[Path]:
             yield Path(name)
         return
     work = Path(keep)
-    taken = [work / name for name in ("hub", "download", "packed") if (work / name).exists()]
+    _require_place(work)
+    taken = sorted(work.iterdir()) if work.exists() else []
     if taken:
         raise ExistsError(
-            f"{taken[0]} is there from before: remove it, or keep this demo elsewhere"
+            f"{taken[0]} is there from before: keep this demo in a new or empty directory"
         )
     work.mkdir(parents=True, exist_ok=True)
     yield work
+
+
+def _require_place(directory: Path) -> None:
+    """Refuse a directory that cannot be written to, before any work is done for it."""
+    whole = directory.absolute()
+    there = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise ExistsError(f"{there} is no directory: remove it, or give another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StorageError(f"nothing can be written in {there}: give another place")
 
 
 def _do(job: _Job) -> None:
@@ -152,8 +168,14 @@ def _make(job: _Job) -> None:
     job.say.phase("Making a hub", f" of three generated datasets in {job.hub}")
     with stopwatch() as passed:
         make_hub(job.hub, small=job.small, progress=job.progress)
-    files = [path.stat().st_size for path in job.hub.rglob("*") if path.suffix != ".json"]
-    job.say.say(f"{len(files):,} files of {megabytes(sum(files))} in {passed():.1f} s")
+    assets = _assets(job.hub)
+    size = sum(path.stat().st_size for path in assets)
+    job.say.say(f"{len(assets):,} assets, a file each, of {megabytes(size)} in {passed():.1f} s")
+
+
+def _assets(tree: Path) -> list[Path]:
+    """Find the files below the directories of a tree that are no documents."""
+    return [path for path in tree.glob("*/**/*") if path.is_file() and path.suffix != ".json"]
 
 
 def _refuse(job: _Job, root_url: str) -> None:
@@ -198,6 +220,7 @@ def _download(job: _Job, dataset: Dataset) -> None:
         f"fetched {first.fetched:,} assets ({megabytes(first.bytes)}) in {first.seconds:.1f} s: "
         f"{first.fetched / first.seconds:,.0f} assets/s"
     )
+    say.say(f"in {len(_assets(job.tree)):,} files: an asset that items share comes once")
     again = dataset.download(**wanted, progress=None)
     say.say(
         f"the same again: {again.fetched} fetched, {again.present:,} here already, "
@@ -265,11 +288,13 @@ def _draw(job: _Job, packed: PackedDataset, model: Model, seasons: list[Season])
     from haversack.demo.pictures import draw_map, draw_sheet
 
     job.say.phase("Drawing", " a contact sheet and a map")
-    for picture in (
-        draw_sheet(packed, model, seasons, job.output / "contact_sheet.png"),
-        draw_map(job.tree, job.output / "footprints.png", area=AREA, dates=DATES),
-    ):
-        job.say.say(str(picture))
+    _show(job, draw_sheet(packed, model, seasons, job.output / "contact_sheet.png"))
+    _show(job, draw_map(job.tree, job.output / "footprints.png", area=AREA, dates=DATES))
+
+
+def _show(job: _Job, picture: Path) -> None:
+    job.pictures.append(picture)
+    job.say.say(str(picture))
 
 
 def _farewell(job: _Job) -> None:
@@ -281,19 +306,22 @@ def _farewell(job: _Job) -> None:
         say.plain("Next, to keep and explore them:  haversack demo --keep demo-data")
         return
     say.plain("Next:")
-    say.plain(f"  haversack info {job.tree}")
-    say.plain(f"  haversack read {job.packed} --where \"asset = 'labels'\"")
-    say.plain(f"  haversack serve {job.hub}")
+    say.plain(f"  haversack info {_quoted(job.tree)}")
+    say.plain(f"  haversack read {_quoted(job.packed)} --where \"asset = 'labels'\"")
+    say.plain(f"  haversack serve {_quoted(job.hub)}")
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _interrupted(job: _Job) -> None:
     job.say.plain("")
     job.say.plain(f"Interrupted ({job.say.doing}). Nothing goes on running.")
-    pictures = list(job.output.glob("*.png")) if job.output.is_dir() else []
     if job.kept:
         there = [str(path) for path in (job.hub, job.tree, job.packed) if path.exists()]
         job.say.plain(f"Kept: {', '.join(there) or 'nothing yet'}.")
     else:
         job.say.plain("Kept: nothing of the data; it was temporary.")
-    if pictures:
-        job.say.plain(f"Pictures: {', '.join(map(str, pictures))}.")
+    if job.pictures:
+        job.say.plain(f"Pictures: {', '.join(map(str, job.pictures))}.")

@@ -88,6 +88,7 @@ class CollectionTree:
     def add_asset(self, key: str, asset: Asset) -> None:
         """Write an asset of the collection itself."""
         self._assets[key] = _write(self.root, key, asset, f"./{key}.{asset.suffix}")
+        self._dataset.wrote(1)
 
     def add(self, item: Item) -> None:
         """Write an item and its assets."""
@@ -161,7 +162,7 @@ class DatasetTree:
     about
         What the hub says of the dataset.
     wrote
-        Called with the number of assets after each item.
+        Called with the number of assets that were written since the last call.
     """
 
     def __init__(self, hub: Path, about: About, wrote: Callable[[int], None]) -> None:
