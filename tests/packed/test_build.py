@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from haversack.errors import ExistsError, KeyExistsError, UnsupportedError, UsageError
-from haversack.packed import open_packed, pack
+from haversack.packed import PackWriter, open_packed, pack
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -100,3 +100,20 @@ def test_a_build_that_fails_leaves_the_users_own_folders(tmp_path):
         "mine/index",
         "mine/notes.txt",
     ]
+
+
+@pytest.mark.parametrize("when", ["before the first record", "before the end"])
+def test_a_build_that_fails_beside_another_does_not_harm_it(tmp_path, when):
+    started = []
+
+    def read(_):
+        started.append(PackWriter(tmp_path / "ds"))
+        if when == "before the end":
+            started[0].append([1])
+        raise RuntimeError
+
+    with pytest.raises(UsageError):
+        pack([1], tmp_path / "ds", read=read)
+    with started[0] as writer:
+        writer.append([2])
+    assert open_packed(tmp_path / "ds")[-1].data.tolist() == [2]

@@ -101,8 +101,7 @@ class PackWriter:
         self._exists = manifest is not None
         self._key_type: KeyType | None = self._base.manifest.key_type
         self._change = self._new_change()
-        for folder in FOLDERS:
-            make_directory(self.path / folder)
+        self._make_folders()
 
     def append(
         self,
@@ -175,7 +174,13 @@ class PackWriter:
         # What fills a chunk as large as was asked for is not small.
         return Change(self.path, self._base.manifest, small=min(SMALL, self._chunk_bytes))
 
+    def _make_folders(self) -> None:
+        # Again for each chunk: a build that failed beside this one may have removed them, empty.
+        for folder in FOLDERS:
+            make_directory(self.path / folder)
+
     def _begin(self) -> Draft:
+        self._make_folders()
         self._open = Draft(self.path, self._codec)
         return self._open
 
@@ -207,6 +212,7 @@ class PackWriter:
 
     def _seal(self) -> None:
         """Finish the open chunk; it waits for a manifest."""
+        self._make_folders()
         draft, self._open = self._open, None
         if draft is None:
             return
