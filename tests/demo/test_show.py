@@ -29,10 +29,20 @@ def temporary(tmp_path, monkeypatch):
     return place
 
 
+@pytest.fixture
+def nothing_runs_on():
+    """Fail when a thread that the test started outlives it."""
+    before = set(threading.enumerate())
+    yield
+    after = set(threading.enumerate()) - before
+    assert [thread.name for thread in after if thread.name.startswith("haversack")] == []
+
+
 def small_run(output, lines, **how):
     run(output, small=True, seconds=0.05, echo=lines.append, **{"progress": None, **how})
 
 
+@pytest.mark.usefixtures("nothing_runs_on")
 def test_it_runs_to_the_end_and_leaves_only_pictures(tmp_path, temporary):
     lines, output = [], tmp_path / "out"
     small_run(output, lines)
@@ -48,7 +58,6 @@ def test_it_runs_to_the_end_and_leaves_only_pictures(tmp_path, temporary):
     assert sorted(path.name for path in output.iterdir()) == ["contact_sheet.png", "footprints.png"]
     assert read_image(output / "contact_sheet.png").shape[2] == 1600
     assert list(temporary.iterdir()) == []
-    assert_nothing_runs()
 
 
 def test_what_is_kept_can_be_used_and_is_not_overwritten(tmp_path):
@@ -163,6 +172,7 @@ class Interrupter:
         self.hear(f"{event.task} {event.state}")
 
 
+@pytest.mark.usefixtures("nothing_runs_on")
 @pytest.mark.parametrize(
     ("moment", "count", "kept"),
     [
@@ -193,7 +203,6 @@ def test_ctrl_c_leaves_nothing_running_and_says_what_was_kept(
             progress=stop.progress,
         )
     assert list(temporary.iterdir()) == []
-    assert_nothing_runs()
     text = "\n".join(stop.lines)
     assert "Interrupted" in text
     told = [line for line in stop.lines if line.startswith("Kept: ")]
@@ -202,11 +211,6 @@ def test_ctrl_c_leaves_nothing_running_and_says_what_was_kept(
         assert "it was temporary" in told[0]
     for name in ("hub", "packed"):
         assert (str(keep / name) in told[0]) == (keep / name).exists()
-
-
-def assert_nothing_runs():
-    names = [thread.name for thread in threading.enumerate() if thread.name.startswith("haversack")]
-    assert names == []
 
 
 @pytest.mark.parametrize("phase", ["1/6", "3/6", "5/6"])
