@@ -9,8 +9,6 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-_BLOCK = 1 << 20
-
 
 def crc32c(data: Any) -> int:
     """Compute the crc32c (Castagnoli) of contiguous bytes of any kind.
@@ -28,8 +26,5 @@ def crc32c(data: Any) -> int:
 
 def sha256_multihash(path: Path) -> str:
     """Hash a file as the STAC file extension writes it: a hex multihash (1220, then SHA-256)."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return "1220" + digest.hexdigest()
+        return "1220" + hashlib.file_digest(file, "sha256").hexdigest()
