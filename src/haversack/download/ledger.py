@@ -114,10 +114,6 @@ class Ledger:
         rows = [astuple(entry) for entry in entries]
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    def forget(self, paths: Iterable[Path]) -> None:
-        """Forget files, in one transaction."""
-        self._write("DELETE FROM files WHERE path = ?", [(self._name(path),) for path in paths])
-
     def __iter__(self) -> Iterator[Entry]:
         last = ""
         while rows := self._read(
