@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.packed.codecs import codec as find_codec
+from haversack.packed.encoding import Stored
 from haversack.packed.keys import key_sections
 from haversack.packed.kinds import Kind, as_bytes, write_dtype
 from haversack.packed.layout import (
@@ -50,14 +50,13 @@ class Sealed:
 class ChunkWriter:
     """One chunk that is being written; nobody sees it before :meth:`seal` and a manifest."""
 
-    def __init__(self, folder: Path, codec: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.chunk_id = secrets.token_hex(16)
         self._path = folder / f"{self.chunk_id}.chunk"
         self._temporary = folder / f".{self.chunk_id}{TEMPORARY_SUFFIX}"
-        self._codec = codec
         self.keys: dict[bytes, int] = {}
         self._kinds: dict[tuple[str, tuple[int, ...], str], int] = {}
-        self._last: tuple[Any, ...] | None = None
+        self._last: Kind | None = None
         self._last_kind = 0
         self._crcs, self._lengths, self._kind_of = array("I"), array("I"), array("I")
         self._offsets = array("Q")
@@ -84,23 +83,12 @@ class ChunkWriter:
         """Bytes of payload so far."""
         return self._end - PAYLOADS
 
-    def append(self, record: NDArray[Any], key: bytes | None) -> None:
-        """Add a record (C-ordered, as :func:`kinds.prepare` gives it) as the next row."""
-        if (record.dtype, record.shape, self._codec) != self._last:
-            self._change_kind(record.dtype, record.shape, self._codec)
-        data = as_bytes(record)
-        if self._codec != "none":
-            data = self._encoded(data, record.dtype.itemsize)
-        self._add(data, key)
-
-    def copy(self, kind: Kind, payload: NDArray[np.uint8], key: bytes | None) -> None:
-        """Add a record as it is stored in another chunk."""
-        if (kind.dtype, kind.shape, kind.codec) != self._last:
-            self._change_kind(kind.dtype, kind.shape, kind.codec)
-        self._add(payload, key)
-
-    def _add(self, data: NDArray[np.uint8], key: bytes | None) -> None:
-        if not self._uniform and self._last and self._last[2] == "none":
+    def append(self, stored: Stored, key: bytes | None) -> None:
+        """Add a record as the next row."""
+        kind, data = stored
+        if kind is not self._last and kind != self._last:
+            self._change_kind(kind)
+        if not self._uniform and kind.codec == "none":
             self._align()
         self._write(data)
         if key is not None:
@@ -111,17 +99,13 @@ class ChunkWriter:
         self._kind_of.append(self._last_kind)
         self._end += len(data)
 
-    def _encoded(self, data: NDArray[np.uint8], itemsize: int) -> NDArray[np.uint8]:
-        if data.size == 0:
-            return data
-        return np.frombuffer(find_codec(self._codec).encode(data, itemsize), np.uint8)
-
-    def _change_kind(self, dtype: np.dtype[Any], shape: tuple[int, ...], codec: str) -> None:
-        text = msgspec.json.encode(write_dtype(dtype)).decode()
-        self._last_kind = self._kinds.setdefault((text, shape, codec), len(self._kinds))
+    def _change_kind(self, kind: Kind) -> None:
+        text = msgspec.json.encode(write_dtype(kind.dtype)).decode()
+        found = (text, kind.shape, kind.codec)
+        self._last_kind = self._kinds.setdefault(found, len(self._kinds))
         # With a codec, payloads differ in length even where the arrays are alike.
-        self._uniform = self._uniform and len(self._kinds) == 1 and codec == "none"
-        self._last = (dtype, shape, codec)
+        self._uniform = self._uniform and len(self._kinds) == 1 and kind.codec == "none"
+        self._last = kind
 
     def _align(self) -> None:
         gap = -self._end % ALIGNMENT

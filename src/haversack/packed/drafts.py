@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
+from haversack.packed.encoding import Stored
 from haversack.packed.keys import KeyType
 from haversack.packed.manifest import ChunkEntry
 from haversack.packed.parts import chunk_path, open_chunk, reserve
@@ -30,9 +29,9 @@ class Finished:
 class Draft:
     """Records that become one chunk with its index file."""
 
-    def __init__(self, root: Path, codec: str = "none") -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._writer = ChunkWriter(root / "chunks", codec)
+        self._writer = ChunkWriter(root / "chunks")
         self._texts: list[str] = []
         self._fields: list[dict[str, Any]] = []
 
@@ -49,19 +48,18 @@ class Draft:
         return key in self._writer.keys
 
     def append(
-        self, record: NDArray[Any], key: bytes | None, text: str, metadata: Mapping[Any, Any]
+        self, stored: Stored, key: bytes | None, text: str, metadata: Mapping[Any, Any]
     ) -> None:
         """Add a record with its metadata, as JSON and as it was given."""
-        self._writer.append(record, key)
+        self._writer.append(stored, key)
         self._texts.append(text)
         self._fields.append(plain_fields(metadata))
 
     def copy(self, chunk: Chunk, row: int, text: str) -> None:
         """Add a record of another chunk as it is stored, after checking it."""
         chunk.check(row)
-        self._writer.copy(chunk.kind_of(row), chunk.payload(row), chunk.key_text(row))
-        self._texts.append(text)
-        self._fields.append(plain_fields(loads(text)))
+        stored = Stored(chunk.kind_of(row), chunk.payload(row))
+        self.append(stored, chunk.key_text(row), text, loads(text))
 
     def finish(self, key_type: KeyType | None) -> Finished:
         """Write what is missing and sync it; on failure nothing of it is left."""

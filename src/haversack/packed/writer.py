@@ -17,10 +17,9 @@ from haversack.errors import (
     UsageError,
 )
 from haversack.packed.change import Change
-from haversack.packed.codecs import canonical
 from haversack.packed.drafts import Draft
+from haversack.packed.encoding import Encoder
 from haversack.packed.keys import KeyType, key_bytes, key_type
-from haversack.packed.kinds import prepare
 from haversack.packed.manifest import (
     FOLDER,
     Manifest,
@@ -83,7 +82,7 @@ class PackWriter:
         chunk_bytes: int = 1 << 30,
         new: bool = False,
     ) -> None:
-        self._codec = canonical(codec)
+        self._encoder = Encoder(codec)
         if chunk_bytes < 1:
             raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
         self.path = Path(path).absolute()
@@ -141,14 +140,14 @@ class PackWriter:
                 f"metadata is a mapping of names to values, not {type(metadata).__name__}; "
                 "the key of a record is given as key=..."
             )
-        record = prepare(array)
         given = {**metadata, **more} if metadata else more
         text = dumps(given)
         with self._lock:
             self._check_open()
             data = None if key is None else self._new_key(key)
+            stored = self._encoder.encode(array)
             draft = self._open or self._begin()
-            draft.append(record, data, text, given)
+            draft.append(stored, data, text, given)
             if draft.size >= self._chunk_bytes:
                 self._seal()
 
@@ -181,7 +180,7 @@ class PackWriter:
 
     def _begin(self) -> Draft:
         self._make_folders()
-        self._open = Draft(self.path, self._codec)
+        self._open = Draft(self.path)
         return self._open
 
     def _check_process(self) -> None:
