@@ -14,7 +14,8 @@ from typing import Any
 from haversack.errors import HaversackError, StorageError, UsageError
 from haversack.events import Progress, task
 from haversack.packed.dataset import PackedDataset, open_packed
-from haversack.packed.writer import FOLDERS, PackWriter
+from haversack.packed.drafts import FOLDERS
+from haversack.packed.writer import PackWriter
 
 _AHEAD = 4  # items that each worker may be ahead of the writer
 

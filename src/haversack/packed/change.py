@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from haversack.errors import HaversackError, KeyExistsError, RecordNotFoundError, UsageError
+from haversack.errors import KeyExistsError, RecordNotFoundError, UsageError
 from haversack.packed.chunk import Chunk
-from haversack.packed.deletions import read_deletions, with_deletions
-from haversack.packed.drafts import Finished, discard
+from haversack.packed.deletions import with_deletions
+from haversack.packed.drafts import Draft, Finished
+from haversack.packed.encoding import Stored
 from haversack.packed.keys import Key, KeyType, key_from_bytes
-from haversack.packed.manifest import ChunkEntry, Manifest, kept_chunks
-from haversack.packed.merge import SMALL, add_columns, merge_small
-from haversack.packed.parts import open_chunk, reserve
+from haversack.packed.manifest import Manifest, add_columns
+from haversack.packed.merge import SMALL, merge_small
+from haversack.packed.sealing import drop_unnamed
 from haversack.packed.snapshot import Snapshot
-from haversack.storage.publish import sync_directory
 
 
 class Change:
-    """Finished chunks that wait for a manifest, and keys to delete.
+    """Chunks that wait for a manifest, the open one among them, and keys to delete.
 
     Parameters
     ----------
@@ -29,23 +31,74 @@ class Change:
         Directory of the dataset.
     base
         The version against which the keys were checked already.
-    small
-        Bytes below which a chunk may be merged with its neighbours.
+    chunk_bytes
+        Size at which a chunk is closed and the next begun.
     """
 
-    def __init__(self, root: Path, base: Manifest, *, small: int = SMALL) -> None:
-        self._root, self._small = root, small
+    def __init__(self, root: Path, base: Manifest, *, chunk_bytes: int) -> None:
+        self._root, self._chunk_bytes = root, chunk_bytes
         self._checked = {entry.id for entry in base.chunks}
+        self._draft: Draft | None = None
         self.finished: list[Finished] = []
-        self.doomed: dict[bytes, Key] = {}
+        self._doomed: dict[bytes, tuple[Key, bool]] = {}  # keys of the version; are they required?
+        self._gone: defaultdict[str, set[int]] = defaultdict(set)  # rows of the new chunks
         self._merged: list[str] = []
 
     def __bool__(self) -> bool:
-        return bool(self.finished or self.doomed)
+        return bool(self._draft or self.finished or self._doomed)
 
-    def holds(self, key: bytes) -> bool:
-        """Whether one of the new chunks has that key."""
-        return any(new.chunk and new.chunk.find(key) is not None for new in self.finished)
+    @property
+    def rows(self) -> int:
+        """Records that wait."""
+        drafted = self._draft.rows if self._draft else 0
+        return drafted + sum(new.entry.rows for new in self.finished)
+
+    def add(
+        self,
+        stored: Stored,
+        key: bytes | None,
+        text: str,
+        metadata: Mapping[Any, Any],
+        key_type: KeyType | None,
+    ) -> None:
+        """Add a record, whose key no record has that is not deleted before."""
+        draft = self._draft
+        if draft is None:
+            draft = self._draft = Draft(self._root)
+        draft.append(stored, key, text, metadata)
+        if draft.size >= self._chunk_bytes:
+            self.finish(key_type)
+
+    def delete(self, key: bytes, given: Key, *, required: bool) -> None:
+        """Delete the record of a key, be it one of this change's or of the version's.
+
+        With ``required`` there must still be one when the change is applied.
+        """
+        if self._draft is not None and key in self._draft:
+            self._gone[self._draft.chunk_id].add(self._draft.forget(key))
+            return
+        for new in self.finished:
+            row = new.chunk.find(key) if new.chunk else None
+            if row is not None and row not in self._gone[new.entry.id]:
+                self._gone[new.entry.id].add(row)
+                return
+        self._doomed[key] = given, required
+
+    def holds(self, key: bytes) -> bool | None:
+        """Whether a record has that key after this change; None where it does not touch it."""
+        if self._draft is not None and key in self._draft:
+            return True
+        for new in self.finished:
+            row = new.chunk.find(key) if new.chunk else None
+            if row is not None and row not in self._gone.get(new.entry.id, ()):
+                return True
+        return False if key in self._doomed else None
+
+    def finish(self, key_type: KeyType | None) -> None:
+        """Finish the open chunk; it waits for a manifest."""
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            self.finished.append(draft.finish(key_type))
 
     def applied(self, base: Manifest, key_type: KeyType | None) -> Manifest:
         """Make the successor of a version, which others may have moved on since.
@@ -65,47 +118,47 @@ class Change:
                 chunks=[*following.chunks, new.entry],
                 columns=add_columns(following.columns, new.columns),
             )
-        following, merged = merge_small(self._root, following, small=self._small)
+        following = self._without_gone(following)
+        # What fills a chunk as large as was asked for is not small.
+        small = min(SMALL, self._chunk_bytes)
+        following, merged = merge_small(self._root, following, small=small)
         if merged is not None:
             self._merged.append(merged.entry.id)
-        for folder in ("chunks", "index"):
-            sync_directory(self._root / folder)
         return following
 
     def drop_unnamed(self, published: Manifest | None = None) -> None:
         """Remove the files that this change has made and no version names that is kept.
-
-        What was published once, others may read until its version is pruned; and a commit that
-        failed may stand all the same.
 
         Parameters
         ----------
         published
             The version that has the change, where its commit did not fail.
         """
+        if self._draft is not None:
+            self._draft.abandon()
         mine = {new.entry.id for new in self.finished}.union(self._merged)
-        if published is not None:
-            mine.difference_update(entry.id for entry in published.chunks)
-        if mine:
-            try:
-                mine -= kept_chunks(self._root)
-            except (HaversackError, OSError):
-                return  # who cannot tell what is named removes nothing
-            discard(self._root, mine)
+        drop_unnamed(self._root, mine, published)
 
     def _without_doomed(self, base: Manifest) -> Manifest:
-        if not self.doomed:
+        if not self._doomed:
             return base
         current, rows = Snapshot(self._root, base), defaultdict[int, list[int]](list)
-        for key in self.doomed.values():
-            position = current.find(key)
-            if position is None:
+        for key, (given, required) in self._doomed.items():
+            row = current.find_row(key)
+            if row is None and not required:
+                continue
+            if row is None:
                 raise RecordNotFoundError(
-                    f"{self._root}: another writer has deleted {key!r} meanwhile"
+                    f"{self._root}: another writer has deleted {given!r} meanwhile"
                 )
-            number, row = current.place(position)
-            rows[number].append(row)
+            number, inside = current.place(row)
+            rows[number].append(inside)
         return with_deletions(self._root, base, rows)
+
+    def _without_gone(self, following: Manifest) -> Manifest:
+        numbers = {entry.id: number for number, entry in enumerate(following.chunks)}
+        rows = {numbers[chunk_id]: gone for chunk_id, gone in self._gone.items() if gone}
+        return with_deletions(self._root, following, rows) if rows else following
 
     def _check_keys(self, base: Manifest, key_type: KeyType | None) -> None:
         if base.key_type is not None and base.key_type != key_type:
@@ -113,19 +166,21 @@ class Change:
                 f"the keys of {self._root} are now {base.key_type}, not {key_type}: "
                 "a dataset's keys are all text or all integers"
             )
-        for entry in base.chunks:
+        current = Snapshot(self._root, base)
+        for number, entry in enumerate(base.chunks):
             if entry.keys and entry.id not in self._checked:
+                theirs, gone = current.chunk(number), set(current.deleted(number).tolist())
                 for new in self.finished:
-                    if new.chunk is not None:
-                        self._compare(new.chunk, entry, key_type or "text")
+                    self._compare(new, theirs, gone, key_type or "text")
 
-    def _compare(self, mine: Chunk, entry: ChunkEntry, key_type: KeyType) -> None:
-        theirs = open_chunk(self._root, entry, reserve(self._root, entry.bytes))
-        gone = set(read_deletions(self._root, entry).tolist())
+    def _compare(self, new: Finished, theirs: Chunk, gone: set[int], key_type: KeyType) -> None:
+        mine, dead = new.chunk, self._gone.get(new.entry.id, set())
+        if mine is None:
+            return
         common = np.isin(mine.section("key_hash"), theirs.section("key_hash"))
         for row in mine.section("key_row")[common].tolist():
             text = mine.key_text(row)
-            found = None if text is None else theirs.find(text)
+            found = None if text is None or row in dead else theirs.find(text)
             if text is not None and found is not None and found not in gone:
                 raise KeyExistsError(
                     f"{self._root}: another writer has committed the key "

@@ -26,7 +26,7 @@ from haversack.packed.keys import Key
 from haversack.packed.manifest import Manifest, read_latest, read_manifest
 from haversack.packed.parts import Positions
 from haversack.packed.records import Batch, Record
-from haversack.packed.snapshot import Snapshot
+from haversack.packed.snapshot import Snapshot, open_latest
 from haversack.packed.verify import verify
 from haversack.storage.damage import Damage
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 def open_packed(path: str | os.PathLike[str]) -> PackedDataset:
     """Open the current version of a packed dataset.
 
-    Only its manifest is read; files are mapped when their records are first asked for.
+    Only its manifest is read, and its journal if there is one; files are mapped when their records
+    are first asked for.
 
     Raises
     ------
@@ -46,10 +47,13 @@ def open_packed(path: str | os.PathLike[str]) -> PackedDataset:
     FormatError
         It is not a packed dataset, or a damaged one.
     """
-    root = Path(path).absolute()
-    manifest = read_latest(root)
-    if manifest is not None:
-        return PackedDataset(Snapshot(root, manifest))
+    return PackedDataset(_open(Path(path).absolute()))
+
+
+def _open(root: Path) -> Snapshot:
+    snapshot = open_latest(root)
+    if snapshot is not None:
+        return snapshot
     if not root.exists():
         raise PathNotFoundError(f"{root} does not exist")
     raise FormatError(f"{root} is not a packed dataset: it has no manifest")
@@ -77,10 +81,8 @@ class PackedDataset:
     """
 
     def __init__(self, snapshot: Snapshot, selection: range | Positions | None = None) -> None:
-        self._snapshot = snapshot
-        self._is_whole = selection is None
-        self._selection = snapshot.live() if selection is None else selection
-        self._length = snapshot.rows if self._selection is None else len(self._selection)
+        self._snapshot, self._selection = snapshot, selection
+        self._length = snapshot.rows if selection is None else len(selection)
 
     # Records.
 
@@ -234,7 +236,7 @@ class PackedDataset:
         return position is not None and self._has(position)
 
     def _has(self, position: int) -> bool:
-        if self._is_whole or self._selection is None:
+        if self._selection is None:
             return True
         if isinstance(self._selection, range):
             return position in self._selection
@@ -252,9 +254,9 @@ class PackedDataset:
         records it has the columns of the whole dataset.
         """
         chosen = range(self._length) if self._selection is None else self._selection
-        keyed = self.manifest.key_type is not None
+        keyed = self._snapshot.key_type is not None
         if self._length == 0:
-            return empty_frame(self.manifest.columns, keyed=keyed)
+            return empty_frame(self._snapshot.columns, keyed=keyed)
         return make_frame(self._snapshot.texts(chosen), self.keys() if keyed else None)
 
     def filter(self, predicate: str) -> PackedDataset:
@@ -283,7 +285,7 @@ class PackedDataset:
 
     def sql_source(self) -> str:
         """Give the DuckDB query of this version's records, to be used without haversack."""
-        return query.source(self._snapshot)
+        return query.whole_source(self._snapshot)
 
     # Looking after it.
 
@@ -308,11 +310,11 @@ class PackedDataset:
         UsageError
             This is a selection: refresh the dataset that it came from and select again.
         """
-        if not self._is_whole:
+        if self._selection is not None:
             raise UsageError("a selection belongs to its version: refresh the whole dataset")
         latest = read_latest(self.path)
-        if latest is not None and latest.commits[-1] != self.manifest.commits[-1]:
-            PackedDataset.__init__(self, Snapshot(self.path, latest))
+        if latest is not None and (latest.journal or latest.commits != self.manifest.commits):
+            PackedDataset.__init__(self, _open(self.path))
         return self
 
     def info(self) -> dict[str, Any]:
@@ -325,7 +327,7 @@ class PackedDataset:
 
     def close(self) -> None:
         """Let go of the files; arrays that are still used keep theirs mapped."""
-        self._snapshot = Snapshot(self._snapshot.root, self._snapshot.manifest)
+        self._snapshot = Snapshot(self.path, self.manifest, self._snapshot.end)
 
     def __enter__(self) -> Self:
         return self
@@ -334,9 +336,8 @@ class PackedDataset:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        commit = self._snapshot.manifest.commits[-1]
-        selection = None if self._is_whole else self._selection
-        return _reopen, (str(self.path), self.version, commit, selection)
+        commit, end = self.manifest.commits[-1], self._snapshot.end
+        return _reopen, (str(self.path), self.version, commit, end, self._selection)
 
     def __repr__(self) -> str:
         return about.line(self._snapshot, self._length)
@@ -346,7 +347,7 @@ class PackedDataset:
 
 
 def _reopen(
-    path: str, version: int, commit: str, selection: range | Positions | None
+    path: str, version: int, commit: str, end: int | None, selection: range | Positions | None
 ) -> PackedDataset:
     root = Path(path)
     try:
@@ -355,4 +356,4 @@ def _reopen(
         raise VersionGoneError(f"version {version} of {path} is no longer kept") from error
     if manifest.commits[-1] != commit:
         raise VersionGoneError(f"version {version} of {path} is another one: it was made anew")
-    return PackedDataset(Snapshot(root, manifest), selection)
+    return PackedDataset(Snapshot(root, manifest, end), selection)

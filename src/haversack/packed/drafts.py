@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
 from haversack.packed.encoding import Stored
 from haversack.packed.keys import KeyType
+from haversack.packed.manifest import FOLDER as MANIFESTS
 from haversack.packed.manifest import ChunkEntry
 from haversack.packed.parts import chunk_path, open_chunk, reserve
 from haversack.packed.table import Written, index_path, plain_fields, write_index
 from haversack.packed.values import loads
+from haversack.storage.publish import make_directory
+
+FOLDERS: Final = (MANIFESTS, "index", "chunks")
+
+
+def make_folders(root: Path) -> None:
+    """Make the directories of a dataset."""
+    for folder in FOLDERS:
+        make_directory(root / folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,8 @@ class Draft:
     """Records that become one chunk with its index file."""
 
     def __init__(self, root: Path) -> None:
+        # Each time: a build that failed beside this one may have removed them, empty.
+        make_folders(root)
         self._root = root
         self._writer = ChunkWriter(root / "chunks")
         self._texts: list[str] = []
@@ -46,6 +58,14 @@ class Draft:
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._writer.keys
+
+    @property
+    def chunk_id(self) -> str:
+        return self._writer.chunk_id
+
+    def forget(self, key: bytes) -> int:
+        """Take the key from its record, which is to be deleted; give its row."""
+        return self._writer.keys.pop(key)
 
     def append(
         self, stored: Stored, key: bytes | None, text: str, metadata: Mapping[Any, Any]
@@ -65,6 +85,7 @@ class Draft:
         """Write what is missing and sync it; on failure nothing of it is left."""
         chunk_id = self._writer.chunk_id
         try:
+            make_folders(self._root)
             sealed = self._writer.seal()
             path = index_path(self._root, chunk_id)
             index = write_index(path, self._texts, self._fields, self._writer.keys, key_type)

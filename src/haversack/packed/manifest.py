@@ -58,7 +58,7 @@ class ChunkEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """A version: its chunks in order, its key type, and the types of its metadata columns."""
+    """A version: its chunks in order, its journal, and what their keys and metadata are."""
 
     format: int
     version: Annotated[int, msgspec.Meta(ge=1)]
@@ -67,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True):
     chunks: list[ChunkEntry] = []
     key_type: KeyType | None = None
     columns: dict[str, list[str]] = {}
+    journal: Id | None = None
 
     @property
     def rows(self) -> int:
@@ -164,6 +165,16 @@ def empty_manifest() -> Manifest:
     return Manifest(format=FORMAT, version=1, commits=[], created=utc_now())
 
 
+def add_columns(columns: dict[str, list[str]], more: dict[str, str]) -> dict[str, list[str]]:
+    """Add a chunk's column types to those of its dataset."""
+    joined = {name: list(types) for name, types in columns.items()}
+    for name, kind in more.items():
+        types = joined.setdefault(name, [])
+        if kind not in types:
+            types.append(kind)
+    return joined
+
+
 def utc_now() -> str:
     """Give the time as manifests keep it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -183,11 +194,14 @@ def already_there(root: Path) -> ExistsError:
     return ExistsError(f"{root} is a packed dataset already: choose another path, or append to it")
 
 
-def commit(root: Path, change: Callable[[Manifest], Manifest], *, first: bool = False) -> Manifest:
+def commit(
+    root: Path, change: Callable[[Manifest], Manifest | None], *, first: bool = False
+) -> Manifest:
     """Publish the version that ``change`` makes of the current one, again until it stands.
 
     ``change`` gets the current manifest and gives its successor, whose number, commit and time are
-    set here; it raises where it contradicts what others have committed since. The commit
+    set here, or None where there is nothing to publish (the current version is given back); it
+    raises where it contradicts what others have committed since. The commit
     counts only when the highest manifest names it: a slow writer could otherwise make anew a
     number that was pruned, and acknowledge what nobody will see. With ``first`` it must be the
     dataset's first version: an ExistsError says that another writer made one.
@@ -201,8 +215,11 @@ def commit(root: Path, change: Callable[[Manifest], Manifest], *, first: bool = 
             raise already_there(root)
         version = 1 if base is None else base.version + 1
         earlier = [] if base is None else base.commits[-(KEPT - 1) :]
+        changed = change(base or empty_manifest())
+        if changed is None:
+            return base or empty_manifest()
         following = msgspec.structs.replace(
-            change(base or empty_manifest()),
+            changed,
             version=version,
             commits=[*earlier, commit_id],
             created=utc_now(),

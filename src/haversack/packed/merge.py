@@ -15,7 +15,7 @@ import msgspec
 
 from haversack.errors import HaversackError
 from haversack.packed.drafts import Draft, Finished
-from haversack.packed.manifest import ChunkEntry, Manifest
+from haversack.packed.manifest import ChunkEntry, Manifest, add_columns
 from haversack.packed.snapshot import Snapshot
 
 SMALL: Final = 16 << 20
@@ -40,16 +40,6 @@ def merge_small(
     chunks[run.start : run.stop] = [merged.entry]
     columns = add_columns(manifest.columns, merged.columns)
     return msgspec.structs.replace(manifest, chunks=chunks, columns=columns), merged
-
-
-def add_columns(columns: dict[str, list[str]], more: dict[str, str]) -> dict[str, list[str]]:
-    """Add a chunk's column types to those of its dataset."""
-    joined = {name: list(types) for name, types in columns.items()}
-    for name, kind in more.items():
-        types = joined.setdefault(name, [])
-        if kind not in types:
-            types.append(kind)
-    return joined
 
 
 def _size(entry: ChunkEntry) -> int:

@@ -9,10 +9,13 @@ import numpy as np
 
 from haversack.errors import UsageError
 from haversack.packed.parts import Positions
-from haversack.packed.table import MIXED
+from haversack.packed.table import MIXED, make_table, plain_fields
+from haversack.packed.values import loads
 
 if TYPE_CHECKING:
     from haversack.packed.snapshot import Snapshot
+
+_JOURNAL = "_journal"  # the name that its records have in place of a file's
 
 # Nothing is fetched from anywhere: what a query needs is in DuckDB itself.
 _OFFLINE: dict[str, Any] = {
@@ -22,21 +25,42 @@ _OFFLINE: dict[str, Any] = {
 
 
 def source(snapshot: Snapshot) -> str:
-    """Write the query that gives a version's records: their files, rows, keys and columns."""
+    """Write the query that gives the records of a version's chunks: files, rows, keys, columns."""
     files = ", ".join(_text(str(path.absolute())) for path in snapshot.index_paths())
-    columns = ["_file", "file_row_number", "_meta", *_columns(snapshot)]
-    named = ", ".join(map(_name, columns))
     return (
-        f"SELECT {named} FROM read_parquet([{files}], union_by_name => true, "  # noqa: S608
+        f"SELECT {_columns_of(snapshot)} FROM read_parquet([{files}], union_by_name => true, "  # noqa: S608
         "filename => '_file', file_row_number => true, hive_partitioning => false)"
         f"{_without_deleted(snapshot)}"
     )
 
 
+def whole_source(snapshot: Snapshot) -> str:
+    """Write the query of all records, for others to use.
+
+    Raises
+    ------
+    UsageError
+        Some lie in the journal, which only haversack reads.
+    """
+    if snapshot.tail is not None and snapshot.tail.rows:
+        raise UsageError(
+            f"the latest {snapshot.tail.rows} records of {snapshot.root} lie in its journal: "
+            "`PackWriter(path).close()` seals them into a file that SQL reads"
+        )
+    return source(snapshot)
+
+
+def _columns_of(snapshot: Snapshot) -> str:
+    manifest = snapshot.manifest
+    there = {*manifest.columns, *(["_key"] if any(c.keys for c in manifest.chunks) else [])}
+    columns = [name for name in _columns(snapshot) if name in there]
+    return ", ".join(map(_name, ["_file", "file_row_number", "_meta", *columns]))
+
+
 def _without_deleted(snapshot: Snapshot) -> str:
     lists = []
     for number, path in enumerate(snapshot.index_paths()):
-        rows = ", ".join(map(str, snapshot.deleted(number).tolist()))
+        rows = ", ".join(map(str, snapshot.gone_of(number).tolist()))
         if rows:
             file = _text(str(path.absolute()))
             lists.append(f"NOT (_file = {file} AND file_row_number IN ({rows}))")
@@ -51,30 +75,49 @@ def matching(snapshot: Snapshot, predicate: str) -> Positions:
     UsageError
         The predicate is not SQL, or asks for a column that is not there or of conflicting types.
     """
-    if not snapshot.manifest.chunks:
+    if not snapshot.rows:
         return np.empty(0, np.int64)
     for number in range(len(snapshot.manifest.chunks)):
         snapshot.index(number).check()
     files, rows = _run(snapshot, predicate)
-    starts = {
-        str(path.absolute()): start
-        for path, start in zip(snapshot.index_paths(), snapshot.chunk_starts, strict=False)
-    }
+    names = [str(path.absolute()) for path in snapshot.index_paths()]
+    starts = dict(zip([*names, _JOURNAL], snapshot.chunk_starts, strict=True))
     first = np.fromiter((starts[file] for file in files), np.int64, len(files))
-    return np.sort(first + rows)
+    return snapshot.positions_of(np.sort(first + rows))
 
 
 def _run(snapshot: Snapshot, predicate: str) -> tuple[list[str], Any]:
     import duckdb
 
     with duckdb.connect(":memory:", config=_OFFLINE) as connection:
+        parts = [source(snapshot)] if snapshot.manifest.chunks else []
+        if snapshot.tail is not None and snapshot.tail.rows:
+            connection.register(_JOURNAL, _journal_table(snapshot))
+            parts.append(f"SELECT * FROM {_JOURNAL}")  # noqa: S608
         _confine(connection, snapshot)
         try:
-            chosen = connection.sql(source(snapshot)).filter(predicate)
+            chosen = connection.sql(" UNION ALL BY NAME ".join(parts)).filter(predicate)
             found = chosen.project("_file, file_row_number").fetchnumpy()
         except duckdb.Error as error:
             raise UsageError(_explained(snapshot, predicate, error)) from error
     return list(map(str, found["_file"])), np.asarray(found["file_row_number"], np.int64)
+
+
+def _journal_table(snapshot: Snapshot) -> Any:
+    """Lay out the live records of the journal as an index file would be."""
+    tail = snapshot.tail
+    assert tail is not None
+    live = [row for row in range(tail.rows) if row not in tail.replay.dead]
+    texts = [tail.row(row).text for row in live]
+    keys = {key: at for at, row in enumerate(live) if (key := tail.row(row).key) is not None}
+    fields = [plain_fields(loads(text)) for text in texts]
+    table, _ = make_table(texts, fields, keys, tail.key_type)
+    kept = [name for name in table.column_names if name in ("_meta", *_columns(snapshot))]
+    return (
+        table.select(kept)
+        .append_column("_file", [[_JOURNAL] * len(live)])
+        .append_column("file_row_number", [live])
+    )
 
 
 def _confine(connection: Any, snapshot: Snapshot) -> None:
@@ -86,7 +129,7 @@ def _confine(connection: Any, snapshot: Snapshot) -> None:
 
 
 def _explained(snapshot: Snapshot, predicate: str, error: Exception) -> str:
-    for name, types in snapshot.manifest.columns.items():
+    for name, types in snapshot.columns.items():
         if name not in _columns(snapshot) and re.search(rf"\b{re.escape(name)}\b", predicate):
             path = _text(f'$."{name}"')
             return (
@@ -99,9 +142,9 @@ def _explained(snapshot: Snapshot, predicate: str, error: Exception) -> str:
 
 def _columns(snapshot: Snapshot) -> list[str]:
     """Name the columns that a query can use: those of one type, and of one spelling."""
-    columns = snapshot.manifest.columns
+    columns = snapshot.columns
     folded = [name.casefold() for name in columns]
-    keyed = ["_key"] if any(entry.keys for entry in snapshot.manifest.chunks) else []
+    keyed = [] if snapshot.key_type is None else ["_key"]
     return keyed + [
         name
         for name, types in columns.items()

@@ -1,52 +1,151 @@
-"""One version of a dataset, opened: positions to arrays, keys to positions, metadata of rows."""
+"""One version of a dataset, opened: positions to arrays, keys to positions, metadata of rows.
+
+A *position* counts the live records of the version. A *row*, here, counts all records: those of
+its chunks, then those of its journal, the deleted ones too.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from haversack.errors import FormatError, UsageError
+from haversack.errors import FormatError, UsageError, VersionGoneError
 from haversack.packed.chunk import Array, Chunk
 from haversack.packed.deletions import Rows, read_deletions
-from haversack.packed.keys import Key, key_bytes, key_from_bytes, key_type
+from haversack.packed.keys import Key, KeyType, key_bytes, key_from_bytes, key_type
 from haversack.packed.kinds import Kind
-from haversack.packed.manifest import Manifest
+from haversack.packed.manifest import Manifest, add_columns, read_latest
 from haversack.packed.parts import Part, Positions, make_parts
-from haversack.packed.table import IndexFile, index_path
+from haversack.packed.table import IndexFile, column_types, index_path, plain_fields
+from haversack.packed.tail import Tail
+from haversack.packed.values import loads
 
 
 class Snapshot:
-    """All records of one version, by position. Opening it reads no file but the manifest."""
+    """All records of one version, by position.
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
+    Opening it reads no file but the manifest and, if there is one, the journal.
+
+    Parameters
+    ----------
+    root, manifest
+        The dataset and the version.
+    stop
+        Where to stop in the journal, as ``end`` of another snapshot says it.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest, stop: int | None = None) -> None:
         self.root, self.manifest = root, manifest
-        self.parts: list[Part] = list(make_parts(root, manifest.chunks))
+        self.tail = None if manifest.journal is None else Tail(root, manifest, stop)
+        chunks = list(make_parts(root, manifest.chunks))
+        self._inside = [(part, at) for part in chunks for at in range(len(part.entries))]
+        self.parts: list[Part | Tail] = [*chunks]
+        if self.tail is not None and self.tail.rows:
+            self.parts.append(self.tail)
         self.starts = [0, *accumulate(part.rows for part in self.parts)]
-        self.rows = self.starts[-1]
+        self.chunk_starts = [0, *accumulate(entry.rows for entry in manifest.chunks)]
         self._bounds = np.array(self.starts[1:], np.int64)
         self._only = self.parts[0] if len(self.parts) == 1 else None
-        self.chunk_starts = [0, *accumulate(entry.rows for entry in manifest.chunks)]
+        deleted = self._count_deleted()
+        self._has_deleted = deleted > 0
+        self.rows = self.starts[-1] - deleted
         self._indexes: dict[int, IndexFile] = {}
-        self._deleted: dict[int, Rows] = {}
-        self._inside = [(part, at) for part in self.parts for at in range(len(part.entries))]
+        self._lists: dict[int, Rows] = {}
+
+    def _count_deleted(self) -> int:
+        listed = sum(entry.deleted.rows for entry in self.manifest.chunks if entry.deleted)
+        replay = self.tail.replay if self.tail else None
+        return listed + (len(replay.dead) + len(replay.doomed) if replay else 0)
+
+    @property
+    def end(self) -> int | None:
+        """How far the journal was read, None where there is none."""
+        return None if self.tail is None else self.tail.end
+
+    @property
+    def key_type(self) -> KeyType | None:
+        return self.manifest.key_type if self.tail is None else self.tail.key_type
+
+    @cached_property
+    def columns(self) -> dict[str, list[str]]:
+        """The metadata keys, and the types that their values have."""
+        if self.tail is None or not self.tail.rows:
+            return self.manifest.columns
+        fields = [plain_fields(loads(text)) for text in self.tail.texts()]
+        return add_columns(self.manifest.columns, column_types(fields))
+
+    # Deletions.
+
+    def deleted(self, number: int) -> Rows:
+        """List the rows of a chunk that its deletion list names."""
+        if number not in self._lists:
+            self._lists[number] = read_deletions(self.root, self.manifest.chunks[number])
+        return self._lists[number]
+
+    @cached_property
+    def gone(self) -> Positions:
+        """All deleted rows, ascending."""
+        lists = [
+            self.chunk_starts[number] + self.deleted(number).astype(np.int64)
+            for number, entry in enumerate(self.manifest.chunks)
+            if entry.deleted
+        ]
+        if self.tail is not None:
+            lists.append(self.tail.replay.positions(self.chunk_starts[-1]))
+        return np.sort(np.concatenate(lists)) if lists else np.empty(0, np.int64)
+
+    def gone_of(self, number: int) -> Positions:
+        """List the deleted rows of a chunk, counted in it."""
+        start, stop = self.gone.searchsorted(self.chunk_starts[number : number + 2])
+        found: Positions = self.gone[start:stop] - self.chunk_starts[number]
+        return found
+
+    @cached_property
+    def _before(self) -> Positions:
+        """For each deleted row the number of live ones before it."""
+        return self.gone - np.arange(len(self.gone))
+
+    def rows_at(self, positions: Positions) -> Positions:
+        """Turn positions into rows."""
+        if not self._has_deleted:
+            return positions
+        return positions + self._before.searchsorted(positions, side="right")
+
+    def _row_at(self, position: int) -> int:
+        if not self._has_deleted:
+            return position
+        return position + int(self._before.searchsorted(position, side="right"))
+
+    def positions_of(self, rows: Positions) -> Positions:
+        """Turn live rows into positions."""
+        return rows - self.gone.searchsorted(rows) if self._has_deleted else rows
+
+    def _is_gone(self, row: int) -> bool:
+        if not self._has_deleted:
+            return False
+        place = int(self.gone.searchsorted(row))
+        return place < len(self.gone) and bool(self.gone[place] == row)
 
     # Arrays.
 
     def read(self, position: int) -> Array:
         """Give the record at a position that was checked to exist."""
+        row = self._row_at(position)
         if self._only is not None:
-            return self._only.read(position)
-        number = bisect_right(self.starts, position) - 1
-        return self.parts[number].read(position - self.starts[number])
+            return self._only.read(row)
+        number = bisect_right(self.starts, row) - 1
+        return self.parts[number].read(row - self.starts[number])
 
     def take(self, positions: Positions, out: Array | None = None) -> Array | list[Array]:
         """Give the records at these positions: stacked where they agree, else a list."""
-        pieces = self._pieces(positions)
+        pieces = self._pieces(self.rows_at(positions))
         kind = _common(pieces)
         if kind is None:
             if out is not None:
@@ -62,14 +161,14 @@ class Snapshot:
                 out[where] = piece
         return out
 
-    def _pieces(self, positions: Positions) -> list[tuple[Part, Any, Positions]]:
+    def _pieces(self, rows: Positions) -> list[tuple[Part | Tail, Any, Positions]]:
         if self._only is not None:
-            return [(self._only, slice(None), positions)]
-        numbers = self._bounds.searchsorted(positions, side="right")
-        pieces: list[tuple[Part, Any, Positions]] = []
+            return [(self._only, slice(None), rows)]
+        numbers = self._bounds.searchsorted(rows, side="right")
+        pieces: list[tuple[Part | Tail, Any, Positions]] = []
         for number in np.unique(numbers).tolist():
             where = np.flatnonzero(numbers == number)
-            pieces.append((self.parts[number], where, positions[where] - self.starts[number]))
+            pieces.append((self.parts[number], where, rows[where] - self.starts[number]))
         return pieces
 
     # Chunks, keys and metadata.
@@ -83,6 +182,11 @@ class Snapshot:
         """Open each chunk in turn."""
         return (self.chunk(number) for number in range(len(self.manifest.chunks)))
 
+    def place(self, row: int) -> tuple[int, int]:
+        """Turn a row of the chunks into the number of its chunk and its row there."""
+        number = bisect_right(self.chunk_starts, row) - 1
+        return number, row - self.chunk_starts[number]
+
     def find(self, key: Any) -> int | None:
         """Find the position of a key, None if there is none.
 
@@ -91,13 +195,27 @@ class Snapshot:
         FormatError
             It is in none of the chunks that can be read, but others are damaged.
         """
-        if self.manifest.key_type is None or key_type(key) != self.manifest.key_type:
+        if self.key_type is None or key_type(key) != self.key_type:
             return None
-        wanted, damage = key_bytes(key), None
+        row = self.find_row(key_bytes(key))
+        if row is None or not self._has_deleted:
+            return row
+        return row - int(self.gone.searchsorted(row))
+
+    def find_row(self, key: bytes) -> int | None:
+        """Find the live row of a key."""
+        if self.tail is not None:
+            found = self.tail.find(key)
+            if found is not None:
+                return self.chunk_starts[-1] + found
+        return self._find_in_chunks(key)
+
+    def _find_in_chunks(self, key: bytes) -> int | None:
+        damage = None
         for number, start in enumerate(self.chunk_starts[:-1]):
             try:
-                row = self.chunk(number).find(wanted)
-                if row is not None and not self.is_deleted(number, row):
+                row = self.chunk(number).find(key)
+                if row is not None and not self._is_gone(start + row):
                     return start + row
             except FormatError as error:
                 damage = damage or error
@@ -105,39 +223,17 @@ class Snapshot:
             raise damage
         return None
 
-    # Deletions.
-
-    def deleted(self, number: int) -> Rows:
-        """List the deleted rows of a chunk."""
-        if number not in self._deleted:
-            self._deleted[number] = read_deletions(self.root, self.manifest.chunks[number])
-        return self._deleted[number]
-
-    def is_deleted(self, number: int, row: int) -> bool:
-        rows = self.deleted(number)
-        place = int(rows.searchsorted(row))
-        return place < len(rows) and bool(rows[place] == row)
-
-    def live(self) -> Positions | None:
-        """Give the positions that are not deleted, None where none is."""
-        if all(entry.deleted is None for entry in self.manifest.chunks):
-            return None
-        alive = np.ones(self.rows, bool)
-        for number, start in enumerate(self.chunk_starts[:-1]):
-            alive[start + self.deleted(number).astype(np.int64)] = False
-        return np.flatnonzero(alive)
-
-    def place(self, position: int) -> tuple[int, int]:
-        """Turn a position into the number of its chunk and its row there."""
-        number = bisect_right(self.chunk_starts, position) - 1
-        return number, position - self.chunk_starts[number]
-
     def keys(self) -> list[Key | None]:
-        """List the keys of all records, in order."""
-        kind = self.manifest.key_type
+        """List the keys of all live records, in order."""
+        kind = self.key_type
         if kind is None:
             return [None] * self.rows
-        return [key for chunk in self.chunks() for key in chunk.keys(kind)]
+        found = [key for chunk in self.chunks() for key in chunk.keys(kind)]
+        if self.tail is not None:
+            found += [self.tail.key(row) for row in range(self.tail.rows)]
+        for row in self.gone[::-1].tolist():
+            del found[row]
+        return found
 
     def index(self, number: int) -> IndexFile:
         """Open the index file of a chunk."""
@@ -151,31 +247,51 @@ class Snapshot:
 
     def key(self, position: int) -> Key | None:
         """Give the key of a record, None if it has none."""
-        kind = self.manifest.key_type
+        kind, row = self.key_type, self._row_at(position)
+        if self.tail is not None and row >= self.chunk_starts[-1]:
+            return self.tail.key(row - self.chunk_starts[-1])
         if kind is None:
             return None
-        number, row = self.place(position)
+        number, row = self.place(row)
         text = self.chunk(number).key_text(row)
         return None if text is None else key_from_bytes(text, kind)
 
     def texts(self, positions: Sequence[int] | Positions) -> list[str]:
         """Give the metadata of some records as JSON."""
-        wanted = np.asarray(positions, np.int64)
+        wanted = self.rows_at(np.asarray(positions, np.int64))
         numbers = np.searchsorted(np.array(self.chunk_starts[1:], np.int64), wanted, side="right")
         found: list[str] = [""] * len(wanted)
         for number in np.unique(numbers).tolist():
-            texts, start = self.index(number).texts(), self.chunk_starts[number]
+            texts, start = self._texts_of(number), self.chunk_starts[number]
             for at in np.flatnonzero(numbers == number).tolist():
                 found[at] = texts[int(wanted[at]) - start]
         return found
 
+    def _texts_of(self, number: int) -> list[str]:
+        if number == len(self.manifest.chunks) and self.tail is not None:
+            return self.tail.texts()
+        return self.index(number).texts()
+
     def metadata(self, position: int) -> dict[Any, Any]:
         """Give one record's metadata."""
-        number, row = self.place(position)
+        row = self._row_at(position)
+        if self.tail is not None and row >= self.chunk_starts[-1]:
+            return self.tail.metadata(row - self.chunk_starts[-1])
+        number, row = self.place(row)
         return self.index(number).metadata(row)
 
 
-def _common(pieces: list[tuple[Part, Any, Positions]]) -> Kind | None:
+def open_latest(root: Path) -> Snapshot | None:
+    """Open the current version, None where there is none yet."""
+    while True:
+        manifest = read_latest(root)
+        if manifest is None:
+            return None
+        with suppress(VersionGoneError):  # its journal was removed meanwhile: there is a newer one
+            return Snapshot(root, manifest)
+
+
+def _common(pieces: list[tuple[Part | Tail, Any, Positions]]) -> Kind | None:
     """Say what these records share; the codec does not matter."""
     common: Kind | None = None
     for part, _, positions in pieces:

@@ -150,7 +150,7 @@ def write_index(
     """Write the index file of a chunk and sync it (its folder is not yet synced)."""
     import pyarrow.parquet as pq
 
-    table, columns = _table(texts, fields, keys, kind)
+    table, columns = make_table(texts, fields, keys, kind)
     temporary = temporary_beside(path)
     try:
         with writing(temporary) as file:
@@ -170,9 +170,10 @@ def write_index(
     return Written(size, checksum, columns)
 
 
-def _table(
+def make_table(
     texts: list[str], fields: list[dict[str, Any]], keys: dict[bytes, int], kind: KeyType | None
 ) -> tuple[pa.Table, dict[str, str]]:
+    """Build the table of some records, and name the types of its columns."""
     import pyarrow as pa
 
     arrays: dict[str, Any] = {}
@@ -182,16 +183,21 @@ def _table(
             held[row] = key_from_bytes(data, kind)
         arrays["_key"] = pa.array(held, _arrow_type(kind))
     arrays["_meta"] = pa.array(texts, pa.string())
+    columns = column_types(fields)
+    for name, found in columns.items():
+        if found != MIXED and not _clashes(name, arrays):
+            arrays[name] = pa.array([record.get(name) for record in fields], _arrow_type(found))
+    return pa.table(arrays), columns
+
+
+def column_types(fields: list[dict[str, Any]]) -> dict[str, str]:
+    """Name the type of each key of any of these records that can be a column."""
     columns: dict[str, str] = {}
     for name in dict.fromkeys(name for record in fields for name in record):
-        values = [record.get(name) for record in fields]
-        found = column_type(values)
-        if found is None or not _is_unicode(name):
-            continue
-        columns[name] = found
-        if found != MIXED and not _clashes(name, arrays):
-            arrays[name] = pa.array(values, _arrow_type(found))
-    return pa.table(arrays), columns
+        found = column_type([record.get(name) for record in fields])
+        if found is not None and _is_unicode(name):
+            columns[name] = found
+    return columns
 
 
 def _clashes(name: str, arrays: Mapping[str, Any]) -> bool:

@@ -4,38 +4,39 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeGuard
+
+import msgspec
 
 from haversack.errors import (
     ExistsError,
     HaversackError,
     KeyExistsError,
     RecordNotFoundError,
+    StorageError,
     UsageError,
 )
 from haversack.packed.change import Change
-from haversack.packed.drafts import Draft
+from haversack.packed.drafts import FOLDERS, make_folders
 from haversack.packed.encoding import Encoder
-from haversack.packed.keys import KeyType, key_bytes, key_type
-from haversack.packed.manifest import (
-    FOLDER,
-    Manifest,
-    already_there,
-    commit,
-    empty_manifest,
-    is_packed,
-    read_latest,
-)
-from haversack.packed.merge import SMALL
-from haversack.packed.snapshot import Snapshot
-from haversack.packed.values import dumps
-from haversack.storage.publish import make_directory, storage_error
+from haversack.packed.journal import Journal
+from haversack.packed.keys import key_bytes, key_type
+from haversack.packed.manifest import already_there, empty_manifest, is_packed, read_latest
+from haversack.packed.pending import Pending, Step, contradiction
+from haversack.packed.replay import Outcome
+from haversack.packed.sealing import publish, start_journal
+from haversack.packed.snapshot import Snapshot, open_latest
+from haversack.packed.values import dumps, loads
+from haversack.storage.filesystem import appends_atomically
+from haversack.storage.publish import storage_error
 
-FOLDERS = (FOLDER, "index", "chunks")
 _OURS = frozenset({*FOLDERS, "journal", "cache", "build"})
+_TURN, _TURNS = 0.002, 50  # seconds between looks for the next journal, and how many
 
 
 class PackWriter:
@@ -90,17 +91,24 @@ class PackWriter:
         self._new = new
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._open: Draft | None = None
         self._closed = False
         check_place(self.path)
-        manifest = read_latest(self.path)
-        if new and manifest is not None:
+        snapshot = open_latest(self.path)
+        if new and snapshot is not None:
             raise already_there(self.path)
-        self._base = Snapshot(self.path, manifest or empty_manifest())
-        self._exists = manifest is not None
-        self._key_type: KeyType | None = self._base.manifest.key_type
-        self._change = self._new_change()
-        self._make_folders()
+        self._exists = snapshot is not None
+        self._base = snapshot or Snapshot(self.path, empty_manifest())
+        self._key_type = self._base.key_type
+        self._journal: Journal | None = None
+        make_folders(self.path)
+        self._may_journal = appends_atomically(self.path)
+        self._start()
+
+    def _start(self) -> None:
+        """Wait for records with nothing pending."""
+        self._change = Change(self.path, self._base.manifest, chunk_bytes=self._chunk_bytes)
+        # The first version is a chunk; later ones begin small, and may go to the journal.
+        self._pending = Pending() if self._exists and self._may_journal else None
 
     def append(
         self,
@@ -134,27 +142,26 @@ class PackWriter:
         StorageError
             The disk refuses; what was not flushed is dropped.
         """
-        self._check_process()
-        if metadata is not None and not isinstance(metadata, Mapping):
-            raise UsageError(
-                f"metadata is a mapping of names to values, not {type(metadata).__name__}; "
-                "the key of a record is given as key=..."
-            )
-        given = {**metadata, **more} if metadata else more
-        text = dumps(given)
-        with self._lock:
-            self._check_open()
-            data = None if key is None else self._new_key(key)
-            stored = self._encoder.encode(array)
-            draft = self._open or self._begin()
-            draft.append(stored, data, text, given)
-            if draft.size >= self._chunk_bytes:
-                self._seal()
+        self._record("add", array, metadata, more, key)
+
+    def put(
+        self,
+        array: Any,
+        metadata: Mapping[Any, Any] | None = None,
+        /,
+        *,
+        key: Any,
+        **more: Any,
+    ) -> None:
+        """Add one record, which replaces the one that has its key, if there is one.
+
+        As :meth:`append`. The record that is replaced keeps its place on disk, and in versions
+        that are open; the new one is the last.
+        """
+        self._record("put", array, metadata, more, key)
 
     def delete(self, key: Any) -> None:
         """Delete the record of a key, as part of the version that the next flush publishes.
-
-        A record of the same key may be appended after that, which replaces it.
 
         Raises
         ------
@@ -165,23 +172,76 @@ class PackWriter:
         data = key_bytes(key)
         with self._lock:
             self._check_open()
-            if data in self._change.doomed or self._base.find(key) is None:
+            if not self._has(data, key):
                 raise RecordNotFoundError(f"{self.path} has no record of key {key!r}")
-            self._change.doomed[data] = key
+            self._take(Step("delete", data, key))
 
-    def _new_change(self) -> Change:
-        # What fills a chunk as large as was asked for is not small.
-        return Change(self.path, self._base.manifest, small=min(SMALL, self._chunk_bytes))
+    def _record(
+        self,
+        op: Literal["add", "put"],
+        array: Any,
+        metadata: Mapping[Any, Any] | None,
+        more: dict[str, Any],
+        key: Any,
+    ) -> None:
+        self._check_process()
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise UsageError(
+                f"metadata is a mapping of names to values, not {type(metadata).__name__}; "
+                "the key of a record is given as key=..."
+            )
+        given = {**metadata, **more} if metadata else more
+        text = dumps(given)
+        with self._lock:
+            self._check_open()
+            data = None if key is None else self._key(key)
+            if data is not None and op == "add" and self._has(data, key):
+                raise KeyExistsError(f"{self.path} already has the key {key!r}")
+            stored = self._encoder.encode(array)
+            if key is not None:
+                self._key_type = key_type(key)
+            self._take(Step(op, data, key, stored, text, given))
 
-    def _make_folders(self) -> None:
-        # Again for each chunk: a build that failed beside this one may have removed them, empty.
-        for folder in FOLDERS:
-            make_directory(self.path / folder)
+    def _key(self, key: Any) -> bytes:
+        kind = key_type(key)
+        if self._key_type is not None and kind != self._key_type:
+            raise UsageError(
+                f"the keys of {self.path} are {self._key_type}; {key!r} is {kind}: "
+                "a dataset's keys are all text or all integers"
+            )
+        return key_bytes(key)
 
-    def _begin(self) -> Draft:
-        self._make_folders()
-        self._open = Draft(self.path)
-        return self._open
+    def _has(self, data: bytes, key: Any) -> bool:
+        """Whether a record has the key once all that is pending is done."""
+        held = self._pending.holds(data) if self._pending is not None else self._change.holds(data)
+        if held is not None:
+            return held
+        if self._journal is not None:
+            return self._journal.replay.holder(data, self._base.find_row(data)) is not None
+        return self._base.find(key) is not None
+
+    def _take(self, step: Step) -> None:
+        """Keep one step for the next flush: in memory while there are few, else in chunks."""
+        if self._pending is not None and self._pending.has_room(step):
+            self._pending.add(step)
+            return
+        self._spill()
+        self._to_change(step)
+
+    def _spill(self) -> None:
+        pending, self._pending = self._pending, None
+        for step in pending.steps if pending is not None else ():
+            self._to_change(step._replace(metadata=loads(step.text)))
+
+    def _to_change(self, step: Step) -> None:
+        try:
+            if step.key is not None and step.op != "add":
+                self._change.delete(step.key, step.given_key, required=step.op == "delete")
+            if step.stored is not None:
+                self._change.add(step.stored, step.key, step.text, step.metadata, self._key_type)
+        except StorageError:
+            self.abandon()
+            raise
 
     def _check_process(self) -> None:
         # Before the lock, which a thread of the other process may have held when this one was made.
@@ -192,88 +252,137 @@ class PackWriter:
         if self._closed:
             raise UsageError(f"the writer of {self.path} is closed")
 
-    def _new_key(self, key: Any) -> bytes:
-        kind = key_type(key)
-        if self._key_type is None:
-            self._key_type = kind
-        elif kind != self._key_type:
-            raise UsageError(
-                f"the keys of {self.path} are {self._key_type}; {key!r} is {kind}: "
-                "a dataset's keys are all text or all integers"
-            )
-        data = key_bytes(key)
-        held = self._open is not None and data in self._open
-        if held or self._change.holds(data):
-            raise KeyExistsError(f"{self.path}: the key {key!r} was appended before")
-        if data not in self._change.doomed and self._base.find(key) is not None:
-            raise KeyExistsError(f"{self.path} already has the key {key!r}")
-        return data
-
-    def _seal(self) -> None:
-        """Finish the open chunk; it waits for a manifest."""
-        self._make_folders()
-        draft, self._open = self._open, None
-        if draft is None:
-            return
-        try:
-            self._change.finished.append(draft.finish(self._key_type))
-        except BaseException:
-            self.abandon()
-            raise
-
     def flush(self) -> None:
-        """Make all that was appended durable and visible, as one version.
+        """Make all that was appended, put and deleted durable and visible, as one commit.
+
+        A small commit is one frame of the dataset's journal, which takes one write and one sync; a
+        large one, or the first, is a version of its own.
 
         Raises
         ------
-        KeyExistsError
-            Another writer has committed one of the keys since; nothing of this flush is kept.
+        KeyExistsError, RecordNotFoundError
+            Another writer has committed something since that contradicts it. Nothing of this
+            flush is kept, and the writer can go on.
         StorageError
-            The disk refuses; nothing of this flush is kept.
+            The disk refuses; nothing of this flush is acknowledged, and the writer is closed.
         """
         self._check_process()
         with self._lock:
             self._check_open()
-            self._seal()
-            if not self._change and self._exists:
-                return
-            published = self._published()
-            self._change.drop_unnamed(published)
-            self._base, self._exists = Snapshot(self.path, published), True
-            self._change = self._new_change()
+            if self._pending is not None and self._pending.steps:
+                self._to_journal(self._pending)
+            elif self._change or not self._exists:
+                self._publish()
 
-    def _published(self) -> Manifest:
-        first = self._new and not self._exists
+    def _to_journal(self, pending: Pending) -> None:
         try:
-            return commit(
-                self.path, lambda base: self._change.applied(base, self._key_type), first=first
-            )
+            journal, outcome = self._appended(pending)
         except BaseException as error:
             self.abandon()
-            if isinstance(error, OSError) and not isinstance(error, HaversackError):
+            if _is_plain(error):
+                raise storage_error("write", self.path, error) from error
+            raise
+        self._key_type = journal.replay.key_type or self._key_type
+        self._start()
+        if outcome is not Outcome.APPLIED:
+            raise contradiction(self.path, outcome, pending)
+        if journal.is_full:
+            # The commit stands; should this fail, the next one will meet the same and tell of it.
+            with suppress(HaversackError, OSError):
+                self._open_journal(journal.id)
+
+    def _appended(self, pending: Pending) -> tuple[Journal, Outcome]:
+        while True:
+            journal = self._journal or self._open_journal()
+            outcome = journal.append(*pending.operations(self._base.find_row))
+            if outcome is not Outcome.ENDED:
+                return journal, outcome
+            self._leave_journal(journal)
+
+    def _open_journal(self, ended: str | None = None) -> Journal:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        journal = self._journal = start_journal(self.path, ended)
+        self._base = Snapshot(self.path, msgspec.structs.replace(journal.manifest, journal=None))
+        return journal
+
+    def _leave_journal(self, journal: Journal) -> None:
+        """Go on in the next journal, which whoever ended this one is about to publish."""
+        for _ in range(_TURNS):
+            latest = read_latest(self.path)
+            if latest is None or latest.journal != journal.id:
+                break
+            time.sleep(_TURN)
+        self._open_journal(journal.id)
+
+    def _publish(self) -> None:
+        try:
+            self._change.finish(self._key_type)
+            first = self._new and not self._exists
+            published = publish(
+                self.path, lambda base: self._change.applied(base, self._key_type), first=first
+            )
+        except (KeyExistsError, RecordNotFoundError):
+            self._change.drop_unnamed()
+            self._reopen()
+            raise
+        except BaseException as error:
+            self.abandon()
+            if _is_plain(error):
                 raise storage_error("publish", self.path, error) from error
             raise
+        self._change.drop_unnamed(published)
+        self._exists = True
+        self._reopen()
 
-    def close(self) -> None:
-        """Flush and end the writer; a dataset without records is made too."""
+    def _reopen(self) -> None:
+        """Go on from the current version."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        latest = open_latest(self.path)
+        self._base = latest or self._base
+        self._key_type = self._base.key_type
+        self._start()
+
+    def close(self, *, seal: bool = True) -> None:
+        """Flush and end the writer; a dataset without records is made too.
+
+        Parameters
+        ----------
+        seal
+            Make a chunk of the journal, if there is one. Left as it is, it is read all the same;
+            other writers go on in it, and the next that closes seals it.
+        """
         if self._pid != os.getpid():
             return
         with self._lock:
-            if not self._closed:
-                self.flush()
-                self._closed = True
+            if self._closed:
+                return
+            if self._journal is None:
+                self._spill()
+            self.flush()
+            if seal and not self._closed:
+                self._seal()
+            self._end()
+
+    def _seal(self) -> None:
+        publish(self.path, lambda base: base, unless=lambda base: base.journal is None)
+
+    def _end(self) -> None:
+        self._closed = True
+        if self._journal is not None:
+            self._journal.close()
 
     def abandon(self) -> None:
         """End the writer and drop what was not flushed."""
         if self._pid != os.getpid():
             return
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            if self._open is not None:
-                self._open.abandon()
-            self._change.drop_unnamed()
+            if not self._closed:
+                self._end()
+                self._change.drop_unnamed()
 
     def __enter__(self) -> Self:
         return self
@@ -290,9 +399,12 @@ class PackWriter:
             self.abandon()
 
     def __repr__(self) -> str:
-        draft, change = self._open, self._change
-        waiting = (draft.rows if draft else 0) + sum(new.entry.rows for new in change.finished)
+        waiting = self._change.rows + (self._pending.rows if self._pending else 0)
         return f"<PackWriter {str(self.path)!r}: {waiting} records not yet flushed>"
+
+
+def _is_plain(error: BaseException) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and not isinstance(error, HaversackError)
 
 
 def check_place(path: Path) -> None:

@@ -1,0 +1,123 @@
+"""The records of a journal, as a snapshot reads them: held in memory, which they hardly fill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import FormatError, IntegrityError, VersionGoneError
+from haversack.packed.chunk import Array
+from haversack.packed.codecs import codec as find_codec
+from haversack.packed.journal import Log, journal_path
+from haversack.packed.keys import Key, KeyType, key_from_bytes
+from haversack.packed.kinds import Kind, as_bytes
+from haversack.packed.manifest import ChunkEntry, Manifest, read_latest
+from haversack.packed.replay import Replay, Row
+from haversack.packed.values import loads
+
+Positions = NDArray[np.int64]
+
+
+class Tail:
+    """The records that a journal adds to the chunks of a version; see :class:`parts.Part`.
+
+    Attributes
+    ----------
+    end
+        How many bytes of the journal were read.
+    """
+
+    entries: Sequence[ChunkEntry] = ()
+
+    def __init__(self, root: Path, manifest: Manifest, stop: int | None = None) -> None:
+        self.path = journal_path(root, manifest.journal or "")
+        self._log = Log(self.path, manifest.journal or "")
+        self.replay = Replay(manifest.key_type)
+        try:
+            frames = self._log.read_on(stop)
+        except FileNotFoundError:
+            raise _missing(root, manifest, self.path) from None
+        self._log.check()
+        for frame in frames:
+            self.replay.apply(frame)
+        self.end = self._log.end
+        if stop is not None and self.end != stop:
+            raise IntegrityError(f"{self.path} was longer when this dataset was opened")
+        self._rows = self.replay.rows
+        self.rows = len(self._rows)
+        self.starts = [0, self.rows]
+        self._found: dict[bytes, int] | None = None
+
+    @property
+    def key_type(self) -> KeyType | None:
+        return self.replay.key_type
+
+    def read(self, position: int) -> Array:
+        stored = self._rows[position].stored
+        out = np.empty(stored.kind.shape, stored.kind.dtype)
+        self._decode(position, out)
+        out.flags.writeable = False
+        return out
+
+    def kind(self, positions: Positions) -> Kind | None:
+        found = {self._rows[row].stored.kind for row in positions.tolist()}
+        return found.pop() if len(found) == 1 else None
+
+    def take_into(self, positions: Positions, out: Array) -> None:
+        for slot, row in enumerate(positions.tolist()):
+            self._decode(row, out[slot, ...])
+
+    def _decode(self, row: int, out: Array) -> None:
+        kind, payload = self._rows[row].stored
+        if kind.nbytes == 0:
+            return
+        if kind.codec == "none":
+            as_bytes(out)[...] = payload
+            return
+        try:
+            find_codec(kind.codec).decode_into(payload, as_bytes(out))
+        except FormatError as error:
+            raise FormatError(f"{self.path}: record {row} of the journal: {error}") from error
+
+    # Keys and metadata.
+
+    def row(self, row: int) -> Row:
+        """Give a record as it is stored."""
+        return self._rows[row]
+
+    def find(self, key: bytes) -> int | None:
+        """Find the live row of a key."""
+        if self._found is None:
+            self._found = {
+                record.key: row
+                for row, record in enumerate(self._rows)
+                if record.key is not None and row not in self.replay.dead
+            }
+        return self._found.get(key)
+
+    def key(self, row: int) -> Key | None:
+        """Give the key of a row, None if it has none."""
+        data = self._rows[row].key
+        kind = self.key_type
+        return None if data is None or kind is None else key_from_bytes(data, kind)
+
+    def texts(self) -> list[str]:
+        """Give the metadata of all rows as JSON."""
+        return [row.text for row in self._rows]
+
+    def metadata(self, row: int) -> dict[Any, Any]:
+        """Give the metadata of one row."""
+        return loads(self._rows[row].text)
+
+
+def _missing(root: Path, manifest: Manifest, path: Path) -> Exception:
+    latest = read_latest(root)
+    if latest is not None and latest.journal == manifest.journal:
+        return IntegrityError(f"{path} is missing: what it held is lost; try `haversack repair`")
+    return VersionGoneError(
+        f"{path} was removed with the version that this dataset was opened at: call refresh()"
+    )
