@@ -95,11 +95,14 @@ def test_a_damaged_list_of_deletions_is_found(tmp_path):
     good = path.read_bytes()
     for place in range(len(good)):
         path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-        with pytest.raises(IntegrityError, match=path.name):
-            open_packed(tmp_path / "set")
+        ds = open_packed(tmp_path / "set")
+        assert [damage.path for damage in ds.verify()] == [path]
+        for read in (lambda: ds[0], ds.keys, ds.metadata, lambda: ds.filter("n < 3")):  # noqa: B023
+            with pytest.raises(IntegrityError, match=path.name):
+                read()
     path.unlink()
     with pytest.raises(HaversackError, match=path.name):
-        open_packed(tmp_path / "set")
+        open_packed(tmp_path / "set")[0]
 
 
 def test_the_manifest_counts_what_is_left(tmp_path):

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import StorageError
-from haversack.packed import PackWriter, open_packed
-from haversack.packed import writer as writer_module
+from haversack.packed import PackWriter, open_packed, sealing
 from haversack.packed.merge import MOST, SMALL, _run
 
 from .conftest import METADATA, same
@@ -113,7 +112,7 @@ def test_a_chunk_that_its_own_commit_merges_away_is_removed(tmp_path):
 def test_a_version_keeps_its_chunks_when_others_merge_them_at_once(tmp_path, monkeypatch, fails):
     for number in range(MOST - 1):
         append(tmp_path / "ds", number)
-    versions, commit = [], writer_module.commit
+    versions, commit = [], sealing.commit
 
     def commit_then_others(*arguments, **options):
         published = commit(*arguments, **options)
@@ -124,16 +123,15 @@ def test_a_version_keeps_its_chunks_when_others_merge_them_at_once(tmp_path, mon
                 raise StorageError("the disk refuses to tell")
         return published
 
-    monkeypatch.setattr(writer_module, "commit", commit_then_others)
+    monkeypatch.setattr(sealing, "commit", commit_then_others)
     writer = PackWriter(tmp_path / "ds")
     writer.append([MOST - 1], key=MOST - 1)
     if fails:
         with pytest.raises(StorageError, match="refuses"):
-            writer.flush()
+            writer.close()
     else:
-        writer.flush()
-        writer.append([MOST + 1], key=MOST + 1)
         writer.close()
+        append(tmp_path / "ds", MOST + 1)
     assert len(open_packed(tmp_path / "ds").manifest.chunks) < MOST
     assert [int(r.data[0]) for r in versions[0]] == list(range(MOST))
     assert open_packed(tmp_path / "ds").keys() == list(range(MOST + (1 if fails else 2)))

@@ -241,10 +241,9 @@ def test_a_full_disk_is_one_clear_error_and_the_dataset_as_it_was(tmp_path):
 
 
 def test_old_manifests_are_pruned_and_the_newest_kept(tmp_path):
-    with PackWriter(tmp_path / "ds") as writer:
-        for number in range(KEPT + 6):
+    for number in range(KEPT + 6):
+        with PackWriter(tmp_path / "ds") as writer:
             writer.append([number])
-            writer.flush()
     assert len(list((tmp_path / "ds/manifest").iterdir())) == KEPT
     assert [int(r.data[0]) for r in open_packed(tmp_path / "ds")] == list(range(KEPT + 6))
 

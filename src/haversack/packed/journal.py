@@ -158,7 +158,7 @@ class Journal:
         self.id = manifest.journal or ""
         self.manifest = manifest
         self.path = path = journal_path(root, self.id)
-        self.log, self.replay = Log(path, self.id), Replay(manifest.key_type)
+        self.log, self.replay = Log(path, self.id), Replay(manifest)
         self._synced, self._count = 0, 0
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))

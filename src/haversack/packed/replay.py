@@ -17,6 +17,7 @@ from haversack.packed.encoding import Stored
 from haversack.packed.frames import Frame, Operation
 from haversack.packed.keys import KeyType, key_bytes, key_type
 from haversack.packed.kinds import Kind, make_kind
+from haversack.packed.manifest import Manifest
 
 
 class Row(NamedTuple):
@@ -39,7 +40,7 @@ class Outcome(Enum):
 
 
 class Replay:
-    """What the frames so far make of the version that named the journal.
+    """What the frames so far make of the version that names the journal.
 
     Attributes
     ----------
@@ -51,8 +52,9 @@ class Replay:
         Rows of the version's chunks, counted over all of them, that were deleted or replaced.
     """
 
-    def __init__(self, key_type: KeyType | None) -> None:
-        self.key_type = key_type
+    def __init__(self, manifest: Manifest) -> None:
+        self.key_type: KeyType | None = manifest.key_type
+        self._base_rows = sum(entry.rows for entry in manifest.chunks)
         self.rows: list[Row] = []
         self.dead: set[int] = set()
         self.doomed: set[int] = set()
@@ -64,6 +66,8 @@ class Replay:
 
     def holder(self, key: bytes, at: int | None) -> int | None:
         """Say which record has a key that the chunks have at ``at``: a row, or ~row of them."""
+        if at is not None and at >= self._base_rows:
+            raise FormatError(f"a journal names row {at} of chunks of {self._base_rows} rows")
         return self._held.get(key, None if at is None else ~at)
 
     def apply(self, frame: Frame) -> Outcome:

@@ -36,7 +36,7 @@ class Tail:
     def __init__(self, root: Path, manifest: Manifest, stop: int | None = None) -> None:
         self.path = journal_path(root, manifest.journal or "")
         self._log = Log(self.path, manifest.journal or "")
-        self.replay = Replay(manifest.key_type)
+        self.replay = Replay(manifest)
         try:
             frames = self._log.read_on(stop)
         except FileNotFoundError:
@@ -51,6 +51,11 @@ class Tail:
         self.rows = len(self._rows)
         self.starts = [0, self.rows]
         self._found: dict[bytes, int] | None = None
+
+    @property
+    def torn(self) -> int:
+        """Bytes behind the last whole commit: one that is being written, or was cut off."""
+        return self._log.torn
 
     @property
     def key_type(self) -> KeyType | None:

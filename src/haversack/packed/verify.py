@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from haversack.errors import FormatError, HaversackError
 from haversack.events import Progress, task
 from haversack.packed.chunk import Chunk
 from haversack.packed.deletions import deletions_path
+from haversack.packed.journal import journal_path
 from haversack.packed.layout import HEADER_SIZE, check_header
+from haversack.packed.manifest import Manifest
 from haversack.packed.parts import chunk_path
 from haversack.packed.snapshot import Snapshot
+from haversack.packed.tail import Tail
 from haversack.storage.damage import Damage
 
 
 def verify(snapshot: Snapshot, progress: Progress = None) -> list[Damage]:
     """Read all chunks and index files of a version and list their damage."""
-    fresh = Snapshot(snapshot.root, snapshot.manifest)
-    found: list[Damage] = []
+    manifest = snapshot.manifest
+    fresh = Snapshot(snapshot.root, msgspec.structs.replace(manifest, journal=None))
+    found = list(_journal_damage(snapshot.root, manifest))
     total = sum(entry.bytes for entry in fresh.manifest.chunks)
     with task(progress, "verify", total=total, unit="B") as work:
         for number, entry in enumerate(fresh.manifest.chunks):
@@ -66,6 +72,23 @@ def _deletions_damage(snapshot: Snapshot, number: int) -> Iterator[Damage]:
     except HaversackError as error:
         path = deletions_path(snapshot.root, entry.id, entry.deleted.number if entry.deleted else 0)
         yield _damage(path, "", error)
+
+
+def _journal_damage(root: Path, manifest: Manifest) -> Iterator[Damage]:
+    if manifest.journal is None:
+        return
+    path = journal_path(root, manifest.journal)
+    try:
+        tail = Tail(root, manifest)
+        for row in range(tail.rows):
+            tail.read(row)
+    except HaversackError as error:
+        yield _damage(path, "", error)
+        return
+    if tail.torn:
+        yield Damage(
+            path, f"byte {tail.end}", f"the last {tail.torn} bytes are a commit that was cut off"
+        )
 
 
 def _damage(path: Path, where: str, error: Exception) -> Damage:
