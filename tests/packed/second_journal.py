@@ -2,6 +2,7 @@
 
 import json
 import struct
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -30,7 +31,8 @@ def read(path, journal):
     """Give the live records as (key, array, metadata), and the rows of the chunks that are gone."""
     data = (path / "journal" / f"{journal}.journal").read_bytes()
     assert (data[:8], data[16:32].hex()) == (b"HSKJOURN", journal)
-    held, rows, seen = {}, [], set()
+    held: dict[Any, tuple[str, Any]] = {}
+    rows, seen = [], set()
     for frame, operations, payload in frames(data, bytes.fromhex(journal)):
         trial, added, at, void = dict(held), list(rows), 0, frame in seen
         seen.add(frame)
@@ -40,11 +42,12 @@ def read(path, journal):
                 break
             place = trial.get(key, ("chunks", step.get("at"))) if key is not None else ("", None)
             exists = place[1] is not None
+            number: Any = place[1]
             void = void or (op == "add" and exists) or (op == "delete" and not exists)
             if exists and place[0] == "chunks":
-                trial["gone", place[1]] = ("chunks", None)
+                trial["gone", number] = ("chunks", None)
             elif exists:
-                added[place[1]] = None
+                added[number] = None
             if key is not None:
                 trial[key] = ("journal", len(added) if op != "delete" else None)
             if op != "delete":

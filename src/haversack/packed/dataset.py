@@ -50,8 +50,8 @@ def open_packed(path: str | os.PathLike[str]) -> PackedDataset:
     return PackedDataset(_open(Path(path).absolute()))
 
 
-def _open(root: Path) -> Snapshot:
-    snapshot = open_latest(root)
+def _open(root: Path, before: Snapshot | None = None) -> Snapshot:
+    snapshot = open_latest(root, before)
     if snapshot is not None:
         return snapshot
     if not root.exists():
@@ -314,7 +314,7 @@ class PackedDataset:
             raise UsageError("a selection belongs to its version: refresh the whole dataset")
         latest = read_latest(self.path)
         if latest is not None and (latest.journal or latest.commits != self.manifest.commits):
-            PackedDataset.__init__(self, _open(self.path))
+            PackedDataset.__init__(self, _open(self.path, self._snapshot))
         return self
 
     def info(self) -> dict[str, Any]:

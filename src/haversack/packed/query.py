@@ -107,7 +107,7 @@ def _journal_table(snapshot: Snapshot) -> Any:
     """Lay out the live records of the journal as an index file would be."""
     tail = snapshot.tail
     assert tail is not None
-    live = [row for row in range(tail.rows) if row not in tail.replay.dead]
+    live = tail.live()
     texts = [tail.row(row).text for row in live]
     keys = {key: at for at, row in enumerate(live) if (key := tail.row(row).key) is not None}
     fields = [plain_fields(loads(text)) for text in texts]

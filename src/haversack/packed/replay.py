@@ -10,7 +10,6 @@ from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haversack.errors import FormatError
 from haversack.packed.encoding import Stored
@@ -115,13 +114,6 @@ class Replay:
         kind = make_kind(operation.dtype, operation.shape, operation.codec)
         self._kind = (operation, kind)
         return _fitting(kind, operation)
-
-    # What a snapshot needs of it.
-
-    def positions(self, first: int) -> NDArray[np.int64]:
-        """List all deleted rows, ascending; those of the journal count from ``first``."""
-        rows = [*self.doomed, *(first + row for row in self.dead)]
-        return np.sort(np.array(rows, np.int64))
 
 
 class _Trial:

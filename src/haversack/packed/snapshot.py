@@ -39,12 +39,26 @@ class Snapshot:
         The dataset and the version.
     stop
         Where to stop in the journal, as ``end`` of another snapshot says it.
+    before
+        An earlier one of the dataset: what it has read and checked is not read again.
     """
 
-    def __init__(self, root: Path, manifest: Manifest, stop: int | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        manifest: Manifest,
+        stop: int | None = None,
+        before: Snapshot | None = None,
+    ) -> None:
         self.root, self.manifest = root, manifest
-        self.tail = None if manifest.journal is None else Tail(root, manifest, stop)
-        chunks = list(make_parts(root, manifest.chunks))
+        self.tail: Tail | None = None
+        if manifest.journal is not None:
+            self.tail = Tail(root, manifest, stop, before.tail if before else None)
+        if before is not None and before.manifest.chunks == manifest.chunks:
+            chunks = before.chunk_parts
+        else:
+            chunks = list(make_parts(root, manifest.chunks))
+        self.chunk_parts = chunks
         self._inside = [(part, at) for part in chunks for at in range(len(part.entries))]
         self.parts: list[Part | Tail] = [*chunks]
         if self.tail is not None and self.tail.rows:
@@ -61,8 +75,7 @@ class Snapshot:
 
     def _count_deleted(self) -> int:
         listed = sum(entry.deleted.rows for entry in self.manifest.chunks if entry.deleted)
-        replay = self.tail.replay if self.tail else None
-        return listed + (len(replay.dead) + len(replay.doomed) if replay else 0)
+        return listed + (len(self.tail.dead) + len(self.tail.doomed) if self.tail else 0)
 
     @property
     def end(self) -> int | None:
@@ -98,7 +111,7 @@ class Snapshot:
             if entry.deleted
         ]
         if self.tail is not None:
-            lists.append(self.tail.replay.positions(self.chunk_starts[-1]))
+            lists.append(self.tail.deleted_rows(self.chunk_starts[-1]))
         return np.sort(np.concatenate(lists)) if lists else np.empty(0, np.int64)
 
     def gone_of(self, number: int) -> Positions:
@@ -281,14 +294,14 @@ class Snapshot:
         return self.index(number).metadata(row)
 
 
-def open_latest(root: Path) -> Snapshot | None:
+def open_latest(root: Path, before: Snapshot | None = None) -> Snapshot | None:
     """Open the current version, None where there is none yet."""
     while True:
         manifest = read_latest(root)
         if manifest is None:
             return None
         with suppress(VersionGoneError):  # its journal was removed meanwhile: there is a newer one
-            return Snapshot(root, manifest)
+            return Snapshot(root, manifest, before=before)
 
 
 def _common(pieces: list[tuple[Part | Tail, Any, Positions]]) -> Kind | None:

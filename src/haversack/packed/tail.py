@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,44 +23,80 @@ from haversack.packed.values import loads
 Positions = NDArray[np.int64]
 
 
+class _Reader:
+    """A journal and its records, read on from time to time by snapshots that follow each other."""
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.id = manifest.journal or ""
+        self.log = Log(journal_path(root, self.id), self.id)
+        self.replay = Replay(manifest)
+        self.lock = threading.Lock()
+
+    def read_on(self, stop: int | None) -> None:
+        for frame in self.log.read_on(stop):
+            self.replay.apply(frame)
+        self.log.check()
+
+
 class Tail:
     """The records that a journal adds to the chunks of a version; see :class:`parts.Part`.
+
+    Parameters
+    ----------
+    root, manifest
+        The dataset, and the version that names the journal.
+    stop
+        Where to stop in it; by default it is read to its end.
+    before
+        An earlier one of the same journal, which is read on.
 
     Attributes
     ----------
     end
         How many bytes of the journal were read.
+    dead
+        Which of the rows are deleted.
+    doomed
+        Which rows of the chunks are, counted over all of them.
     """
 
     entries: Sequence[ChunkEntry] = ()
 
-    def __init__(self, root: Path, manifest: Manifest, stop: int | None = None) -> None:
+    def __init__(
+        self, root: Path, manifest: Manifest, stop: int | None = None, before: Tail | None = None
+    ) -> None:
         self.path = journal_path(root, manifest.journal or "")
-        self._log = Log(self.path, manifest.journal or "")
-        self.replay = Replay(manifest)
-        try:
-            frames = self._log.read_on(stop)
-        except FileNotFoundError:
-            raise _missing(root, manifest, self.path) from None
-        self._log.check()
-        for frame in frames:
-            self.replay.apply(frame)
-        self.end = self._log.end
+        reader: _Reader | None = before.reader if before is not None and stop is None else None
+        if reader is None or reader.id != manifest.journal:
+            reader = _Reader(root, manifest)
+        self.reader: _Reader = reader
+        with reader.lock:
+            try:
+                reader.read_on(stop)
+            except FileNotFoundError:
+                raise _missing(root, manifest, self.path) from None
+            self._capture(reader)
         if stop is not None and self.end != stop:
             raise IntegrityError(f"{self.path} was longer when this dataset was opened")
-        self._rows = self.replay.rows
-        self.rows = len(self._rows)
+
+    def _capture(self, reader: _Reader) -> None:
+        """Keep what there is now; others may read on."""
+        replay = reader.replay
+        self._rows, self.rows = replay.rows, len(replay.rows)
         self.starts = [0, self.rows]
+        self.dead, self.doomed = frozenset(replay.dead), frozenset(replay.doomed)
+        self.key_type: KeyType | None = replay.key_type
+        self.end, self.torn = reader.log.end, reader.log.torn
         self._found: dict[bytes, int] | None = None
 
-    @property
-    def torn(self) -> int:
-        """Bytes behind the last whole commit: one that is being written, or was cut off."""
-        return self._log.torn
+    def deleted_rows(self, first: int) -> Positions:
+        """List all deleted rows, ascending; those of the journal count from ``first``."""
+        rows = [*self.doomed, *(first + row for row in self.dead)]
+        return np.sort(np.array(rows, np.int64))
 
-    @property
-    def key_type(self) -> KeyType | None:
-        return self.replay.key_type
+    def live(self) -> list[int]:
+        """List the rows that are not deleted."""
+        return [row for row in range(self.rows) if row not in self.dead]
 
     def read(self, position: int) -> Array:
         stored = self._rows[position].stored
@@ -97,11 +134,8 @@ class Tail:
     def find(self, key: bytes) -> int | None:
         """Find the live row of a key."""
         if self._found is None:
-            self._found = {
-                record.key: row
-                for row, record in enumerate(self._rows)
-                if record.key is not None and row not in self.replay.dead
-            }
+            keys = ((self._rows[row].key, row) for row in self.live())
+            self._found = {key: row for key, row in keys if key is not None}
         return self._found.get(key)
 
     def key(self, row: int) -> Key | None:
@@ -112,7 +146,7 @@ class Tail:
 
     def texts(self) -> list[str]:
         """Give the metadata of all rows as JSON."""
-        return [row.text for row in self._rows]
+        return [row.text for row in self._rows[: self.rows]]
 
     def metadata(self, row: int) -> dict[Any, Any]:
         """Give the metadata of one row."""
