@@ -327,7 +327,7 @@ class PackedDataset:
 
     def close(self) -> None:
         """Let go of the files; arrays that are still used keep theirs mapped."""
-        self._snapshot = Snapshot(self.path, self.manifest, self._snapshot.end)
+        self._snapshot.let_go()
 
     def __enter__(self) -> Self:
         return self

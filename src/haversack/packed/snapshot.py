@@ -54,24 +54,29 @@ class Snapshot:
         self.tail: Tail | None = None
         if manifest.journal is not None:
             self.tail = Tail(root, manifest, stop, before.tail if before else None)
-        if before is not None and before.manifest.chunks == manifest.chunks:
-            chunks = before.chunk_parts
-        else:
-            chunks = list(make_parts(root, manifest.chunks))
-        self.chunk_parts = chunks
-        self._inside = [(part, at) for part in chunks for at in range(len(part.entries))]
-        self.parts: list[Part | Tail] = [*chunks]
-        if self.tail is not None and self.tail.rows:
-            self.parts.append(self.tail)
-        self.starts = [0, *accumulate(part.rows for part in self.parts)]
+        reused = before is not None and before.manifest.chunks == manifest.chunks
+        self._lay_out(before.chunk_parts if before and reused else None)
         self.chunk_starts = [0, *accumulate(entry.rows for entry in manifest.chunks)]
-        self._bounds = np.array(self.starts[1:], np.int64)
-        self._only = self.parts[0] if len(self.parts) == 1 else None
         deleted = self._count_deleted()
         self._has_deleted = deleted > 0
         self.rows = self.starts[-1] - deleted
         self._indexes: dict[int, IndexFile] = {}
         self._lists: dict[int, Rows] = {}
+
+    def _lay_out(self, chunk_parts: list[Part] | None) -> None:
+        """Put the parts one behind the other."""
+        self.chunk_parts: list[Part] = chunk_parts or [*make_parts(self.root, self.manifest.chunks)]
+        self._inside = [(part, at) for part in self.chunk_parts for at in range(len(part.entries))]
+        self.parts: list[Part | Tail] = [*self.chunk_parts]
+        if self.tail is not None and self.tail.rows:
+            self.parts.append(self.tail)
+        self.starts = [0, *accumulate(part.rows for part in self.parts)]
+        self._bounds = np.array(self.starts[1:], np.int64)
+        self._only = self.parts[0] if len(self.parts) == 1 else None
+
+    def let_go(self) -> None:
+        """Unmap all chunks once no array needs them; asked for again, they are mapped again."""
+        self._lay_out(None)
 
     def _count_deleted(self) -> int:
         listed = sum(entry.deleted.rows for entry in self.manifest.chunks if entry.deleted)
