@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeGuard
-
-import msgspec
+from typing import Any, Literal, Self
 
 from haversack.errors import (
     ExistsError,
     HaversackError,
     KeyExistsError,
     RecordNotFoundError,
-    StorageError,
     UsageError,
 )
-from haversack.packed.change import Change
-from haversack.packed.drafts import FOLDERS, make_folders
+from haversack.packed.committing import Committer
+from haversack.packed.drafts import FOLDERS
 from haversack.packed.encoding import Encoder
-from haversack.packed.journal import Journal
 from haversack.packed.keys import key_bytes, key_type
-from haversack.packed.manifest import already_there, empty_manifest, is_packed, read_latest
-from haversack.packed.pending import Pending, Step, contradiction
-from haversack.packed.replay import Outcome
-from haversack.packed.sealing import publish, start_journal
-from haversack.packed.snapshot import Snapshot, open_latest
-from haversack.packed.values import dumps, loads
-from haversack.storage.filesystem import appends_atomically
+from haversack.packed.manifest import is_packed
+from haversack.packed.pending import Step
+from haversack.packed.values import dumps
 from haversack.storage.publish import storage_error
 
 _OURS = frozenset({*FOLDERS, "journal", "cache", "build"})
-_TURN, _TURNS = 0.002, 50  # seconds between looks for the next journal, and how many
 
 
 class PackWriter:
@@ -87,28 +76,11 @@ class PackWriter:
         if chunk_bytes < 1:
             raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
         self.path = Path(path).absolute()
-        self._chunk_bytes = chunk_bytes
-        self._new = new
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._closed = False
         check_place(self.path)
-        snapshot = open_latest(self.path)
-        if new and snapshot is not None:
-            raise already_there(self.path)
-        self._exists = snapshot is not None
-        self._base = snapshot or Snapshot(self.path, empty_manifest())
-        self._key_type = self._base.key_type
-        self._journal: Journal | None = None
-        make_folders(self.path)
-        self._may_journal = appends_atomically(self.path)
-        self._start()
-
-    def _start(self) -> None:
-        """Wait for records with nothing pending."""
-        self._change = Change(self.path, self._base.manifest, chunk_bytes=self._chunk_bytes)
-        # The first version is a chunk; later ones begin small, and may go to the journal.
-        self._pending = Pending() if self._exists and self._may_journal else None
+        self._committer = Committer(self.path, chunk_bytes=chunk_bytes, new=new)
 
     def append(
         self,
@@ -172,7 +144,7 @@ class PackWriter:
         data = key_bytes(key)
         with self._lock:
             self._check_open()
-            if not self._has(data, key):
+            if key_type(key) != self._committer.key_type or not self._committer.has(data):
                 raise RecordNotFoundError(f"{self.path} has no record of key {key!r}")
             self._take(Step("delete", data, key))
 
@@ -195,53 +167,37 @@ class PackWriter:
         with self._lock:
             self._check_open()
             data = None if key is None else self._key(key)
-            if data is not None and op == "add" and self._has(data, key):
+            if data is not None and op == "add" and self._committer.has(data):
                 raise KeyExistsError(f"{self.path} already has the key {key!r}")
             stored = self._encoder.encode(array)
             if key is not None:
-                self._key_type = key_type(key)
+                self._committer.key_type = key_type(key)
             self._take(Step(op, data, key, stored, text, given))
 
     def _key(self, key: Any) -> bytes:
         kind = key_type(key)
-        if self._key_type is not None and kind != self._key_type:
+        known = self._committer.key_type
+        if known is not None and kind != known:
             raise UsageError(
-                f"the keys of {self.path} are {self._key_type}; {key!r} is {kind}: "
+                f"the keys of {self.path} are {known}; {key!r} is {kind}: "
                 "a dataset's keys are all text or all integers"
             )
         return key_bytes(key)
 
-    def _has(self, data: bytes, key: Any) -> bool:
-        """Whether a record has the key once all that is pending is done."""
-        held = self._pending.holds(data) if self._pending is not None else self._change.holds(data)
-        if held is not None:
-            return held
-        if self._journal is not None:
-            return self._journal.replay.holder(data, self._base.find_row(data)) is not None
-        return self._base.find(key) is not None
-
     def _take(self, step: Step) -> None:
-        """Keep one step for the next flush: in memory while there are few, else in chunks."""
-        if self._pending is not None and self._pending.has_room(step):
-            self._pending.add(step)
-            return
-        self._spill()
-        self._to_change(step)
-
-    def _spill(self) -> None:
-        pending, self._pending = self._pending, None
-        for step in pending.steps if pending is not None else ():
-            self._to_change(step._replace(metadata=loads(step.text)))
-
-    def _to_change(self, step: Step) -> None:
         try:
-            if step.key is not None and step.op != "add":
-                self._change.delete(step.key, step.given_key, required=step.op == "delete")
-            if step.stored is not None:
-                self._change.add(step.stored, step.key, step.text, step.metadata, self._key_type)
-        except StorageError:
-            self.abandon()
+            self._committer.take(step)
+        except BaseException as error:
+            self._end_after(error)
             raise
+
+    def _end_after(self, error: BaseException) -> None:
+        """End the writer, unless it can go on because another was merely faster."""
+        if isinstance(error, KeyExistsError | RecordNotFoundError | UsageError):
+            return
+        self.abandon()
+        if isinstance(error, OSError) and not isinstance(error, HaversackError):
+            raise storage_error("write", self.path, error) from error
 
     def _check_process(self) -> None:
         # Before the lock, which a thread of the other process may have held when this one was made.
@@ -269,82 +225,11 @@ class PackWriter:
         self._check_process()
         with self._lock:
             self._check_open()
-            if self._pending is not None and self._pending.steps:
-                self._to_journal(self._pending)
-            elif self._change or not self._exists:
-                self._publish()
-
-    def _to_journal(self, pending: Pending) -> None:
-        try:
-            journal, outcome = self._appended(pending)
-        except BaseException as error:
-            self.abandon()
-            if _is_plain(error):
-                raise storage_error("write", self.path, error) from error
-            raise
-        self._key_type = journal.replay.key_type or self._key_type
-        self._start()
-        if outcome is not Outcome.APPLIED:
-            raise contradiction(self.path, outcome, pending)
-        if journal.is_full:
-            # The commit stands; should this fail, the next one will meet the same and tell of it.
-            with suppress(HaversackError, OSError):
-                self._open_journal(journal.id)
-
-    def _appended(self, pending: Pending) -> tuple[Journal, Outcome]:
-        while True:
-            journal = self._journal or self._open_journal()
-            outcome = journal.append(*pending.operations(self._base.find_row))
-            if outcome is not Outcome.ENDED:
-                return journal, outcome
-            self._leave_journal(journal)
-
-    def _open_journal(self, ended: str | None = None) -> Journal:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-        journal = self._journal = start_journal(self.path, ended)
-        self._base = Snapshot(self.path, msgspec.structs.replace(journal.manifest, journal=None))
-        return journal
-
-    def _leave_journal(self, journal: Journal) -> None:
-        """Go on in the next journal, which whoever ended this one is about to publish."""
-        for _ in range(_TURNS):
-            latest = read_latest(self.path)
-            if latest is None or latest.journal != journal.id:
-                break
-            time.sleep(_TURN)
-        self._open_journal(journal.id)
-
-    def _publish(self) -> None:
-        try:
-            self._change.finish(self._key_type)
-            first = self._new and not self._exists
-            published = publish(
-                self.path, lambda base: self._change.applied(base, self._key_type), first=first
-            )
-        except (KeyExistsError, RecordNotFoundError):
-            self._change.drop_unnamed()
-            self._reopen()
-            raise
-        except BaseException as error:
-            self.abandon()
-            if _is_plain(error):
-                raise storage_error("publish", self.path, error) from error
-            raise
-        self._change.drop_unnamed(published)
-        self._exists = True
-        self._reopen()
-
-    def _reopen(self) -> None:
-        """Go on from the current version."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-        latest = open_latest(self.path)
-        self._base = latest or self._base
-        self._key_type = self._base.key_type
-        self._start()
+            try:
+                self._committer.commit()
+            except BaseException as error:
+                self._end_after(error)
+                raise
 
     def close(self, *, seal: bool = True) -> None:
         """Flush and end the writer; a dataset without records is made too.
@@ -360,20 +245,13 @@ class PackWriter:
         with self._lock:
             if self._closed:
                 return
-            if self._journal is None:
-                self._spill()
-            self.flush()
-            if seal and not self._closed:
-                self._seal()
-            self._end()
-
-    def _seal(self) -> None:
-        publish(self.path, lambda base: base, unless=lambda base: base.journal is None)
-
-    def _end(self) -> None:
-        self._closed = True
-        if self._journal is not None:
-            self._journal.close()
+            try:
+                self._committer.close(seal=seal)
+            except BaseException as error:
+                self._end_after(error)
+                raise
+            finally:
+                self._closed = True
 
     def abandon(self) -> None:
         """End the writer and drop what was not flushed."""
@@ -381,8 +259,8 @@ class PackWriter:
             return
         with self._lock:
             if not self._closed:
-                self._end()
-                self._change.drop_unnamed()
+                self._closed = True
+                self._committer.drop()
 
     def __enter__(self) -> Self:
         return self
@@ -399,12 +277,7 @@ class PackWriter:
             self.abandon()
 
     def __repr__(self) -> str:
-        waiting = self._change.rows + (self._pending.rows if self._pending else 0)
-        return f"<PackWriter {str(self.path)!r}: {waiting} records not yet flushed>"
-
-
-def _is_plain(error: BaseException) -> TypeGuard[OSError]:
-    return isinstance(error, OSError) and not isinstance(error, HaversackError)
+        return f"<PackWriter {str(self.path)!r}: {self._committer.rows} records not yet flushed>"
 
 
 def check_place(path: Path) -> None:

@@ -1,0 +1,181 @@
+"""Gather the steps of a writer, and commit them: by the journal where few, as a version else."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from haversack.errors import HaversackError, KeyExistsError, RecordNotFoundError, UsageError
+from haversack.packed.change import Change
+from haversack.packed.drafts import make_folders
+from haversack.packed.journal import Journal
+from haversack.packed.keys import KeyType
+from haversack.packed.manifest import already_there, empty_manifest, read_latest
+from haversack.packed.pending import Pending, Step, contradiction
+from haversack.packed.replay import Outcome
+from haversack.packed.sealing import publish, start_journal
+from haversack.packed.snapshot import Snapshot, open_latest
+from haversack.packed.values import loads
+from haversack.storage.filesystem import appends_atomically
+
+_TURN, _TURNS = 0.002, 50  # seconds between looks for the next journal, and how many
+
+
+class Committer:
+    """What a writer has not committed yet, and the version that it goes on from.
+
+    Parameters
+    ----------
+    root
+        Directory of the dataset.
+    chunk_bytes
+        Size at which a chunk is closed and the next begun.
+    new
+        Make a dataset that is not there yet, and refuse to add to one.
+    """
+
+    def __init__(self, root: Path, *, chunk_bytes: int, new: bool) -> None:
+        self._root, self._chunk_bytes, self._new = root, chunk_bytes, new
+        snapshot = open_latest(root)
+        if new and snapshot is not None:
+            raise already_there(root)
+        self._exists = snapshot is not None
+        self._base = snapshot or Snapshot(root, empty_manifest())
+        self.key_type: KeyType | None = self._base.key_type
+        self._journal: Journal | None = None
+        make_folders(root)
+        self._may_journal = appends_atomically(root)
+        self._start()
+
+    def _start(self) -> None:
+        """Wait for steps with nothing pending."""
+        self._change = Change(self._root, self._base.manifest, chunk_bytes=self._chunk_bytes)
+        # The first version is a chunk; later ones begin small, and may go to the journal.
+        self._pending = Pending() if self._exists and self._may_journal else None
+
+    # Gathering.
+
+    @property
+    def rows(self) -> int:
+        """Records that are not committed yet."""
+        return self._change.rows + (self._pending.rows if self._pending else 0)
+
+    def has(self, key: bytes) -> bool:
+        """Whether a record has the key once all that is pending is done."""
+        held = self._pending.holds(key) if self._pending is not None else self._change.holds(key)
+        if held is not None:
+            return held
+        row = self._base.find_row(key)
+        if self._journal is not None:
+            return self._journal.replay.holder(key, row) is not None
+        return row is not None
+
+    def take(self, step: Step) -> None:
+        """Keep one step: in memory while there are few, else in chunks."""
+        if self._pending is not None:
+            if self._pending.has_room(step):
+                self._pending.add(step)
+                return
+            self._spill()
+        self._to_change(step)
+
+    def _spill(self) -> None:
+        pending, self._pending = self._pending, None
+        for step in pending.steps if pending is not None else ():
+            self._to_change(step._replace(metadata=loads(step.text)))
+
+    def _to_change(self, step: Step) -> None:
+        if step.key is not None and step.op != "add":
+            self._change.delete(step.key, step.given_key, required=step.op == "delete")
+        if step.stored is not None:
+            self._change.add(step.stored, step.key, step.text, step.metadata, self.key_type)
+
+    # Committing.
+
+    def commit(self) -> None:
+        """Make all steps durable and visible, together."""
+        if self._pending is not None and self._pending.steps:
+            self._to_journal(self._pending)
+        elif self._change or not self._exists:
+            self._publish()
+
+    def close(self, *, seal: bool) -> None:
+        """Commit, and make a chunk of the journal if asked to."""
+        try:
+            if self._journal is None:
+                self._spill()  # a journal for this alone would cost more
+            self.commit()
+            if seal:
+                publish(self._root, lambda base: base, unless=lambda base: base.journal is None)
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Let go of what is not committed, and of the journal."""
+        self._close_journal()
+        self._change.drop_unnamed()
+
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def _to_journal(self, pending: Pending) -> None:
+        journal, outcome = self._appended(pending)
+        self.key_type = journal.replay.key_type or self.key_type
+        self._start()
+        if outcome is not Outcome.APPLIED:
+            raise contradiction(self._root, outcome, pending)
+        if journal.is_full:
+            # The commit stands; should this fail, the next one will meet the same and tell of it.
+            with suppress(HaversackError, OSError):
+                self._open_journal(journal.id)
+
+    def _appended(self, pending: Pending) -> tuple[Journal, Outcome]:
+        while True:
+            journal = self._journal or self._open_journal()
+            outcome = journal.append(*pending.operations(self._base.find_row))
+            if outcome is not Outcome.ENDED:
+                return journal, outcome
+            self._await_next(journal.id)
+            self._open_journal(journal.id)
+
+    def _open_journal(self, ended: str | None = None) -> Journal:
+        self._close_journal()
+        journal = self._journal = start_journal(self._root, ended)
+        self._base = Snapshot(self._root, msgspec.structs.replace(journal.manifest, journal=None))
+        return journal
+
+    def _await_next(self, ended: str) -> None:
+        """Give who ended the journal the time to publish the next."""
+        for _ in range(_TURNS):
+            latest = read_latest(self._root)
+            if latest is None or latest.journal != ended:
+                return
+            time.sleep(_TURN)
+
+    def _publish(self) -> None:
+        change = self._change
+        try:
+            change.finish(self.key_type)
+            first = self._new and not self._exists
+            published = publish(
+                self._root, lambda base: change.applied(base, self.key_type), first=first
+            )
+        except (KeyExistsError, RecordNotFoundError, UsageError):
+            change.drop_unnamed()
+            self._reopen()
+            raise
+        change.drop_unnamed(published)
+        self._exists = True
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Go on from the current version."""
+        self._close_journal()
+        self._base = open_latest(self._root) or self._base
+        self.key_type = self._base.key_type
+        self._start()
