@@ -232,7 +232,7 @@ def test_an_index_keeps_to_its_version(tmp_path):
     (tmp_path / "new").rename(tmp_path / "moved")
     assert _first(read_from_index(index, chunk_paths=tmp_path / "moved" / "chunks"), 3) == 3
     split_into_chunks(_numbers(5), tmp_path / "new")
-    with pytest.raises(VersionGoneError, match="load it again"):
+    with pytest.raises(VersionGoneError, match="load the index again"):
         read_from_index(index)
 
 
@@ -292,3 +292,16 @@ def test_whatever_fits_is_converted():
     for lossy in (0.5, float("nan"), 2.0**63, 1j):
         with pytest.raises(UsageError):
             converted(np.array([lossy]), np.dtype("int64"))
+
+
+def test_a_reader_stays_at_its_records_while_the_journal_grows(tmp_path):
+    split_into_chunks([(np.full(2, n), {"n": n}) for n in range(5)], tmp_path / "ds")
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.append(np.full(2, 5), {"n": 5}, key="five")
+        writer.flush()
+        index = load_index(tmp_path / "ds")
+        writer.delete("five")
+        writer.append(np.full(2, 6), {"n": 6})
+        writer.flush()
+        read = read_from_index(index)
+        assert [int(read(n)[0][0]) for n in range(len(read))] == list(range(6))

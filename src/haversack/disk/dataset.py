@@ -16,8 +16,7 @@ from haversack.disk.ids import ids_of, image_key, named
 from haversack.disk.place import IMAGES, check, writing_turn
 from haversack.errors import KeyExistsError, RecordNotFoundError
 from haversack.events import Progress
-from haversack.packed import PackedDataset, PackWriter, Record, open_packed
-from haversack.packed.manifest import read_latest
+from haversack.packed import PackedDataset, PackWriter, Record, is_packed, open_packed
 from haversack.storage.damage import Damage
 
 if TYPE_CHECKING:
@@ -69,14 +68,13 @@ class DiskDataset:
 
         Its keys are JSON lists of the two ids; ``batches`` and ``filter`` work on it.
         """
-        latest = read_latest(self._base / IMAGES)
-        if latest is None:
+        if self._opened is None and not is_packed(self._base / IMAGES):
             check(self._base)
             return None
         # Another thread may be reading what is open: it is replaced, never moved.
-        opened = self._opened
-        if opened is None or opened.manifest.commits[-1] != latest.commits[-1]:
-            opened = self._opened = open_packed(self._base / IMAGES)
+        opened = self._opened = (
+            self._opened.latest() if self._opened else open_packed(self._base / IMAGES)
+        )
         return opened
 
     def _find(self, location_id: str, source_id: str) -> Record | None:

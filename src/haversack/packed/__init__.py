@@ -4,7 +4,7 @@ The file format is told in ``docs/spec/packed-v1.md``.
 """
 
 from haversack.packed.build import pack
-from haversack.packed.dataset import PackedDataset, open_packed
+from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
 from haversack.packed.manifest import is_packed
 from haversack.packed.records import Batch, Record
 from haversack.packed.writer import PackWriter
@@ -16,5 +16,6 @@ __all__ = [
     "Record",
     "is_packed",
     "open_packed",
+    "open_snapshot",
     "pack",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,10 +23,10 @@ from haversack.packed import about, query
 from haversack.packed.batches import batches
 from haversack.packed.frame import empty_frame, make_frame
 from haversack.packed.keys import Key
-from haversack.packed.manifest import Manifest, read_latest, read_manifest
+from haversack.packed.manifest import Manifest, read_manifest
 from haversack.packed.parts import Positions
 from haversack.packed.records import Batch, Record
-from haversack.packed.snapshot import Snapshot, open_latest
+from haversack.packed.snapshot import Snapshot, is_current, open_latest
 from haversack.packed.verify import verify
 from haversack.storage.damage import Damage
 
@@ -312,10 +312,23 @@ class PackedDataset:
         """
         if self._selection is not None:
             raise UsageError("a selection belongs to its version: refresh the whole dataset")
-        latest = read_latest(self.path)
-        if latest is not None and (latest.journal or latest.commits != self.manifest.commits):
-            PackedDataset.__init__(self, _open(self.path, self._snapshot))
+        PackedDataset.__init__(self, self._latest())
         return self
+
+    def latest(self) -> PackedDataset:
+        """Open the current version as a dataset of its own; this one stays where it is."""
+        return PackedDataset(self._latest())
+
+    def _latest(self) -> Snapshot:
+        if is_current(self._snapshot):
+            return self._snapshot
+        return _open(self.path, self._snapshot)
+
+    @property
+    def snapshot(self) -> dict[str, Any]:
+        """What exactly is open, in plain values, for :func:`open_snapshot`."""
+        commit, end = self.manifest.commits[-1], self._snapshot.end
+        return {"version": self.version, "commit": commit, "journal": end}
 
     def info(self) -> dict[str, Any]:
         """Describe the dataset in plain values."""
@@ -336,8 +349,7 @@ class PackedDataset:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        commit, end = self.manifest.commits[-1], self._snapshot.end
-        return _reopen, (str(self.path), self.version, commit, end, self._selection)
+        return _reopen, (str(self.path), self.snapshot, self._selection)
 
     def __repr__(self) -> str:
         return about.line(self._snapshot, self._length)
@@ -346,14 +358,25 @@ class PackedDataset:
         return about.html(self._snapshot, self._length)
 
 
-def _reopen(
-    path: str, version: int, commit: str, end: int | None, selection: range | Positions | None
-) -> PackedDataset:
-    root = Path(path)
+def open_snapshot(path: str | os.PathLike[str], snapshot: Mapping[str, Any]) -> PackedDataset:
+    """Open exactly what ``ds.snapshot`` named, whatever was committed since.
+
+    Raises
+    ------
+    VersionGoneError
+        That version is no longer kept, or the dataset was made anew.
+    """
+    root, version = Path(path).absolute(), snapshot["version"]
     try:
         manifest = read_manifest(root, version)
     except PathNotFoundError as error:
-        raise VersionGoneError(f"version {version} of {path} is no longer kept") from error
-    if manifest.commits[-1] != commit:
-        raise VersionGoneError(f"version {version} of {path} is another one: it was made anew")
-    return PackedDataset(Snapshot(root, manifest, end), selection)
+        raise VersionGoneError(f"version {version} of {root} is no longer kept") from error
+    if manifest.commits[-1] != snapshot["commit"]:
+        raise VersionGoneError(f"version {version} of {root} is another one: it was made anew")
+    return PackedDataset(Snapshot(root, manifest, snapshot["journal"]))
+
+
+def _reopen(
+    path: str, snapshot: Mapping[str, Any], selection: range | Positions | None
+) -> PackedDataset:
+    return PackedDataset(open_snapshot(path, snapshot)._snapshot, selection)  # noqa: SLF001

@@ -309,6 +309,14 @@ def open_latest(root: Path, before: Snapshot | None = None) -> Snapshot | None:
             return Snapshot(root, manifest, before=before)
 
 
+def is_current(snapshot: Snapshot) -> bool:
+    """Whether nothing was committed since it was opened."""
+    latest = read_latest(snapshot.root)
+    if latest is None or latest.commits != snapshot.manifest.commits:
+        return False
+    return snapshot.tail is None or not snapshot.tail.has_grown()
+
+
 def _common(pieces: list[tuple[Part | Tail, Any, Positions]]) -> Kind | None:
     """Say what these records share; the codec does not matter."""
     common: Kind | None = None

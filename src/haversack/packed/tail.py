@@ -89,6 +89,13 @@ class Tail:
         self.end, self.torn = reader.log.end, reader.log.torn
         self._found: dict[bytes, int] | None = None
 
+    def has_grown(self) -> bool:
+        """Whether the journal has more bytes than were read."""
+        try:
+            return self.path.stat().st_size != self.end + self.torn
+        except FileNotFoundError:
+            return True
+
     def deleted_rows(self, first: int) -> Positions:
         """List all deleted rows, ascending; those of the journal count from ``first``."""
         rows = [*self.doomed, *(first + row for row in self.dead)]

@@ -86,12 +86,11 @@ def _told(dtype: np.dtype[Any]) -> Any:
 
 def _of_packed(place: Path) -> pd.DataFrame:
     with open_packed(place) as dataset:
-        frame = dataset.metadata()
-        commit = dataset.manifest.commits[-1]
+        frame, snapshot = dataset.metadata(), dataset.snapshot
     if RECORD in frame.columns:
         raise UsageError(f"{place} has metadata {RECORD!r}, a name that the index needs itself")
     frame[RECORD] = range(len(frame))
-    frame.attrs.update(path=str(place), version=dataset.version, commit=commit)
+    frame.attrs.update(path=str(place), snapshot=snapshot)
     return frame
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -17,14 +16,11 @@ from haversack.convert.acumen.chunks import OLD_DTYPE, Chunks
 from haversack.convert.acumen.index import CHUNK, COLUMNS, OURS, RECORD
 from haversack.errors import (
     FormatError,
-    PathNotFoundError,
     PositionError,
     UsageError,
     VersionGoneError,
 )
-from haversack.packed import PackedDataset, is_packed, open_packed
-from haversack.packed.manifest import read_manifest
-from haversack.packed.snapshot import Snapshot
+from haversack.packed import PackedDataset, is_packed, open_packed, open_snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,11 +152,9 @@ def _dataset_place(path: Path) -> Path:
 
 def _opened(place: Path, attrs: dict[Any, Any]) -> PackedDataset:
     """Open the version that the index was loaded from: positions are those of a version."""
-    dataset = open_packed(place)
-    if "commit" not in attrs or dataset.manifest.commits[-1] == attrs["commit"]:
-        return dataset
-    with suppress(PathNotFoundError):
-        manifest = read_manifest(place, attrs["version"])
-        if manifest.commits[-1] == attrs["commit"]:
-            return PackedDataset(Snapshot(place, manifest))
-    raise VersionGoneError(f"{place} has changed since its index was loaded: load it again")
+    if "snapshot" not in attrs:
+        return open_packed(place)
+    try:
+        return open_snapshot(place, attrs["snapshot"])
+    except VersionGoneError as error:
+        raise VersionGoneError(f"{error}: load the index again") from error
