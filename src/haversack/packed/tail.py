@@ -140,6 +140,11 @@ class Tail:
 
     def find(self, key: bytes) -> int | None:
         """Find the live row of a key."""
+        reader = self.reader
+        with reader.lock:
+            if reader.log.end == self.end:  # nobody has read on since
+                row = reader.replay.holder(key, None)
+                return row if row is not None and row >= 0 else None
         if self._found is None:
             keys = ((self._rows[row].key, row) for row in self.live())
             self._found = {key: row for key, row in keys if key is not None}
