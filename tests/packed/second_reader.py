@@ -5,7 +5,7 @@ import struct
 from hashlib import blake2b
 
 import google_crc32c
-import numcodecs
+import imagecodecs
 import numpy as np
 import pyarrow.parquet as pq
 
@@ -46,17 +46,17 @@ class Chunk:
         if not self.footer["uniform"]:
             start, length = self.section("offset", "<u8")[row], self.section("length", "<u4")[row]
         payload = checked(self.data[int(start) :][: int(length)], self.section("crc", "<u4")[row])
-        if payload and codec != "none":
-            payload = numcodecs.get_codec({"id": codec.split("-")[0]}).decode(payload)
-        return np.ndarray(shape, dtype, payload or np.zeros(1))
+        if len(payload) and codec != "none":
+            decode = getattr(imagecodecs, f"{codec.split('-')[0]}_decode")
+            payload = decode(payload, **({"index": None} if codec == "tiff" else {}))
+        return np.ndarray(shape, dtype, payload if len(payload) else np.zeros(1))
 
     def find(self, key):
-        digest = blake2b(str(key).encode(), digest_size=8).digest()
+        digest = blake2b(key := str(key).encode(), digest_size=8).digest()
         ends, texts = self.section("key_end", "<u8"), self.section("key_text", "u1").tobytes()
         same = self.section("key_hash", "<u8") == np.frombuffer(digest, "<u8")
         rows = self.section("key_row", "<u4")[same].tolist()
-        spans = {row: slice(ends[row - 1] if row else 0, ends[row]) for row in rows}
-        return next((row for row in rows if texts[spans[row]] == str(key).encode()), None)
+        return next((n for n in rows if texts[ends[n - 1] if n else 0 : ends[n]] == key), None)
 
 
 def deleted(path, number, crc32c, rows):

@@ -12,7 +12,8 @@ from haversack.packed import PackWriter, open_packed, pack
 
 from .conftest import arrays, same
 
-CODECS = ["none", "blosc-lz4", "blosc-zstd-bitshuffle-3", "blosc-lz4-noshuffle", "zstd", "gzip"]
+BLOSC = ["blosc-lz4", "blosc-zstd-bitshuffle-3", "blosc-lz4-noshuffle"]
+CODECS = ["none", "auto", *BLOSC, "zstd", "gzip"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,15 +6,17 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haversack.packed import PackWriter, layout, open_packed
+from haversack.packed import PackWriter, layout, open_packed, pack
 
 from . import second_reader
 from .conftest import arrays, same, small_records
+from .pictures import JPEG, LOSSLESS
 from .test_roundtrip import CODECS
 
 SPEC = Path(__file__).parents[2] / "docs" / "spec" / "packed-v1.md"
@@ -38,6 +40,16 @@ def test_the_second_reader_reads_every_array(records, codec, chunk_bytes):
         assert len(found) == len(records)
         assert all(map(same, found, records))
         assert metadata == [{"n": number} for number in range(len(records))]
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_the_second_reader_decodes_images(tmp_path, name):
+    file, array = LOSSLESS[name]
+    pack([file, np.arange(3), JPEG], tmp_path / "ds", codec="zstd")
+    image, numbers, photo = second_reader.read(tmp_path / "ds")[0]
+    assert same(image, array)
+    assert same(numbers, np.arange(3))
+    assert photo.shape == (40, 50, 3)
 
 
 def test_the_second_reader_finds_keys_and_metadata(small):

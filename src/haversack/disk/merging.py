@@ -63,7 +63,8 @@ def merge_datasets(
             if key in in_output:
                 writer.delete(key)
             record = images.record(key)
-            writer.append(record.data, record.metadata, key=key)
+            encoded = record.encoded
+            writer.append(record.data if encoded is None else encoded, record.metadata, key=key)
     return len(chosen)
 
 

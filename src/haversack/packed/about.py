@@ -5,6 +5,7 @@ from __future__ import annotations
 import html as escaping
 from typing import Any
 
+from haversack.errors import HaversackError
 from haversack.packed.kinds import read_dtype
 from haversack.packed.snapshot import Snapshot
 
@@ -13,13 +14,14 @@ _MOST_KINDS = 6  # that are listed
 
 
 def info(snapshot: Snapshot, records: int) -> dict[str, Any]:
-    """Describe a version from its manifest alone."""
+    """Describe a version from its manifest, and the first chunk that has kinds of its own."""
     manifest = snapshot.manifest
     return {
         "kind": "packed dataset",
         "path": str(snapshot.root),
         "records": records,
         "arrays": arrays(snapshot),
+        "codecs": codecs(snapshot),
         "chunks": len(manifest.chunks),
         "bytes": sum(entry.bytes + entry.index_bytes for entry in manifest.chunks),
         "keys": manifest.key_type or "none",
@@ -43,6 +45,23 @@ def arrays(snapshot: Snapshot) -> str:
     if len(counts) > _MOST_KINDS:
         return _MIXED
     return ", ".join(f"{kind} ({count:,})" for kind, count in counts.items())
+
+
+def codecs(snapshot: Snapshot) -> str:
+    """Say how records are stored, as the first chunk tells whose records differ."""
+    found = set[str]()
+    for number, entry in enumerate(snapshot.manifest.chunks):
+        if entry.shape is not None:
+            found.add("none")
+        else:
+            try:
+                found.update(kind.codec for kind in snapshot.chunk(number).kinds)
+            except HaversackError:
+                continue
+            break
+    if snapshot.tail is not None:
+        found.update(snapshot.tail.row(row).stored.kind.codec for row in snapshot.tail.live())
+    return ", ".join(sorted(found)) or "none"
 
 
 def line(snapshot: Snapshot, records: int) -> str:

@@ -15,6 +15,8 @@ from haversack.errors import HaversackError, StorageError, UsageError
 from haversack.events import Progress, task
 from haversack.packed.dataset import PackedDataset, open_packed
 from haversack.packed.drafts import FOLDERS
+from haversack.packed.encoding import CodecChoice
+from haversack.packed.records import Record
 from haversack.packed.writer import PackWriter
 
 _AHEAD = 4  # items that each worker may be ahead of the writer
@@ -26,7 +28,7 @@ def pack(
     *,
     read: Callable[[Any], Any] | None = None,
     key: Callable[[Any], Any] | str | None = None,
-    codec: str = "none",
+    codec: CodecChoice = "none",
     workers: int = 1,
     progress: Progress = None,
     chunk_bytes: int = 1 << 30,
@@ -40,8 +42,9 @@ def pack(
     path
         Directory to make.
     read
-        Called with each item, gives ``(array, metadata)`` or an array; without it, the items
-        themselves are that.
+        Called with each item, gives ``(array, metadata)``, an array or a record of a dataset;
+        without it, the items themselves are that. In place of an array, the bytes of a JPEG, PNG
+        or TIFF file are taken too, and kept as they are.
     key
         Gives a record's key: called with each item, or the name of a metadata value.
     codec
@@ -123,6 +126,9 @@ def _same(item: Any) -> Any:
 
 def _pair(value: Any) -> tuple[Any, Mapping[Any, Any]]:
     """Tell an array with metadata from an array alone."""
+    if isinstance(value, Record):
+        encoded = value.encoded
+        return value.data if encoded is None else encoded, value.metadata
     if isinstance(value, tuple) and len(value) == 2:
         array, metadata = value
         if metadata is None or isinstance(metadata, Mapping):

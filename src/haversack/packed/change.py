@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from haversack.errors import KeyExistsError, RecordNotFoundError, UsageError
+from haversack.packed.auto import Auto
 from haversack.packed.chunk import Chunk
 from haversack.packed.deletions import with_deletions
 from haversack.packed.drafts import Draft, Finished
@@ -33,10 +34,14 @@ class Change:
         The version against which the keys were checked already.
     chunk_bytes
         Size at which a chunk is closed and the next begun.
+    auto
+        Chooses the codecs of raw records.
     """
 
-    def __init__(self, root: Path, base: Manifest, *, chunk_bytes: int) -> None:
-        self._root, self._chunk_bytes = root, chunk_bytes
+    def __init__(
+        self, root: Path, base: Manifest, *, chunk_bytes: int, auto: Auto | None = None
+    ) -> None:
+        self._root, self._chunk_bytes, self._auto = root, chunk_bytes, auto
         self._checked = {entry.id for entry in base.chunks}
         self._draft: Draft | None = None
         self.finished: list[Finished] = []
@@ -64,7 +69,7 @@ class Change:
         """Add a record, whose key no record has that is not deleted before."""
         draft = self._draft
         if draft is None:
-            draft = self._draft = Draft(self._root)
+            draft = self._draft = Draft(self._root, self._auto)
         draft.append(stored, key, text, metadata)
         if draft.size >= self._chunk_bytes:
             self.finish(key_type)

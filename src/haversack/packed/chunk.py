@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError
-from haversack.packed.codecs import codec as find_codec
+from haversack.packed import images
+from haversack.packed.codecs import decoder
 from haversack.packed.keys import Key, KeyType, hash64, key_from_bytes
-from haversack.packed.kinds import Kind, as_bytes, make_kind
+from haversack.packed.kinds import Kind, common, make_kind
 from haversack.packed.layout import PAYLOADS, SECTIONS, TRAILER_SIZE, Footer, read_footer
 from haversack.storage.checksum import crc32c
 
@@ -106,6 +107,12 @@ class Chunk:
     def kind_of(self, row: int) -> Kind:
         return self.kinds[0 if self.uniform else self._kind[row]]
 
+    def common_kind(self, rows: NDArray[np.int64]) -> Kind | None:
+        """Give the dtype and shape that these rows share, None if they differ."""
+        if self.uniform:
+            return self.kinds[0]
+        return common(self.kinds[number] for number in np.unique(self._kind.take(rows)).tolist())
+
     def check(self, row: int) -> None:
         """Compare a row with its checksum, unless that was done before.
 
@@ -152,7 +159,19 @@ class Chunk:
             return np.ndarray(kind.shape, kind.dtype, self.raw, int(self._offset[row]))
         out = np.empty(kind.shape, kind.dtype)
         self._decode(row, kind, out)
+        out.flags.writeable = False
         return out
+
+    def peek(self, row: int) -> Array | None:
+        """Give a row of a chunk that is not uniform, None where it is an image file."""
+        return self.read(row) if self.file(row) is None else None
+
+    def file(self, row: int) -> NDArray[np.uint8] | None:
+        """Give the bytes of a row that is an image file, None where it is none."""
+        if self.kind_of(row).codec not in images.NAMES:
+            return None
+        self.check(row)
+        return self.payload(row)
 
     def read_into(self, row: int, out: Array) -> None:
         """Put a row of a chunk that is not uniform into C-ordered memory of its dtype and shape."""
@@ -168,7 +187,7 @@ class Chunk:
         if kind.nbytes == 0:
             return
         try:
-            find_codec(kind.codec).decode_into(self.payload(row), as_bytes(out))
+            decoder(kind.codec).decode_into(self.payload(row), out)
         except FormatError as error:
             raise FormatError(f"{self.path}: record {row}{self._named(row)}: {error}") from error
 

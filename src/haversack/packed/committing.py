@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from haversack.errors import HaversackError, KeyExistsError, RecordNotFoundError, UsageError
+from haversack.packed.auto import Auto
 from haversack.packed.change import Change
 from haversack.packed.drafts import make_folders
 from haversack.packed.journal import Journal
@@ -35,10 +36,14 @@ class Committer:
         Size at which a chunk is closed and the next begun.
     new
         Make a dataset that is not there yet, and refuse to add to one.
+    auto
+        Chooses the codecs of raw records.
     """
 
-    def __init__(self, root: Path, *, chunk_bytes: int, new: bool) -> None:
-        self._root, self._chunk_bytes, self._new = root, chunk_bytes, new
+    def __init__(
+        self, root: Path, *, chunk_bytes: int, new: bool, auto: Auto | None = None
+    ) -> None:
+        self._root, self._chunk_bytes, self._new, self._auto = root, chunk_bytes, new, auto
         snapshot = open_latest(root)
         if new and snapshot is not None:
             raise already_there(root)
@@ -52,7 +57,9 @@ class Committer:
 
     def _start(self) -> None:
         """Wait for steps with nothing pending."""
-        self._change = Change(self._root, self._base.manifest, chunk_bytes=self._chunk_bytes)
+        self._change = Change(
+            self._root, self._base.manifest, chunk_bytes=self._chunk_bytes, auto=self._auto
+        )
         # The first version is a chunk; later ones begin small, and may go to the journal.
         self._pending = Pending() if self._exists and self._may_journal else None
 
@@ -124,6 +131,8 @@ class Committer:
             self._journal = None
 
     def _to_journal(self, pending: Pending) -> None:
+        if self._auto is not None:
+            pending.encode(self._auto)
         journal, outcome = self._appended(pending)
         self.key_type = journal.replay.key_type or self.key_type
         self._start()

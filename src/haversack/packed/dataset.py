@@ -100,7 +100,7 @@ class PackedDataset:
             raise self._beyond(index)
         if self._selection is not None:
             position = int(self._selection[position])
-        return Record(self._snapshot.read(position), self._snapshot, position)
+        return Record(self._snapshot.peek(position), self._snapshot, position)
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(self._length))
@@ -216,7 +216,7 @@ class PackedDataset:
         position = self._snapshot.find(key)
         if position is None or not self._has(position):
             return default
-        return Record(self._snapshot.read(position), self._snapshot, position)
+        return Record(self._snapshot.peek(position), self._snapshot, position)
 
     def record(self, key: Any) -> Record:
         """Give the record of a key.

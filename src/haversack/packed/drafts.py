@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from haversack.packed.auto import Auto
 from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
 from haversack.packed.encoding import Stored
@@ -14,6 +15,7 @@ from haversack.packed.keys import KeyType
 from haversack.packed.manifest import FOLDER as MANIFESTS
 from haversack.packed.manifest import ChunkEntry
 from haversack.packed.parts import chunk_path, open_chunk, reserve
+from haversack.packed.settling import Settler
 from haversack.packed.table import Written, index_path, plain_fields, write_index
 from haversack.packed.values import loads
 from haversack.storage.publish import make_directory
@@ -37,13 +39,17 @@ class Finished:
 
 
 class Draft:
-    """Records that become one chunk with its index file."""
+    """Records that become one chunk with its index file.
 
-    def __init__(self, root: Path) -> None:
+    With ``auto``, raw ones are encoded as it finds best.
+    """
+
+    def __init__(self, root: Path, auto: Auto | None = None) -> None:
         # Each time: a build that failed beside this one may have removed them, empty.
         make_folders(root)
         self._root = root
         self._writer = ChunkWriter(root / "chunks")
+        self._sink = self._writer if auto is None else Settler(self._writer, auto)
         self._texts: list[str] = []
         self._fields: list[dict[str, Any]] = []
 
@@ -54,7 +60,7 @@ class Draft:
     @property
     def size(self) -> int:
         """Bytes of payload so far."""
-        return self._writer.size
+        return self._sink.size
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._writer.keys
@@ -71,7 +77,7 @@ class Draft:
         self, stored: Stored, key: bytes | None, text: str, metadata: Mapping[Any, Any]
     ) -> None:
         """Add a record with its metadata, as JSON and as it was given."""
-        self._writer.append(stored, key)
+        self._sink.append(stored, key)
         self._texts.append(text)
         self._fields.append(plain_fields(metadata))
 
@@ -86,7 +92,7 @@ class Draft:
         chunk_id = self._writer.chunk_id
         try:
             make_folders(self._root)
-            sealed = self._writer.seal()
+            sealed = self._sink.seal()
             path = index_path(self._root, chunk_id)
             index = write_index(path, self._texts, self._fields, self._writer.keys, key_type)
             entry = _entry(sealed, index)

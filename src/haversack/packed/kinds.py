@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,18 @@ def make_kind(dtype: Any, shape: Any, codec: str = "none") -> Kind:
     if nbytes > LARGEST:
         raise FormatError(f"an array of {nbytes} bytes: records are under 4 GiB")
     return Kind(real, sizes, codec, nbytes)
+
+
+def common(kinds: Iterable[Kind | None]) -> Kind | None:
+    """Give one of some kinds if all have one dtype and shape, whatever their codecs."""
+    found: Kind | None = None
+    for kind in kinds:
+        if kind is None:
+            return None
+        if found is not None and (found.dtype, found.shape) != (kind.dtype, kind.shape):
+            return None
+        found = found or kind
+    return found
 
 
 def write_dtype(dtype: np.dtype[Any]) -> Any:
@@ -118,23 +131,19 @@ def prepare(value: Any) -> NDArray[Any]:
     Raises
     ------
     UnsupportedError
-        Object arrays, masked arrays, text and bytes, and records of 4 GiB or more.
+        Masked arrays, text, and what is no one array.
     """
-    if type(value) is not np.ndarray:
-        if isinstance(value, np.ma.MaskedArray):
-            raise UnsupportedError(
-                "a masked array would lose its mask: pack value.filled(...), "
-                "or data and mask as fields of one structured array"
-            )
-        if isinstance(value, str | bytes | bytearray | dict | set | None):
-            raise UnsupportedError(f"a record is an array of numbers, not a {type(value).__name__}")
+    if isinstance(value, np.ma.MaskedArray):
+        raise UnsupportedError(
+            "a masked array would lose its mask: pack value.filled(...), "
+            "or data and mask as fields of one structured array"
+        )
+    if isinstance(value, str | dict | set | None):
+        raise UnsupportedError(f"a record is an array of numbers, not a {type(value).__name__}")
     try:
-        array = np.asarray(value, order="C")
+        return np.asarray(value, order="C")
     except ValueError as error:
         raise UnsupportedError(f"a record must be one array: {error}") from error
-    if array.nbytes > LARGEST:
-        raise UnsupportedError(f"a record of {array.nbytes} bytes: records are under 4 GiB")
-    return array
 
 
 def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

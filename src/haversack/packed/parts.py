@@ -42,6 +42,10 @@ class Part(Protocol):
 
     def read(self, position: int) -> Array: ...
 
+    def peek(self, position: int) -> Array | None: ...
+
+    def file(self, position: int) -> Array | None: ...
+
     def kind(self, positions: Positions) -> Kind | None: ...
 
     def take_into(self, positions: Positions, out: Array) -> None: ...
@@ -167,6 +171,11 @@ class Uniform:
         found: Array = self._array[position + self._shifts[number], ...]
         return found
 
+    peek = read
+
+    def file(self, position: int) -> None:
+        """Give no file: arrays lie here as they are."""
+
     def kind(self, positions: Positions) -> Kind:  # noqa: ARG002
         return self._kind
 
@@ -213,10 +222,16 @@ class Mixed:
     def read(self, position: int) -> Array:
         return (self._chunk or self.chunk()).read(position)
 
+    def peek(self, position: int) -> Array | None:
+        """Give a record, None where it is an image that is not decoded yet."""
+        return (self._chunk or self.chunk()).peek(position)
+
+    def file(self, position: int) -> Array | None:
+        """Give the bytes of an image file that was packed as such, None of other records."""
+        return (self._chunk or self.chunk()).file(position)
+
     def kind(self, positions: Positions) -> Kind | None:
-        chunk = self.chunk()
-        found = {chunk.kind_of(row) for row in positions.tolist()}
-        return found.pop() if len(found) == 1 else None
+        return self.chunk().common_kind(positions)
 
     def take_into(self, positions: Positions, out: Array) -> None:
         chunk = self.chunk()

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from haversack.errors import HaversackError, KeyExistsError, RecordNotFoundError, UsageError
+from haversack.packed.auto import Auto
 from haversack.packed.encoding import Stored
 from haversack.packed.frames import Operation
 from haversack.packed.keys import key_from_bytes, key_type
@@ -64,6 +65,14 @@ class Pending:
     def holds(self, key: bytes) -> bool | None:
         """Whether a record has that key after these steps; None where they do not touch it."""
         return self._held.get(key)
+
+    def encode(self, auto: Auto) -> None:
+        """Encode the raw records by what ``auto`` chooses for them."""
+        records = iter(auto.encoded(step.stored for step in self.steps if step.stored is not None))
+        self.steps = [
+            step if step.stored is None else step._replace(stored=next(records))
+            for step in self.steps
+        ]
 
     def operations(
         self, row_of: Callable[[bytes], int | None]

@@ -19,16 +19,37 @@ class Record:
     """One array with its metadata.
 
     ``data`` is read-only and may be a view of the file itself: copy it to keep it alone. The
-    metadata is read when it is first asked for. ``data, metadata = record`` works too.
+    metadata is read, and an image decoded, when it is first asked for. ``data, metadata = record``
+    works too.
     """
 
     __slots__ = ("_metadata", "_position", "_snapshot", "data")
     _metadata: dict[Any, Any]
+    data: NDArray[Any]
 
-    def __init__(self, data: NDArray[Any], snapshot: Snapshot, position: int) -> None:
-        self.data = data
+    def __init__(self, data: NDArray[Any] | None, snapshot: Snapshot, position: int) -> None:
+        if data is not None:
+            self.data = data
         self._snapshot = snapshot
         self._position = position
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Only what was not set comes here, so that reading ``data`` costs nothing beside.
+            if name != "data":
+                raise AttributeError(f"a record has no {name!r}")
+            self.data = self._snapshot.read(self._position)
+            return self.data
+
+    @property
+    def encoded(self) -> bytes | None:
+        """The bytes of an image that was packed as a JPEG, PNG or TIFF file; None of others.
+
+        Nothing is decoded. Appending them elsewhere copies the record as it is.
+        """
+        file = self._snapshot.file(self._position)
+        return None if file is None else file.tobytes()
 
     @property
     def metadata(self) -> dict[Any, Any]:

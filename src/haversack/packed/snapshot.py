@@ -20,7 +20,7 @@ from haversack.errors import FormatError, UsageError, VersionGoneError
 from haversack.packed.chunk import Array, Chunk
 from haversack.packed.deletions import Rows, read_deletions
 from haversack.packed.keys import Key, KeyType, key_bytes, key_from_bytes, key_type
-from haversack.packed.kinds import Kind
+from haversack.packed.kinds import Kind, common
 from haversack.packed.manifest import Manifest, add_columns, read_latest
 from haversack.packed.parts import Part, Positions, make_parts
 from haversack.packed.table import IndexFile, column_types, index_path, plain_fields
@@ -161,10 +161,24 @@ class Snapshot:
         number = bisect_right(self.starts, row) - 1
         return self.parts[number].read(row - self.starts[number])
 
+    def peek(self, position: int) -> Array | None:
+        """Give the record at a position, None where it is an image that is not decoded yet."""
+        row = self._row_at(position)
+        if self._only is not None:
+            return self._only.peek(row)
+        number = bisect_right(self.starts, row) - 1
+        return self.parts[number].peek(row - self.starts[number])
+
+    def file(self, position: int) -> Array | None:
+        """Give the bytes of a record that is an image file, None where it is none."""
+        row = self._row_at(position)
+        number = bisect_right(self.starts, row) - 1
+        return self.parts[number].file(row - self.starts[number])
+
     def take(self, positions: Positions, out: Array | None = None) -> Array | list[Array]:
         """Give the records at these positions: stacked where they agree, else a list."""
         pieces = self._pieces(self.rows_at(positions))
-        kind = _common(pieces)
+        kind = common(part.kind(local) for part, _, local in pieces)
         if kind is None:
             if out is not None:
                 raise UsageError("out= needs records of one dtype and shape; these differ")
@@ -315,19 +329,6 @@ def is_current(snapshot: Snapshot) -> bool:
     if latest is None or latest.commits != snapshot.manifest.commits:
         return False
     return snapshot.tail is None or not snapshot.tail.has_grown()
-
-
-def _common(pieces: list[tuple[Part | Tail, Any, Positions]]) -> Kind | None:
-    """Say what these records share; the codec does not matter."""
-    common: Kind | None = None
-    for part, _, positions in pieces:
-        kind = part.kind(positions)
-        if kind is None:
-            return None
-        if common is not None and (common.dtype, common.shape) != (kind.dtype, kind.shape):
-            return None
-        common = kind
-    return common
 
 
 def _output(shape: tuple[int, ...], kind: Kind, out: Any) -> Array:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError, VersionGoneError
+from haversack.packed import images
 from haversack.packed.chunk import Array
-from haversack.packed.codecs import codec as find_codec
+from haversack.packed.codecs import decoder
 from haversack.packed.journal import Log, journal_path
 from haversack.packed.keys import Key, KeyType, key_from_bytes
-from haversack.packed.kinds import Kind, as_bytes
+from haversack.packed.kinds import Kind, as_bytes, common
 from haversack.packed.manifest import ChunkEntry, Manifest, read_latest
 from haversack.packed.replay import Replay, Row
 from haversack.packed.values import loads
@@ -112,9 +113,17 @@ class Tail:
         out.flags.writeable = False
         return out
 
+    def peek(self, position: int) -> Array | None:
+        """Give a record, None where it is an image that is not decoded yet."""
+        return self.read(position) if self.file(position) is None else None
+
+    def file(self, position: int) -> Array | None:
+        """Give the bytes of an image file that was packed as such, None of other records."""
+        kind, payload = self._rows[position].stored
+        return payload if kind.codec in images.NAMES else None
+
     def kind(self, positions: Positions) -> Kind | None:
-        found = {self._rows[row].stored.kind for row in positions.tolist()}
-        return found.pop() if len(found) == 1 else None
+        return common(self._rows[row].stored.kind for row in positions.tolist())
 
     def take_into(self, positions: Positions, out: Array) -> None:
         for slot, row in enumerate(positions.tolist()):
@@ -128,7 +137,7 @@ class Tail:
             as_bytes(out)[...] = payload
             return
         try:
-            find_codec(kind.codec).decode_into(payload, as_bytes(out))
+            decoder(kind.codec).decode_into(payload, out)
         except FormatError as error:
             raise FormatError(f"{self.path}: record {row} of the journal: {error}") from error
 

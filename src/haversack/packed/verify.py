@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from haversack.errors import FormatError, HaversackError
+from haversack.errors import FormatError, HaversackError, MissingExtraError
 from haversack.events import Progress, task
 from haversack.packed.chunk import Chunk
 from haversack.packed.deletions import deletions_path
@@ -82,6 +82,8 @@ def _journal_damage(root: Path, manifest: Manifest) -> Iterator[Damage]:
         tail = Tail(root, manifest)
         for row in range(tail.rows):
             tail.read(row)
+    except MissingExtraError:
+        raise  # which is no damage
     except HaversackError as error:
         yield _damage(path, "", error)
         return

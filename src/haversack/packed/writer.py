@@ -16,9 +16,10 @@ from haversack.errors import (
     RecordNotFoundError,
     UsageError,
 )
+from haversack.packed.auto import Auto
 from haversack.packed.committing import Committer
 from haversack.packed.drafts import FOLDERS
-from haversack.packed.encoding import Encoder
+from haversack.packed.encoding import AUTO, CodecChoice, Encoder
 from haversack.packed.keys import key_bytes, key_type
 from haversack.packed.manifest import is_packed
 from haversack.packed.pending import Step
@@ -41,8 +42,10 @@ class PackWriter:
     path
         Directory of the dataset; made when missing.
     codec
-        How payloads are encoded: ``none`` (fastest to read), ``blosc-lz4``, ``blosc-zstd``,
-        ``zstd``, ``gzip``, each also in full as ``blosc-zstd-bitshuffle-5``.
+        How arrays are encoded: ``none`` (fastest to read), ``blosc-lz4``, ``blosc-zstd``,
+        ``zstd``, ``gzip``, each also in full as ``blosc-zstd-bitshuffle-5``; ``auto``, which finds
+        one for each sort of records and is ``none`` unless they shrink by 15 %; or a function
+        that is called with each array and gives such a name.
     chunk_bytes
         Size at which a chunk file is closed and the next begun.
     new
@@ -68,7 +71,7 @@ class PackWriter:
         self,
         path: str | os.PathLike[str],
         *,
-        codec: str = "none",
+        codec: CodecChoice = "none",
         chunk_bytes: int = 1 << 30,
         new: bool = False,
     ) -> None:
@@ -80,7 +83,8 @@ class PackWriter:
         self._lock = threading.RLock()
         self._closed = False
         check_place(self.path)
-        self._committer = Committer(self.path, chunk_bytes=chunk_bytes, new=new)
+        auto = Auto() if codec == AUTO else None
+        self._committer = Committer(self.path, chunk_bytes=chunk_bytes, new=new, auto=auto)
 
     def append(
         self,
@@ -97,7 +101,8 @@ class PackWriter:
         ----------
         array
             Anything numpy takes for an array of numbers, booleans, dates, fixed-length text or
-            structures of them, of any shape; its dtype is kept exactly.
+            structures of them, of any shape; its dtype is kept exactly. Or the bytes of a JPEG,
+            PNG or TIFF file, which are kept as they are and decoded when they are read.
         metadata
             A mapping, kept with its types (dates, None, nested values); also as keywords.
         key
@@ -109,6 +114,10 @@ class PackWriter:
             The dataset has that key; nothing was added, and the writer can go on.
         UnsupportedError
             The array, the key or a metadata value is of a kind that cannot be kept exactly.
+        FormatError
+            The image is damaged.
+        MissingExtraError
+            It is an image, and imagecodecs is not installed.
         UsageError
             The metadata is no mapping, or the key is not of the type of the dataset's keys.
         StorageError
@@ -164,12 +173,12 @@ class PackWriter:
             )
         given = {**metadata, **more} if metadata else more
         text = dumps(given)
+        stored = self._encoder.encode(array)
         with self._lock:
             self._check_open()
             data = None if key is None else self._key(key)
             if data is not None and op == "add" and self._committer.has(data):
                 raise KeyExistsError(f"{self.path} already has the key {key!r}")
-            stored = self._encoder.encode(array)
             if key is not None:
                 self._committer.key_type = key_type(key)
             self._take(Step(op, data, key, stored, text, given))
