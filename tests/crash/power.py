@@ -54,14 +54,17 @@ def _images(content, pending):
         if rest:
             yield _written(content, [*before, *rest])
     full = _written(content, pending)
-    yield full
-    if pending:
+    if not pending:
+        yield full
+        return
+    if len(pending) > 1:
         yield _written(content, pending[-1:])
     if len(full) > len(content):
         half = full[: (len(content) + len(full)) // 2]
         for begin in (content, half):
             yield begin + bytes(len(full) - len(begin))
             yield begin + (_OLD * (len(full) // len(_OLD) + 1))[len(begin) : len(full)]
+    yield full
 
 
 def _written(content, writes):
@@ -95,9 +98,9 @@ class Directory:
     def variants(self):
         """List the names that may be there after a power cut, without repetitions."""
         count, found = len(self.pending), []
-        chosen = [range(length) for length in range(count + 1)]
+        chosen = [range(length) for length in range(count)]
         chosen += [[at for at in range(count) if at != out] for out in range(count - 1)]
-        for numbers in chosen:
+        for numbers in [*chosen, range(count)]:
             names = dict(self.safe)
             for number in numbers:
                 _apply(names, self.pending[number])
@@ -188,18 +191,27 @@ class Disk:
         return node, name
 
     def states(self, chance):
-        """Give the states, each path -> bytes (None: a directory), and how many there are."""
+        """Yield the states, each path -> bytes (None: a directory)."""
         folders = [node for node in _below(self.top) if isinstance(node, Directory)]
         open_ones = [folder for folder in folders if folder.pending]
         variants = [folder.variants() for folder in open_ones]
         total, plans = 0, []
-        for chosen in product(*variants):
+        for chosen in _products(variants, chance):
             names = {id(folder): one for folder, one in zip(open_ones, chosen, strict=True)}
             found = dict(_walk(self.top, names))
             loose = list(dict.fromkeys(node for node in found.values() if _is_loose(node)))
             total += math.prod(len(file.images()) for file in loose)
             plans.append((found, loose))
-        return _drawn(plans, total, chance), total
+        return _drawn(plans, total, chance)
+
+
+def _products(variants, chance):
+    if math.prod(map(len, variants)) <= MOST:
+        yield from product(*variants)
+        return
+    yield [each[0] for each in variants]
+    yield from ([chance.choice(each) for each in variants] for _ in range(MOST))
+    yield [each[-1] for each in variants]
 
 
 def _drawn(plans, total, chance):
@@ -268,7 +280,7 @@ def cuts(disk, calls, *, left_out=None, since=0, chance=None):
             disk.apply(call)
         if number < since:
             continue
-        for state in disk.states(chance)[0]:
+        for state in disk.states(chance):
             mark = hash((frozenset(state.items()), len(said)))
             if mark not in seen:
                 seen.add(mark)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import warnings
 import signal
 import time
 import traceback
@@ -22,7 +23,7 @@ class NotModelled(AssertionError):
 class Fault:
     """What befalls the ``at``-th call, counted from 0, of those that it may befall."""
 
-    kind: str  # kill, an errno's name, "late" + an errno's name, short, hold
+    kind: str  # kill, hold, short, or an errno: of any call, or of "late", "reading", "sync" ones
     at: int
     writer: int | None = None
 
@@ -30,11 +31,13 @@ class Fault:
         if self.writer is not None and call.writer != self.writer:
             return False
         if self.kind in {"kill", "hold"}:
-            return call.changes
+            return call.changes and not call.data.startswith(b"TRY")
         if self.kind == "short":
             return call.writes and len(call.data) > 1
         if self.kind == "reading EIO":
             return not call.changes
+        if self.kind == "sync EIO":
+            return call.is_sync
         return call.changes and call.name != "say"
 
     @property
@@ -50,6 +53,8 @@ class Run:
     said: list[tuple[int, str]] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
     struck: Call | None = None
+    since: int = 0  # how many calls were made before it
+    met: int = 0  # how many calls there were that the fault might have befallen
 
 
 def run(programs, root, fault=None):
@@ -71,7 +76,7 @@ def run(programs, root, fault=None):
 
 class _Tracer:
     def __init__(self, root, fault):
-        self.root, self.fault, self.left = root, fault, 0 if fault is None else fault.at
+        self.root, self.fault = root, fault
         self.run = Run()
         self.living = {}  # the programs' processes: pid -> number of the writer
         self.held = None
@@ -122,7 +127,7 @@ class _Tracer:
                 os.kill(one, signal.SIGKILL)
             raise NotModelled(f"{call}: teach tests/crash/power.py what it does to a disk")
         elif self._strikes(call):
-            self.run.struck = call
+            self.run.struck, self.run.since = call, len(self.run.calls)
             self._strike(pid, call)
         elif call.changes:
             self._make(pid, call)
@@ -136,8 +141,8 @@ class _Tracer:
     def _strikes(self, call):
         if self.fault is None or self.run.struck is not None or not self.fault.may_befall(call):
             return False
-        self.left -= 1
-        return self.left < 0
+        self.run.met += 1
+        return self.run.met > self.fault.at
 
     def _strike(self, pid, call):
         kind = self.fault.kind
@@ -166,8 +171,8 @@ class _Tracer:
         ptrace.go(pid)
 
     def _note(self, call):
-        if call.creates and call.result >= 0:
-            call.inode = os.stat(f"/proc/{call.pid}/fd/{call.result}").st_ino
+        if call.result >= 0 and (call.creates or call.name.startswith("mkdir")):
+            call.inode = os.stat(os.path.join(self.root, call.paths[-1])).st_ino
         if call.changes:
             self.run.calls.append(call)
         if call.name == "say":
@@ -178,6 +183,7 @@ def _live(program, names):
     """Be the process of a program, and say of any error that is none of the library's."""
     try:
         os.setpgid(0, 0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         ptrace.begin(names)
         program()
     except BaseException:
