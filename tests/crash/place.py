@@ -48,9 +48,11 @@ class Place:
             run([partial(scenario.prepare, root / "ds")], root)
         return root
 
-    def check(self, cases, tally):
+    def check(self, cases, tally, *, torn):
         """Check what is in some directories: (name of the point, scenario, root, what was said)."""
-        found = problems([partial(check, root / "ds", one, said) for _, one, root, said in cases])
+        found = problems(
+            [partial(check, root / "ds", one, said, torn=torn) for _, one, root, said in cases]
+        )
         for (name, _, root, _), problem in zip(cases, found, strict=True):
             if problem is not None:
                 tally.wrong.append(f"{name}: {problem}")
@@ -75,5 +77,5 @@ def _check_state(folder, scenario, files, said):
             (root / name).mkdir()
         else:
             (root / name).write_bytes(content)
-    check(root / "ds", scenario, said)
+    check(root / "ds", scenario, said, torn=True)
     shutil.rmtree(root)

@@ -22,22 +22,24 @@ def struck(scenario, kind, *, share=(0, 1), sample=None, writer=None):
 
     ``share`` is which of how many parts of the points to take, ``sample`` how many to draw.
     """
-    tally, cases = Tally(), []
+    tally, cases, torn = Tally(), [], kind not in {"kill", "hold"}
     with Place() as place:
         for at in _points(place, scenario, kind, share, sample, writer):
             root = place.new(scenario)
             done = run(scenario.ready(root / "ds"), root, Fault(kind, at, writer))
             if done.struck is None:
-                break
+                if sample is None:
+                    break
+                continue
             tally.counts[kind] += 1
             name = f"{scenario.name}: {kind} at call {at}, {done.struck}"
             if kind == "kill" and done.ends[done.struck.writer] != -9:
                 tally.wrong.append(f"{name}: was not killed")
             cases.append((name, scenario, root, done.said))
             if len(cases) == BATCH:
-                place.check(cases, tally)
+                place.check(cases, tally, torn=torn)
                 cases = []
-        place.check(cases, tally)
+        place.check(cases, tally, torn=torn)
     return tally
 
 
@@ -78,7 +80,9 @@ def powerless_after(scenario, kind, *, share=(0, 1), sample=None, writer=None):
             disk = Disk(root)
             done = run(scenario.ready(root / "ds"), root, Fault(kind, at, writer))
             if done.struck is None:
-                break
+                if sample is None:
+                    break
+                continue
             affected, calls, since = scenario, done.calls, done.since
             if kind == "kill":
                 affected, calls = _succeeded(scenario, calls, root)
@@ -107,8 +111,10 @@ def _succeeded(scenario, calls, root):
 
 
 def _succeed(path, step):
-    with step(0) as change, PackWriter(path) as writer:
+    with step(0) as change:
+        writer = PackWriter(path)
         change(writer)
+        writer.flush()
 
 
 def unsynced(scenario):

@@ -5,11 +5,11 @@ they do: ``("add", key)``, ``("put", key)``, ``("delete", key)``. A step is ackn
 block has ended. Keys below 1000 are the first writer's, those below 2000 the second's, and so on.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-import os
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Steps:
     """What a program does, step by step, and how it tells of each."""
 
     def __init__(self, steps):
-        self._steps, self.failed = steps, False
+        self._steps, self.failed, self.left = steps, False, len(steps)
 
     def __iter__(self):
         return iter(range(len(self._steps)))
@@ -51,7 +51,7 @@ class Steps:
     def __call__(self, number):
         """Begin a step: yields a function that does to a writer what the step is."""
         say(f"TRY {number}")
-        self.failed = False
+        self.failed, self.left = False, len(self._steps) - number - 1
         try:
             yield partial(do, self._steps[number], number)
         except HaversackError as error:
@@ -68,11 +68,11 @@ def say(text):
 def do(effects, number, writer):
     """Do to a writer what a step is."""
     for verb, key in effects:
-        if verb != "add":
+        if verb == "delete":
             writer.delete(key)
-        if verb != "delete":
+        else:
             array, metadata = record(key, number)
-            writer.append(array, metadata, key=key)
+            (writer.put if verb == "put" else writer.append)(array, metadata, key=key)
 
 
 def record(key, step):
@@ -84,7 +84,7 @@ def apply(state, effects, number):
     """Do to a dict, key -> step that wrote it, what a step is; None if that cannot be."""
     state = dict(state)
     for verb, key in effects:
-        if (key in state) == (verb == "add"):
+        if verb != "put" and (key in state) == (verb == "add"):
             return None
         state.pop(key, None)
         if verb != "delete":
@@ -119,9 +119,38 @@ def delete(path, step):
             change(writer)
 
 
-@scenario([[("add", n)] for n in range(4)] + [[("delete", 1), ("put", 0)]])
-def flushes(path, step):
-    """One writer for all, and another only where that one has failed."""
+JOURNAL = [[("add", 0)], [("add", 1)], [("add", 2), ("put", 0)], [("delete", 1)], []]
+
+
+@scenario(JOURNAL)
+def journal(path, step):
+    """Small commits of one writer, and of another only where that one has failed."""
+    writer = None
+    for number in step:
+        with step(number) as change:
+            writer = writer or PackWriter(path)
+            change(writer)
+            writer.flush() if step.left else writer.close()
+        writer = None if step.failed else writer
+
+
+@scenario(JOURNAL)
+def stubborn(path, step):
+    """One writer that is asked again after it has failed."""
+    writer = None
+    for number in step:
+        with step(number) as change:
+            writer = writer or PackWriter(path)
+            change(writer)
+            writer.flush()
+
+
+@scenario([[("add", n), ("add", 10 + n)] for n in range(4)] + [[("put", 1)]])
+def full_journals(path, step):
+    """Journals that are ended and sealed as soon as they have two records."""
+    import haversack.packed.journal as journal
+
+    journal.MOST_ROWS = 2
     writer = None
     for number in step:
         with step(number) as change:
@@ -129,18 +158,6 @@ def flushes(path, step):
             change(writer)
             writer.flush()
         writer = None if step.failed else writer
-    if writer is not None:
-        writer.close()
-
-
-@scenario([[("add", n)] for n in range(4)])
-def stubborn(path, step):
-    """One writer that is asked again after it has failed."""
-    writer = PackWriter(path)
-    for number in step:
-        with step(number) as change:
-            change(writer)
-            writer.flush()
 
 
 @scenario([[("add", n)] for n in range(5)] + [[("delete", 1)]])
@@ -160,6 +177,19 @@ def few_chunks():
 
 @scenario(([[("add", 0)], [("add", 1), ("delete", 0)]], [[("add", 1000)], [("add", 1001)]]))
 def two_writers(path, step):
+    """Two processes that close after each commit, and so seal the journal."""
     for number in step:
         with step(number) as change, PackWriter(path) as writer:
             change(writer)
+
+
+@scenario(([[("add", n)] for n in range(3)], [[("add", 1000)], [("put", 1000)], [("add", 1001)]]))
+def two_in_a_journal(path, step):
+    """Two processes that append to one journal, and leave it."""
+    writer = None
+    for number in step:
+        with step(number) as change:
+            writer = writer or PackWriter(path)
+            change(writer)
+            writer.flush()
+        writer = None if step.failed else writer
