@@ -6,6 +6,7 @@ block has ended. Keys below 1000 are the first writer's, those below 2000 the se
 """
 
 import os
+import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,9 @@ class Steps:
         except HaversackError as error:
             self.failed = True
             say(f"FAIL {number} {error}")
+        except OSError as error:
+            self.failed = True
+            say(f"PLAIN {number} {error!r} of {traceback.extract_tb(error.__traceback__)[-3:]}")
         else:
             say(f"ACK {number}")
 
