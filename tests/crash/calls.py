@@ -5,18 +5,21 @@ from dataclasses import dataclass, field
 
 from . import ptrace
 
-CHANGING = frozenset(
-    "write pwrite64 open openat creat rename renameat renameat2 link linkat unlink unlinkat mkdir "
-    "mkdirat rmdir ftruncate fsync fdatasync syncfs".split()
-)
+CHANGING = {
+    *("write", "pwrite64", "ftruncate", "fsync", "fdatasync", "syncfs"),
+    *("open", "openat", "creat", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat"),
+    *("rename", "renameat", "renameat2", "link", "linkat"),
+}
 # Whoever uses one of these on our files has to add it to the model of the disk first.
-STRANGE = frozenset(
-    "writev pwritev pwritev2 truncate fallocate symlink symlinkat mknod mknodat sendfile splice "
-    "copy_file_range sync_file_range sync openat2 mmap ioctl io_uring_setup io_submit".split()
-)
-READING = frozenset(
-    "read pread64 readv preadv preadv2 getdents64 newfstatat fstat stat statx flock close".split()
-)
+STRANGE = {
+    *("writev", "pwritev", "pwritev2", "truncate", "fallocate", "mmap", "ioctl", "openat2"),
+    *("symlink", "symlinkat", "mknod", "mknodat", "sendfile", "splice", "copy_file_range"),
+    *("sync_file_range", "sync", "io_uring_setup", "io_submit"),
+}
+READING = {
+    *("read", "pread64", "readv", "preadv", "preadv2", "getdents64", "flock", "close"),
+    *("newfstatat", "fstat", "stat", "statx"),
+}
 
 _PATHS = {  # where the paths of a call are: (argument of the directory or None, of the path)
     "open": [(None, 0)],
@@ -72,8 +75,9 @@ class Call:
     @property
     def changes(self):
         """Whether it changes what is there, makes it last, or tells of it."""
-        opens = self.name in {"open", "openat"}
-        return self.name == "say" or self.name in CHANGING and (not opens or bool(self.flags & (os.O_CREAT | os.O_TRUNC)))
+        if self.name in {"open", "openat"}:
+            return bool(self.flags & (os.O_CREAT | os.O_TRUNC))
+        return self.name == "say" or self.name in CHANGING
 
     @property
     def is_sync(self):

@@ -16,7 +16,7 @@ NEXT = 9000  # the key that the next writer adds
 _SECONDS = 60  # after which a check counts as hung
 
 
-class Wrong(AssertionError):
+class BrokenPromiseError(AssertionError):
     """A promise is broken."""
 
 
@@ -28,7 +28,7 @@ def check(path, scenario, said, *, torn=False, plain=False):
 
     Raises
     ------
-    Wrong
+    BrokenPromiseError
         Something acknowledged is lost, or something else is there.
     """
     errors = [
@@ -37,7 +37,7 @@ def check(path, scenario, said, *, torn=False, plain=False):
         if text.startswith("ERROR") or (text.startswith("PLAIN") and not plain)
     ]
     if errors:
-        raise Wrong(f"a writer ended in {errors[0][-500:]}")
+        raise BrokenPromiseError(f"a writer ended in {errors[0][-500:]}")
     found = visible(path, torn=torn)
     by_writer = {}
     for key, step in found:
@@ -47,9 +47,9 @@ def check(path, scenario, said, *, torn=False, plain=False):
         mine = [text for writer, text in said if writer == number]
         allowed = list(_outcomes(steps, mine, dict(before)))
         if by_writer.pop(number, []) not in allowed:
-            raise Wrong(f"{found} is there after {mine}, not one of {allowed}")
+            raise BrokenPromiseError(f"{found} is there after {mine}, not one of {allowed}")
     if by_writer:
-        raise Wrong(f"there are records that nobody wrote: {by_writer}")
+        raise BrokenPromiseError(f"there are records that nobody wrote: {by_writer}")
     if scenario.look is not None:
         scenario.look(path, said)
     _go_on(path, found, torn)
@@ -78,23 +78,27 @@ def visible(path, *, torn=False):
         ds = open_packed(path)
     keys, found = ds.keys(), []
     if not len(ds) == len(keys) == len(set(keys)):
-        raise Wrong(f"{len(ds)} records with the keys {keys}")
+        raise BrokenPromiseError(f"{len(ds)} records with the keys {keys}")
     for position, key in enumerate(keys):
         for one in (ds[position], ds.record(key)):
             array, metadata = record(key, one.metadata.get("step"))
             if one.key != key or one.metadata != metadata:
-                raise Wrong(f"record {key} has the key {one.key!r} and metadata {one.metadata}")
+                raise BrokenPromiseError(
+                    f"record {key} has the key {one.key!r} and metadata {one.metadata}"
+                )
             if one.data.dtype != array.dtype or not np.array_equal(one.data, array):
-                raise Wrong(f"record {key} is {one.data!r}")
+                raise BrokenPromiseError(f"record {key} is {one.data!r}")
         found.append((key, metadata["step"]))
     damage = [one for one in ds.verify() if not (torn and _is_torn(one))]
     if damage:
-        raise Wrong(f"verify() finds {damage}")
+        raise BrokenPromiseError(f"verify() finds {damage}")
     return found
 
 
 def _is_torn(damage):
-    return damage.path.suffix == ".journal" and damage.what.endswith("are a commit that was cut off")
+    return damage.path.suffix == ".journal" and damage.what.endswith(
+        "are a commit that was cut off"
+    )
 
 
 def _go_on(path, found, torn):
@@ -105,10 +109,10 @@ def _go_on(path, found, torn):
         writer.append(array, metadata, key=NEXT)
         writer.flush()
         if (now := visible(path, torn=torn)) != expected:
-            raise Wrong(f"after the next append there is {now}, not {expected}")
+            raise BrokenPromiseError(f"after the next append there is {now}, not {expected}")
         writer.delete(expected[0][0])
     if (now := visible(path)) != expected[1:]:
-        raise Wrong(f"after the next deletion there is {now}, not {expected[1:]}")
+        raise BrokenPromiseError(f"after the next deletion there is {now}, not {expected[1:]}")
 
 
 def problems(cases):
@@ -147,8 +151,8 @@ def _check_each(cases, writer):
 def _problem(case):
     try:
         case()
-    except Wrong as error:
+    except BrokenPromiseError as error:
         return str(error) or "wrong"
-    except Exception:
+    except Exception:  # noqa: BLE001 (whatever it is, it is to be told of)
         return traceback.format_exc()[-1500:]
     return ""

@@ -19,7 +19,7 @@ _MEMORY = "/dev/shm"  # where a sync costs nothing
 class Tally:
     """How many points there were of each kind, and what went wrong at which."""
 
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     def add(self, other):
@@ -66,7 +66,9 @@ class Place:
             cases = [partial(_check_state, folder, scenario, *state) for state in batch]
             for (files, said), problem in zip(batch, problems(cases), strict=True):
                 if problem is not None:
-                    sizes = {path: -1 if data is None else len(data) for path, data in files.items()}
+                    sizes = {
+                        path: -1 if data is None else len(data) for path, data in files.items()
+                    }
                     tally.wrong.append(f"{name} after {said}, leaving {sizes}: {problem}")
 
 

@@ -11,10 +11,12 @@ import math
 import os
 import random
 from itertools import product
+from typing import Any
 
 from .calls import removes_directory
 
 MOST = 300  # states at one instant; of more, this many are drawn
+_SECTOR = 512
 _OLD = random.Random(1).randbytes(1 << 16)  # what a disk block held before
 
 
@@ -40,7 +42,9 @@ class File:
     def images(self):
         """List what a reader may find after a power cut, without repetitions."""
         if self._images is None:
-            found = {image: None for content in self.safe for image in _images(content, self.pending)}
+            found = {
+                image: None for content in self.safe for image in _images(content, self.pending)
+            }
             self._images = list(found)
         return self._images
 
@@ -64,7 +68,17 @@ def _images(content, pending):
         for begin in (content, half):
             yield begin + bytes(len(full) - len(begin))
             yield begin + (_OLD * (len(full) // len(_OLD) + 1))[len(begin) : len(full)]
+        yield from (_sectors(content, full, part) for part in range(2))
     yield full
+
+
+def _sectors(before, after, part):
+    """Mix two states by disk sectors, of which any may have been written."""
+    chance, mixed = random.Random(part), bytearray(before.ljust(len(after), b"\0"))
+    for at in range(0, len(after), _SECTOR):
+        if chance.random() < 0.5:
+            mixed[at : at + _SECTOR] = after[at : at + _SECTOR]
+    return bytes(mixed)
 
 
 def _written(content, writes):
@@ -98,14 +112,15 @@ class Directory:
     def variants(self):
         """List the names that may be there after a power cut, without repetitions."""
         count, found = len(self.pending), []
-        chosen = [range(length) for length in range(count)]
+        chosen = [list(range(length)) for length in range(count)]
         chosen += [[at for at in range(count) if at != out] for out in range(count - 1)]
-        for numbers in [*chosen, range(count)]:
+        for numbers in [*chosen, list(range(count))]:
             names = dict(self.safe)
             for number in numbers:
                 _apply(names, self.pending[number])
-            if names not in found:
-                found.append(names)
+            if names in found:
+                found.remove(names)  # all of them comes last
+            found.append(names)
         return found
 
 
@@ -122,9 +137,10 @@ class Disk:
 
     def __init__(self, root):
         self.inodes = {}
-        self.top = self._read(root)
+        self.top: Any = self._read(root)
 
-    def _read(self, path):
+    def _read(self, path) -> File | Directory:
+        node: File | Directory
         if os.path.isdir(path):
             node = Directory({name: self._read(f"{path}/{name}") for name in os.listdir(path)})
         else:

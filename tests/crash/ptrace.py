@@ -1,7 +1,7 @@
 """Stop processes before their system calls, look at these, and change what comes of them.
 
-Linux on x86-64 alone: the kernel is asked by its own numbers, through ``ctypes``. A filter (seccomp)
-in the traced processes keeps the calls that nobody asked for at full speed.
+Linux on x86-64 alone: the kernel is asked by its own numbers, through ``ctypes``. A filter
+(seccomp) in the traced processes keeps the calls that nobody asked for at full speed.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import platform
 import signal
 import struct
 import sys
+from contextlib import suppress
 
 NUMBERS = {
     "read": 0,
@@ -155,10 +156,8 @@ def next_stop(*, wait=True):
 def _pass_over(pid, status):
     number = os.WSTOPSIG(status)
     ours = status >> 16 or number in {signal.SIGSTOP, signal.SIGTRAP, signal.SIGTRAP | 0x80}
-    try:
+    with suppress(ProcessLookupError):  # killed meanwhile
         go(pid, 0 if ours else number)
-    except ProcessLookupError:
-        pass  # killed meanwhile
 
 
 def arguments(pid):

@@ -14,7 +14,7 @@ from .power import Disk, cuts
 from .tracer import Fault, run
 
 ERRORS = ("ENOSPC", "EIO", "EINTR", "late EIO", "short", "reading EIO")
-_FEW = 20  # states checked at each point of another fault
+_FEW = 20  # states checked at each point of another fault, and of a sample
 
 
 def struck(scenario, kind, *, share=(0, 1), sample=None, writer=None):
@@ -62,7 +62,7 @@ def powerless(scenario, *, share=(0, 1), sample=None):
         done = run(scenario.ready(root / "ds"), root)
         states = list(islice(cuts(disk, done.calls), share[0], None, share[1]))
         if sample is not None:
-            states = random.Random(0).sample(states, min(sample, len(states)))
+            states = random.Random(0).sample(states, min(_FEW * sample, len(states)))
         tally.counts["power cut"] += len(states)
         place.check_states(f"{scenario.name}: power cut", scenario, states, tally)
     return tally
@@ -137,7 +137,9 @@ def _kind(sync):
 
 def _is_noticed(place, scenario, disk, calls, kind):
     states = cuts(disk, calls, left_out=lambda call: _kind(call) == kind)
-    acknowledged = (state for state in states if any(said.startswith("ACK") for _, said in state[1]))
+    acknowledged = (
+        state for state in states if any(said.startswith("ACK") for _, said in state[1])
+    )
     while batch := list(islice(acknowledged, BATCH)):
         tally = Tally()
         place.check_states(kind, scenario, batch, tally)

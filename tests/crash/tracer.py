@@ -2,20 +2,19 @@
 
 import errno
 import os
-import warnings
 import signal
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from . import ptrace
 from .calls import CHANGING, READING, STRANGE, Call, look
 
-
 _PATIENCE = 0.5  # seconds that others may do nothing while one is held
 
 
-class NotModelled(AssertionError):
+class NotModelledError(AssertionError):
     """A program changes files by a call that the model of the disk does not know."""
 
 
@@ -80,6 +79,7 @@ class _Tracer:
         self.run = Run()
         self.living = {}  # the programs' processes: pid -> number of the writer
         self.held = None
+        self.told_later = set()
         self.deadline = 0.0
 
     def start(self, number, program, names):
@@ -96,10 +96,8 @@ class _Tracer:
             return
         pid, before_call, status = stop
         if before_call:
-            try:
+            with suppress(ProcessLookupError):  # killed by another thread's fault
                 self._at_call(pid)
-            except ProcessLookupError:
-                pass  # killed by another thread's fault
         elif pid in self.living:
             self.run.ends[self.living.pop(pid)] = status
         if self.held is not None:
@@ -125,7 +123,10 @@ class _Tracer:
         elif call.name in STRANGE:
             for one in self.living:
                 os.kill(one, signal.SIGKILL)
-            raise NotModelled(f"{call}: teach tests/crash/power.py what it does to a disk")
+            raise NotModelledError(f"{call}: teach tests/crash/power.py what it does to a disk")
+        elif call.is_sync and (os.getpgid(pid), call.inode) in self.told_later:
+            self.told_later.remove((os.getpgid(pid), call.inode))
+            self._refuse(pid, call)
         elif self._strikes(call):
             self.run.struck, self.run.since = call, len(self.run.calls)
             self._strike(pid, call)
@@ -156,10 +157,21 @@ class _Tracer:
         elif kind.startswith("late") or call.name == "close":
             self._make(pid, call, answer=-self.fault.code)
         else:
-            ptrace.refuse(pid, self.fault.code)
-            call.result = -self.fault.code
-            self._note(call)
-            ptrace.go(pid)
+            if kind == "sync EIO":
+                self._tell_others_later(pid, call)
+            self._refuse(pid, call)
+
+    def _refuse(self, pid, call):
+        ptrace.refuse(pid, self.fault.code)
+        call.result = -self.fault.code
+        self._note(call)
+        ptrace.go(pid)
+
+    def _tell_others_later(self, pid, call):
+        """Linux tells of a failed sync through each descriptor that is open then, once."""
+        for other in self.living:
+            if other != os.getpgid(pid) and call.inode in _open_inodes(other):
+                self.told_later.add((other, call.inode))
 
     def _make(self, pid, call, answer=None):
         call.result = ptrace.finish(pid)
@@ -179,6 +191,11 @@ class _Tracer:
             self.run.said.append((call.writer, call.data.decode()))
 
 
+def _open_inodes(pid):
+    folder = f"/proc/{pid}/fd"
+    return {os.stat(f"{folder}/{name}").st_ino for name in os.listdir(folder)}
+
+
 def _live(program, names):
     """Be the process of a program, and say of any error that is none of the library's."""
     try:
@@ -186,7 +203,7 @@ def _live(program, names):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         ptrace.begin(names)
         program()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (whatever it is, it is to be told of)
         os.write(1, f"ERROR {traceback.format_exc()}".encode())
         os._exit(1)
     os._exit(0)

@@ -73,7 +73,7 @@ def publish(
 
 
 def _sync_above(root: Path) -> None:
-    """Make the directories of a new dataset durable: another writer, now dead, may have made them."""
+    """Make a new dataset's directories durable, which another writer, now dead, may have made."""
     sync_directory(root)
     for folder in root.parents:
         with suppress(PermissionError):
