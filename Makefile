@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow test-torch test-compat check format bench clean
+.PHONY: demo test test-slow test-torch test-compat crash check format bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/haversack demo --output build/demo
@@ -20,6 +20,9 @@ test-torch: $(VENV)/.torch
 
 test-compat: $(VENV)/.test $(VENV)/.compat
 	$(BIN)/python -m pytest -m compat
+
+crash: $(VENV)/.test
+	$(BIN)/python -m tests.crash
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .

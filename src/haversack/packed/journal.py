@@ -19,10 +19,11 @@ from typing import Any, Final
 from haversack.errors import FormatError, HaversackError, IntegrityError, StorageError
 from haversack.packed import frames
 from haversack.packed.frames import Frame, Operation
+from haversack.packed.manifest import FOLDER as MANIFESTS
 from haversack.packed.manifest import Manifest
 from haversack.packed.replay import Outcome, Replay
 from haversack.storage.calls import calls
-from haversack.storage.publish import create, make_directory, storage_error
+from haversack.storage.publish import create, make_directory, storage_error, sync_directory
 
 FOLDER: Final = "journal"
 MOST_BYTES = 16 << 20  # a journal that has grown to this is ended, ...
@@ -40,6 +41,7 @@ def make_journal(root: Path) -> str:
     """Create an empty, durable journal; it counts when a manifest names it."""
     journal_id = secrets.token_hex(16)
     make_directory(root / FOLDER)
+    sync_directory(root)  # a writer that died may have made the directory, and not synced it
     create(journal_path(root, journal_id), frames.header(journal_id))
     return journal_id
 
@@ -62,6 +64,7 @@ class Log:
         self.gaps: list[tuple[int, int]] = []
         self._ends: list[int] = []
         self._promised = (0, 0)  # the largest that a frame says was synced, and its count
+        self._ended = False
 
     def count_up_to(self, offset: int) -> int:
         """Count the whole frames that end there or before."""
@@ -114,7 +117,10 @@ class Log:
                     return
                 self.gaps.append((offset + at, frame.start))
             self._ends.append(frame.end)
-            self._promised = max(self._promised, (frame.synced, frame.frames_synced))
+            if not self._ended:
+                # Behind the end, frames may promise what a sync has failed to write.
+                self._promised = max(self._promised, (frame.synced, frame.frames_synced))
+            self._ended = self._ended or any(each.op == "end" for each in frame.operations)
             self.end = frame.end
             at = frame.end - offset
             yield frame
@@ -167,9 +173,11 @@ class Journal:
         except OSError as error:
             raise storage_error("open", path, error) from error
         self.close = weakref.finalize(self, os.close, self._file)
-        # What stands there may be no more than remembered: synced, it is ours to promise.
+        # What stands there may be no more than remembered: synced, it is ours to promise. So with
+        # the manifest that names it, whose writer may have died before it synced that name.
         size = os.fstat(self._file).st_size
         self._sync()
+        self._sync_manifests()
         self.read_on()
         self._synced, self._count = size, self.log.count_up_to(size)
 
@@ -223,6 +231,12 @@ class Journal:
         except OSError as error:
             raise storage_error("write", self.path, error) from error
         raise StorageError(f"cannot write {self.path}: the disk takes a part only; is it full?")
+
+    def _sync_manifests(self) -> None:
+        try:
+            sync_directory(self.path.parent.parent / MANIFESTS)
+        except OSError as error:
+            raise storage_error("sync", self.path, error) from error
 
     def _sync(self) -> None:
         try:

@@ -24,7 +24,7 @@ from haversack.packed.manifest import (
 from haversack.packed.replay import Replay
 from haversack.packed.snapshot import Snapshot
 from haversack.packed.values import loads
-from haversack.storage.publish import sync_directory
+from haversack.storage.publish import storage_error, sync_directory
 
 
 class _Sealed(NamedTuple):
@@ -56,14 +56,28 @@ def publish(
         changed = change(sealed[base.journal].manifest if base.journal else base)
         for folder in ("chunks", "index"):
             sync_directory(root / folder)
+        if not base.commits:
+            _sync_above(root)
         return changed
 
     published: Manifest | None = None
     try:
         published = commit(root, following, first=first)
+    except OSError as error:
+        if isinstance(error, HaversackError):
+            raise
+        raise storage_error("publish", root, error) from error
     finally:
         drop_unnamed(root, {e.chunk.entry.id for e in sealed.values() if e.chunk}, published)
     return published
+
+
+def _sync_above(root: Path) -> None:
+    """Make a new dataset's directories durable, which another writer, now dead, may have made."""
+    sync_directory(root)
+    for folder in root.parents:
+        with suppress(PermissionError):
+            sync_directory(folder)
 
 
 def _seal(root: Path, base: Manifest) -> _Sealed:

@@ -1,0 +1,81 @@
+"""All that a scenario is put through, in pieces that run side by side."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+
+from . import runner
+from .place import Tally
+from .scenarios import ALL
+
+_SHARES = 4  # pieces of what has many points
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of what a scenario is put through."""
+
+    scenario: str
+    what: str  # struck, powerless, powerless_after or unsynced
+    kind: str | None = None
+    writer: int | None = None
+    share: tuple[int, int] = (0, 1)
+    sample: int | None = None
+
+
+def jobs_of(scenario):
+    """List all jobs of a scenario."""
+    kinds: list[tuple[str, str | None]] = [("struck", kind) for kind in ("kill", *runner.ERRORS)]
+    kinds += [("powerless", None), ("powerless_after", "kill"), ("powerless_after", "sync EIO")]
+    found = [Job(scenario.name, what, kind) for what, kind in kinds]
+    if len(scenario.programs) > 1:
+        for writer in range(len(scenario.programs)):
+            found += [
+                Job(scenario.name, what, "hold", writer) for what in ("struck", "powerless_after")
+            ]
+    shared = [replace(job, share=(part, _SHARES)) for job in found for part in range(_SHARES)]
+    return [*shared, Job(scenario.name, "unsynced")]
+
+
+def sample_of(scenario, number):
+    """List jobs of one point each; of errors, those that the scenario's number comes to."""
+    errors = [runner.ERRORS[(2 * number + more) % len(runner.ERRORS)] for more in range(2)]
+    kinds = [("struck", "kill"), *(("struck", kind) for kind in errors), ("powerless", None)]
+    kinds.append(("powerless_after", ("kill", "sync EIO", "hold")[number % 3]))
+    return [Job(scenario.name, what, kind, sample=1) for what, kind in kinds]
+
+
+def run_all(jobs, *, processes=None):
+    """Run jobs, as many at once as there are processors; yield each with its tally."""
+    # Threads of numpy's and a process that has them do not outlive a fork well.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PYTHONHASHSEED="0")
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes or os.cpu_count(), context, _get_ready) as pool:
+        futures = {pool.submit(run_job, job): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _get_ready():
+    import pandas  # noqa: F401, ICN001
+    import pyarrow.parquet  # noqa: F401
+
+
+def run_job(job):
+    """Run one job, and give its tally."""
+    scenario, options = ALL[job.scenario], {"share": job.share, "sample": job.sample}
+    if job.what == "unsynced":
+        return _unsynced(scenario)
+    if job.what == "powerless":
+        return runner.powerless(scenario, **options)
+    return getattr(runner, job.what)(scenario, job.kind, writer=job.writer, **options)
+
+
+def _unsynced(scenario):
+    tally = Tally()
+    for kind, noticed in runner.unsynced(scenario).items():
+        tally.counts["sync left out"] += 1
+        if not noticed and kind not in scenario.spare:
+            tally.wrong.append(f"{scenario.name}: no power cut notices that {kind} are not synced")
+    return tally
