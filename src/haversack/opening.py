@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
+from haversack.errors import FormatError, PathNotFoundError, UnsupportedError, UsageError
 
 
-def open(path: str | os.PathLike[str]) -> Any:  # noqa: A001
+def open(  # noqa: A001
+    path: str | os.PathLike[str], *, version: int | str | None = None
+) -> Any:
     """Open a packed dataset, a split array, a DiskDataset or a STAC catalog.
 
     Parameters
@@ -17,6 +19,8 @@ def open(path: str | os.PathLike[str]) -> Any:  # noqa: A001
     path
         A directory that one of them wrote (or an older package did), or a catalog archive
         (``.tar.gz``). A catalog archive is read where it lies.
+    version
+        Of a packed dataset: the number of a version that is kept, or a tag; otherwise the current.
 
     Returns
     -------
@@ -29,6 +33,8 @@ def open(path: str | os.PathLike[str]) -> Any:  # noqa: A001
         Nothing stands there.
     FormatError
         What stands there is none of these.
+    VersionGoneError, NotFoundError
+        The packed dataset has no such version (any more), or no such tag.
 
     Examples
     --------
@@ -44,20 +50,22 @@ def open(path: str | os.PathLike[str]) -> Any:  # noqa: A001
     place = Path(text)
     if not place.exists():
         raise PathNotFoundError(f"{place} does not exist")
-    return _open_existing(place)
+    return _open_existing(place, version)
 
 
-def _open_existing(place: Path) -> Any:
+def _open_existing(place: Path, version: int | str | None) -> Any:
     from haversack.catalog import is_catalog, read_catalog
     from haversack.disk import DiskDataset, is_disk
     from haversack.packed import is_packed, open_packed
     from haversack.split import SplitDataset, is_split
 
+    if version is not None and (is_disk(place) or not is_packed(place)):
+        raise UsageError(f"{place} is no packed dataset: only those have versions")
     # A DiskDataset is a packed dataset with keys of its own, so it is asked for first.
     if is_disk(place):
         return DiskDataset(place)
     if is_packed(place):
-        return open_packed(place)
+        return open_packed(place, version=version)
     if is_split(place):
         return SplitDataset(place)
     if is_catalog(place):

@@ -9,15 +9,20 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from haversack.errors import NotFoundError
 from haversack.events import Bars, JsonLines, Listener, silent
 
 _ONE_LINE = 10_000
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+of_version = click.option(
+    "--version", "version", metavar="N|TAG", help="Of a packed dataset: an older version."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
 
 
@@ -41,6 +46,18 @@ def verbosity(command: Command) -> Command:
 def _set_level(_context: click.Context, _option: click.Parameter, count: int) -> None:
     level = {0: logging.WARNING, 1: logging.INFO}.get(count, logging.DEBUG)
     logging.getLogger("haversack").setLevel(level)
+
+
+def open_version(path: str | Path, version: str | None) -> Any:
+    """Open what stands at a path, in the version of that tag, or else of that number."""
+    import haversack
+
+    try:
+        return haversack.open(path, version=version)
+    except NotFoundError:
+        if version is None or not version.isdecimal():
+            raise
+        return haversack.open(path, version=int(version))
 
 
 def progress(*, quiet: bool, as_json: bool) -> Listener:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from haversack.cli.console import as_json, verbose, write_info
+from haversack.cli.console import as_json, of_version, open_version, verbose, write_info
 from haversack.cli.hub_options import hub_options
 
 
@@ -17,11 +17,18 @@ from haversack.cli.hub_options import hub_options
     epilog="Example: haversack info chips",
 )
 @click.argument("target")
+@of_version
 @hub_options
 @verbose
 @as_json
 def command(
-    *, target: str, hub: str | None, profile: str | None, api_key: str | None, as_json: bool
+    *,
+    target: str,
+    version: str | None,
+    hub: str | None,
+    profile: str | None,
+    api_key: str | None,
+    as_json: bool,
 ) -> None:
     """Say what TARGET is: a path, or the id or DOI of a hub's dataset.
 
@@ -29,9 +36,7 @@ def command(
     archive (.tar.gz).
     """
     if Path(target).exists() or _looks_like_path(target):
-        import haversack
-
-        write_info(haversack.open(target).info(), as_json=as_json)
+        write_info(open_version(target, version).info(), as_json=as_json)
         return
     from haversack.hub import Dataset
 

@@ -9,7 +9,14 @@ from typing import Any
 import click
 import numpy as np
 
-from haversack.cli.console import as_json, shown, write_json, write_rows
+from haversack.cli.console import (
+    as_json,
+    of_version,
+    open_version,
+    shown,
+    write_json,
+    write_rows,
+)
 from haversack.errors import UsageError
 from haversack.storage.publish import create
 
@@ -31,6 +38,7 @@ _COLUMNS, _SHORT = 4, 24
 @click.option(
     "--out", type=click.Path(path_type=Path), help="With KEY: save the record's array as .npy."
 )
+@of_version
 @as_json
 def command(
     *,
@@ -40,15 +48,15 @@ def command(
     columns: str | None,
     limit: int,
     out: Path | None,
+    version: str | None,
     as_json: bool,
 ) -> None:
     """List records of the packed DATASET, or show the one record KEY (a key or a position)."""
-    import haversack
     from haversack.packed import PackedDataset
 
     if out is not None and key is None:
         raise UsageError("--out saves one record: name its KEY too")
-    opened = haversack.open(dataset)
+    opened = open_version(dataset, version)
     if not isinstance(opened, PackedDataset):
         raise UsageError(f"{dataset} is no packed dataset: try `haversack info {dataset}`")
     with opened:

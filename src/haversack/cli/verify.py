@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from haversack.cli.console import as_json, progress, verbosity, write_json
+from haversack.cli.console import (
+    as_json,
+    of_version,
+    open_version,
+    progress,
+    verbosity,
+    write_json,
+)
 from haversack.errors import IntegrityError
 
 
@@ -16,13 +23,13 @@ from haversack.errors import IntegrityError
     epilog="Example: haversack verify chips",
 )
 @click.argument("path", type=click.Path(path_type=Path))
+@of_version
 @verbosity
 @as_json
-def command(*, path: Path, quiet: bool, as_json: bool) -> int:
+def command(*, path: Path, version: str | None, quiet: bool, as_json: bool) -> int:
     """Check everything at PATH against its checksums and name what is damaged."""
-    import haversack
-
-    found = haversack.open(path).verify(progress=progress(quiet=quiet, as_json=as_json))
+    opened = open_version(path, version)
+    found = opened.verify(progress=progress(quiet=quiet, as_json=as_json))
     if as_json:
         write_json([{"path": str(d.path), "where": d.where, "what": d.what} for d in found])
     else:

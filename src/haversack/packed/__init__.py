@@ -7,6 +7,7 @@ from haversack.packed.build import pack
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
 from haversack.packed.manifest import is_packed
 from haversack.packed.records import Batch, Record
+from haversack.packed.versions import Version
 from haversack.packed.writer import PackWriter
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "PackWriter",
     "PackedDataset",
     "Record",
+    "Version",
     "is_packed",
     "open_packed",
     "open_snapshot",

@@ -7,7 +7,9 @@ from typing import Any
 
 from haversack.errors import HaversackError
 from haversack.packed.kinds import read_dtype
+from haversack.packed.manifest import ChunkEntry, numbers
 from haversack.packed.snapshot import Snapshot
+from haversack.packed.versions import tag_names
 
 _MIXED = "several dtypes or shapes or encoded"
 _MOST_KINDS = 6  # that are listed
@@ -20,16 +22,27 @@ def info(snapshot: Snapshot, records: int) -> dict[str, Any]:
         "kind": "packed dataset",
         "path": str(snapshot.root),
         "records": records,
+        "deleted": snapshot.starts[-1] - snapshot.rows,
         "arrays": arrays(snapshot),
         "codecs": codecs(snapshot),
         "chunks": len(manifest.chunks),
+        "journal": len(snapshot.tail.live()) if snapshot.tail else 0,
         "bytes": sum(entry.bytes + entry.index_bytes for entry in manifest.chunks),
+        "deleted bytes": sum(map(deleted_bytes, manifest.chunks)),
         "keys": manifest.key_type or "none",
         "columns": {name: " or ".join(types) for name, types in manifest.columns.items()},
         "version": manifest.version,
+        "versions kept": len(numbers(snapshot.root)),
+        "tags": tag_names(snapshot.root),
         "written": manifest.created,
         "format": manifest.format,
     }
+
+
+def deleted_bytes(entry: ChunkEntry) -> int:
+    """Estimate what rewriting a chunk without its deleted rows would save."""
+    gone = entry.deleted.rows if entry.deleted else 0
+    return (entry.bytes + entry.index_bytes) * gone // max(entry.rows, 1)
 
 
 def arrays(snapshot: Snapshot) -> str:
@@ -85,4 +98,6 @@ def html(snapshot: Snapshot, records: int) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {kind}" for name, kind in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:,}" if type(value) is int else str(value)

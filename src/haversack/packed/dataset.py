@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import (
-    FormatError,
-    PathNotFoundError,
     PositionError,
     RecordNotFoundError,
     UsageError,
@@ -23,22 +21,37 @@ from haversack.packed import about, query
 from haversack.packed.batches import batches
 from haversack.packed.frame import empty_frame, make_frame
 from haversack.packed.keys import Key
-from haversack.packed.manifest import Manifest, read_manifest
+from haversack.packed.manifest import Manifest
 from haversack.packed.parts import Positions
 from haversack.packed.records import Batch, Record
-from haversack.packed.snapshot import Snapshot, is_current, open_latest
+from haversack.packed.snapshot import Snapshot, is_current
 from haversack.packed.verify import verify
+from haversack.packed.versions import (
+    Version,
+    numbered,
+    open_version,
+    tag,
+    untag,
+    versions,
+)
 from haversack.storage.damage import Damage
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def open_packed(path: str | os.PathLike[str]) -> PackedDataset:
-    """Open the current version of a packed dataset.
+def open_packed(path: str | os.PathLike[str], *, version: int | str | None = None) -> PackedDataset:
+    """Open a packed dataset.
 
     Only its manifest is read, and its journal if there is one; files are mapped when their records
     are first asked for.
+
+    Parameters
+    ----------
+    path
+        Directory of the dataset.
+    version
+        The number of a version that is still kept, or a tag; otherwise the current one.
 
     Raises
     ------
@@ -46,17 +59,10 @@ def open_packed(path: str | os.PathLike[str]) -> PackedDataset:
         There is nothing at the path.
     FormatError
         It is not a packed dataset, or a damaged one.
+    VersionGoneError, NotFoundError
+        It has no such version (any more), or no such tag.
     """
-    return PackedDataset(_open(Path(path).absolute()))
-
-
-def _open(root: Path, before: Snapshot | None = None) -> Snapshot:
-    snapshot = open_latest(root, before)
-    if snapshot is not None:
-        return snapshot
-    if not root.exists():
-        raise PathNotFoundError(f"{root} does not exist")
-    raise FormatError(f"{root} is not a packed dataset: it has no manifest")
+    return PackedDataset(open_version(Path(path).absolute(), version))
 
 
 class PackedDataset:
@@ -322,13 +328,59 @@ class PackedDataset:
     def _latest(self) -> Snapshot:
         if is_current(self._snapshot):
             return self._snapshot
-        return _open(self.path, self._snapshot)
+        return open_version(self.path, before=self._snapshot)
 
     @property
     def snapshot(self) -> dict[str, Any]:
         """What exactly is open, in plain values, for :func:`open_snapshot`."""
         commit, end = self.manifest.commits[-1], self._snapshot.end
         return {"version": self.version, "commit": commit, "journal": end}
+
+    def versions(self) -> list[Version]:
+        """List the versions that can be opened, the oldest first: the newest 64, and the tagged.
+
+        Examples
+        --------
+        >>> from haversack.packed import PackWriter, open_packed, pack
+        >>> ds = pack([(np.zeros(2), {})], "history", key=lambda item: "a")
+        >>> ds.tag("before")
+        >>> with PackWriter("history") as writer:
+        ...     writer.delete("a")
+        >>> [(version.number, version.records, version.tags) for version in ds.versions()]
+        [(1, 1, ('before',)), (2, 0, ())]
+        >>> len(open_packed("history", version="before"))
+        1
+        """
+        return versions(self.path)
+
+    def tag(self, name: str, *, move: bool = False) -> None:
+        """Keep the version that is open (all of it, of a selection too) under a name.
+
+        Parameters
+        ----------
+        name
+            Any text.
+        move
+            Take the name from the version that has it.
+
+        Raises
+        ------
+        ExistsError
+            The dataset has the tag already.
+        VersionGoneError
+            The version is no longer kept.
+        """
+        tag(self._snapshot, name, move=move)
+
+    def untag(self, name: str) -> None:
+        """Remove a tag; a version that nothing else keeps can no longer be opened.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such tag.
+        """
+        untag(self.path, name)
 
     def info(self) -> dict[str, Any]:
         """Describe the dataset in plain values."""
@@ -367,10 +419,7 @@ def open_snapshot(path: str | os.PathLike[str], snapshot: Mapping[str, Any]) -> 
         That version is no longer kept, or the dataset was made anew.
     """
     root, version = Path(path).absolute(), snapshot["version"]
-    try:
-        manifest = read_manifest(root, version)
-    except PathNotFoundError as error:
-        raise VersionGoneError(f"version {version} of {root} is no longer kept") from error
+    manifest = numbered(root, version)
     if manifest.commits[-1] != snapshot["commit"]:
         raise VersionGoneError(f"version {version} of {root} is another one: it was made anew")
     return PackedDataset(Snapshot(root, manifest, snapshot["journal"]))

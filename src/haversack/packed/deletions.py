@@ -47,7 +47,7 @@ def read_deletions(root: Path, entry: ChunkEntry) -> Rows:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise missing(root, entry, path) from None
+        raise missing(root, path, entry.rows) from None
     except OSError as error:
         raise storage_error("read", path, error) from error
     if len(data) < _HEADER.size + _CRC.size or crc32c(data) != named.crc32c:

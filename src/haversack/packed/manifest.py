@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -23,13 +24,16 @@ from haversack.errors import (
 from haversack.packed.keys import KeyType
 from haversack.packed.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_newer
 from haversack.storage.checksum import crc32c
+from haversack.storage.names import component, fold
 from haversack.storage.publish import create
 
 FOLDER: Final = "manifest"
+TAGS: Final = "tags"  # a folder of FOLDER
 KEPT: Final = 64  # newest manifests, and the commits that each remembers
 _NAME = re.compile(r"(\d{8,18})\.json")
 _PREFIX = b'{"crc32c":"%08x",'
 _HEAD = len(_PREFIX % 0)
+_LONGEST_HEAD = 150  # bytes of a tag in the name of its file, where more must follow
 
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
@@ -74,6 +78,16 @@ class Manifest(msgspec.Struct, frozen=True):
         return sum(c.rows - (c.deleted.rows if c.deleted else 0) for c in self.chunks)
 
 
+class Tagged(Manifest, frozen=True, kw_only=True):
+    """A version that is kept under a name, however many follow."""
+
+    tag: str
+    journal_end: Count | None = None  # how many bytes of the journal belong to it
+
+
+AnyManifest = TypeVar("AnyManifest", bound=Manifest)
+
+
 class _Head(msgspec.Struct):
     format: int
 
@@ -86,10 +100,11 @@ def is_packed(path: str | os.PathLike[str]) -> bool:
     >>> is_packed("no/such/place")
     False
     """
-    return bool(_numbers(Path(path)))
+    return bool(numbers(Path(path)))
 
 
-def _numbers(root: Path) -> list[int]:
+def numbers(root: Path) -> list[int]:
+    """List the versions whose manifests are there, the newest last."""
     try:
         names = os.listdir(root / FOLDER)  # noqa: PTH208 (names alone, of what may be many files)
     except OSError:
@@ -104,9 +119,9 @@ def manifest_path(root: Path, version: int) -> Path:
 
 def read_latest(root: Path) -> Manifest | None:
     """Read the current version, None where there is none yet."""
-    while numbers := _numbers(root):
+    while found := numbers(root):
         try:
-            return read_manifest(root, numbers[-1])
+            return read_manifest(root, found[-1])
         except PathNotFoundError:
             continue  # it was pruned between listing and reading, so there is a newer one
     return None
@@ -127,15 +142,21 @@ def read_manifest(root: Path, version: int) -> Manifest:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise PathNotFoundError(f"{path} does not exist") from error
+    manifest = decode(data, path, Manifest)
+    if manifest.version != version:
+        raise FormatError(f"{path} is the manifest of version {manifest.version}")
+    return manifest
+
+
+def decode(data: bytes, path: Path, kind: type[AnyManifest]) -> AnyManifest:
+    """Check the bytes of a manifest, or of a tag, and turn them into what they say."""
     if data[:_HEAD] != _PREFIX % crc32c(data[_HEAD:]):
         raise IntegrityError(f"{path} is damaged: its text disagrees with its checksum")
     try:
         refuse_newer(msgspec.json.decode(data, type=_Head).format, path)
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is not a manifest: {error}") from error
-    if manifest.version != version:
-        raise FormatError(f"{path} is the manifest of version {manifest.version}")
     for chunk in manifest.chunks:
         if chunk.bytes < PAYLOADS + 4 * chunk.rows or chunk.keys > chunk.rows:
             raise FormatError(f"{path}: chunk {chunk.id} cannot have {chunk.rows} records")
@@ -144,14 +165,16 @@ def read_manifest(root: Path, version: int) -> Manifest:
     return manifest
 
 
-def missing(root: Path, entry: ChunkEntry, path: Path) -> Exception:
-    """Tell a file that a newer version no longer needs from one that is lost."""
-    latest = read_latest(root)
-    if latest is not None and any(chunk.id == entry.id for chunk in latest.chunks):
-        return IntegrityError(f"{path} is missing: its {entry.rows} records are lost")
-    return VersionGoneError(
-        f"{path} was removed with the version that this dataset was opened at: call refresh()"
-    )
+def missing(root: Path, path: Path, rows: int | None = None) -> Exception:
+    """Tell a file that no kept version needs from one that is lost, with so many records."""
+    with suppress(FormatError):
+        if path.name not in {file.name for kept in kept_manifests(root) for file in files(kept)}:
+            return VersionGoneError(
+                f"{path} was removed with the version that this dataset was opened at: "
+                "call refresh()"
+            )
+    held = "what it held is" if rows is None else f"its {rows} records are"
+    return IntegrityError(f"{path} is missing: {held} lost; `haversack repair` keeps the rest")
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -180,13 +203,52 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def tag_path(root: Path, name: str) -> Path:
+    """Name the file of a tag: any text becomes one name, on any file system a different one."""
+    plain = component(name)
+    if (head := fold(plain).lstrip(".")) != plain:  # a dot would make it a temporary
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        plain = f"{head.encode()[:_LONGEST_HEAD].decode(errors='ignore')}%~{digest}"
+    return root / FOLDER / TAGS / f"{plain}.json"
+
+
+def read_tags(root: Path) -> list[Tagged]:
+    """Read all tags, by name."""
+    while True:
+        try:
+            paths = sorted((root / FOLDER / TAGS).glob("[!.]*.json"))
+            found = [decode(path.read_bytes(), path, Tagged) for path in paths]
+        except FileNotFoundError:
+            continue  # one was removed or moved meanwhile; the version may have another
+        return sorted(found, key=lambda tagged: tagged.tag)
+
+
+def kept_manifests(root: Path) -> Iterator[Manifest]:
+    """Read all versions that are kept, by their number or by a tag.
+
+    Tags come last: who tags a version looks afterwards whether its manifest was still there, so
+    that a listing sees one or the other.
+    """
+    for version in numbers(root):
+        with suppress(PathNotFoundError):  # it was pruned meanwhile
+            yield read_manifest(root, version)
+    yield from read_tags(root)
+
+
+def files(manifest: Manifest) -> Iterator[Path]:
+    """Name the files of a version, below the dataset's directory."""
+    for entry in manifest.chunks:
+        yield Path("chunks", f"{entry.id}.chunk")
+        yield Path("index", f"{entry.id}.parquet")
+        if entry.deleted is not None:
+            yield Path("index", f"{entry.id}.{entry.deleted.number}.del")
+    if manifest.journal is not None:
+        yield Path("journal", f"{manifest.journal}.journal")
+
+
 def kept_chunks(root: Path) -> set[str]:
     """List the chunks that any version still kept names."""
-    found: set[str] = set()
-    for version in _numbers(root):
-        with suppress(PathNotFoundError):  # it was pruned meanwhile
-            found.update(entry.id for entry in read_manifest(root, version).chunks)
-    return found
+    return {entry.id for manifest in kept_manifests(root) for entry in manifest.chunks}
 
 
 def already_there(root: Path) -> ExistsError:
@@ -235,6 +297,6 @@ def commit(
 
 
 def _prune(root: Path, version: int) -> None:
-    for number in _numbers(root):
+    for number in numbers(root):
         if number <= version - KEPT:
             manifest_path(root, number).unlink(missing_ok=True)

@@ -80,7 +80,7 @@ def open_chunk(root: Path, entry: ChunkEntry, place: Reservation, offset: int = 
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
-        raise missing(root, entry, path) from None
+        raise missing(root, path, entry.rows) from None
     except OSError as error:
         raise storage_error("open", path, error) from error
     try:

@@ -234,7 +234,7 @@ class IndexFile:
         try:
             found = _checksum(self.path)
         except FileNotFoundError:
-            raise missing(self._root, self._entry, self.path) from None
+            raise missing(self._root, self.path, self._entry.rows) from None
         except OSError as error:
             raise storage_error("read", self.path, error) from error
         if found != (self._entry.index_bytes, self._entry.index_crc32c):

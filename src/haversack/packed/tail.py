@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import FormatError, IntegrityError, VersionGoneError
+from haversack.errors import FormatError, IntegrityError
 from haversack.packed import images
 from haversack.packed.chunk import Array
 from haversack.packed.codecs import decoder
 from haversack.packed.journal import Log, journal_path
 from haversack.packed.keys import Key, KeyType, key_from_bytes
 from haversack.packed.kinds import Kind, as_bytes, common
-from haversack.packed.manifest import ChunkEntry, Manifest, read_latest
+from haversack.packed.manifest import ChunkEntry, Manifest, missing
 from haversack.packed.replay import Replay, Row
 from haversack.packed.values import loads
 
@@ -75,7 +75,7 @@ class Tail:
             try:
                 reader.read_on(stop)
             except FileNotFoundError:
-                raise _missing(root, manifest, self.path) from None
+                raise missing(root, self.path) from None
             self._capture(reader)
         if stop is not None and self.end != stop:
             raise IntegrityError(f"{self.path} was longer when this dataset was opened")
@@ -172,12 +172,3 @@ class Tail:
     def metadata(self, row: int) -> dict[Any, Any]:
         """Give the metadata of one row."""
         return loads(self._rows[row].text)
-
-
-def _missing(root: Path, manifest: Manifest, path: Path) -> Exception:
-    latest = read_latest(root)
-    if latest is not None and latest.journal == manifest.journal:
-        return IntegrityError(f"{path} is missing: what it held is lost; try `haversack repair`")
-    return VersionGoneError(
-        f"{path} was removed with the version that this dataset was opened at: call refresh()"
-    )

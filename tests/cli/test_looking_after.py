@@ -1,0 +1,32 @@
+"""Look after packed datasets by typing: old versions, compaction, repair, merging."""
+
+import json
+
+import numpy as np
+import pytest
+
+import haversack as library
+
+
+@pytest.fixture
+def chips(haversack):
+    """A dataset of two versions, the first of which is tagged."""
+    with library.PackWriter("chips") as writer:
+        for number in range(4):
+            writer.append(np.full(100, number, "u1"), key=f"k{number}", n=number)
+    library.open("chips").tag("all")
+    with library.PackWriter("chips") as writer:
+        writer.delete("k1")
+    return haversack
+
+
+def test_an_older_version_is_read_by_its_number_or_its_tag(chips):
+    for name in ("1", "all"):
+        assert json.loads(chips("info", "chips", "--version", name, "--json").out)["records"] == 4
+        assert len(json.loads(chips("read", "chips", "--version", name, "--json").out)) == 4
+        assert chips("verify", "chips", "--version", name, "-q").code == 0
+    assert json.loads(chips("info", "chips", "--json").out)["tags"] == ["all"]
+    for name in ("7", "none"):
+        result = chips("read", "chips", "--version", name)
+        assert (result.code, len(result.err.splitlines())) == (3, 1)
+        assert "it keeps 1 to 2, and the tags 'all'" in result.err
