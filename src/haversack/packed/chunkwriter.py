@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from array import array
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,30 @@ class ChunkWriter:
         self._offsets.append(self._end)
         self._lengths.append(len(data))
         self._kind_of.append(self._last_kind)
+        self._end += len(data)
+
+    def append_block(
+        self, stored: Stored, crcs: NDArray[Any], keys: Sequence[bytes | None]
+    ) -> None:
+        """Add raw records of one kind as the next rows, with their checksums.
+
+        Their payloads lie one behind the other.
+        """
+        kind, data = stored
+        if kind != self._last:
+            self._change_kind(kind)
+        if not self._uniform:
+            for row, key in enumerate(keys):
+                self.append(Stored(kind, data[row * kind.nbytes :][: kind.nbytes]), key)
+            return
+        self._write(data)
+        first, count = self.rows, len(keys)
+        self.keys.update((key, first + row) for row, key in enumerate(keys) if key is not None)
+        offsets = self._end + kind.nbytes * np.arange(count, dtype=np.uint64)
+        self._crcs.frombytes(np.asarray(crcs, np.uint32).tobytes())
+        self._offsets.frombytes(offsets.tobytes())
+        self._lengths.frombytes(np.full(count, kind.nbytes, np.uint32).tobytes())
+        self._kind_of.frombytes(np.full(count, self._last_kind, np.uint32).tobytes())
         self._end += len(data)
 
     def _change_kind(self, kind: Kind) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from numpy.typing import NDArray
+
 from haversack.packed.auto import Auto
 from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
@@ -81,11 +83,17 @@ class Draft:
         self._texts.append(text)
         self._fields.append(plain_fields(metadata))
 
-    def copy(self, chunk: Chunk, row: int, text: str) -> None:
-        """Add a record of another chunk as it is stored, after checking it."""
-        chunk.check(row)
-        stored = Stored(chunk.kind_of(row), chunk.payload(row))
-        self.append(stored, chunk.key_text(row), text, loads(text))
+    def append_stored(self, stored: Stored, key: bytes | None, text: str) -> None:
+        """Add a record whose metadata is there as JSON only."""
+        self.append(stored, key, text, loads(text))
+
+    def append_block(
+        self, stored: Stored, crcs: NDArray[Any], keys: list[bytes | None], texts: list[str]
+    ) -> None:
+        """Add raw records of one kind, whose payloads lie one behind the other."""
+        self._writer.append_block(stored, crcs, keys)
+        self._texts += texts
+        self._fields += [plain_fields(loads(text)) for text in texts]
 
     def finish(self, key_type: KeyType | None) -> Finished:
         """Write what is missing and sync it; on failure nothing of it is left."""

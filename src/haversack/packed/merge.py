@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from haversack.errors import HaversackError
+from haversack.packed.copying import copy_rows, live_rows
 from haversack.packed.drafts import Draft, Finished
 from haversack.packed.manifest import ChunkEntry, Manifest, add_columns
 from haversack.packed.snapshot import Snapshot
@@ -86,19 +87,11 @@ def _merged(root: Path, manifest: Manifest, run: range) -> Finished | None:
     try:
         draft = Draft(root)
         try:
-            _copy(snapshot, draft)
+            for number in range(len(run)):
+                copy_rows(snapshot, number, live_rows(snapshot, number), draft)
             return draft.finish(manifest.key_type)
         except BaseException:
             draft.abandon()
             raise
     except HaversackError:
         return None
-
-
-def _copy(snapshot: Snapshot, draft: Draft) -> None:
-    for number, chunk in enumerate(snapshot.chunks()):
-        texts = snapshot.index(number).texts()
-        gone = set(snapshot.deleted(number).tolist())
-        for row in range(chunk.rows):
-            if row not in gone:
-                draft.copy(chunk, row, texts[row])
