@@ -30,3 +30,16 @@ def test_an_older_version_is_read_by_its_number_or_its_tag(chips):
         result = chips("read", "chips", "--version", name)
         assert (result.code, len(result.err.splitlines())) == (3, 1)
         assert "it keeps 1 to 2, and the tags 'all'" in result.err
+
+
+def test_compact_says_first_and_then_does(chips, tmp_path):
+    wanted = json.loads(chips("compact", "chips", "--remove", "--dry-run", "-q", "--json").out)
+    assert (wanted["version"], wanted["deleted records left out"]) == (2, 1)
+    done = chips("compact", "chips", "--remove", "--keep", "1", "-q")
+    assert done.code == 0, done.err
+    assert "files removed" in done.out
+    assert json.loads(chips("info", "chips", "--json").out)["versions kept"] == 1
+    assert json.loads(chips("info", "chips", "--version", "all", "--json").out)["records"] == 4
+    for code, *arguments in ((2, "chips", "--keep", "1"), (3, "nowhere"), (7, str(tmp_path))):
+        result = chips("compact", *arguments, "-q")
+        assert (result.code, len(result.err.splitlines())) == (code, 1), result.err

@@ -21,6 +21,7 @@ VERBS = (
     "convert",
     "read",
     "verify",
+    "compact",
     "serve",
     "configure",
     "demo",

@@ -4,6 +4,7 @@ The file format is told in ``docs/spec/packed-v1.md``.
 """
 
 from haversack.packed.build import pack
+from haversack.packed.compaction import Compacted, compact
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
 from haversack.packed.manifest import is_packed
 from haversack.packed.records import Batch, Record
@@ -12,10 +13,12 @@ from haversack.packed.writer import PackWriter
 
 __all__ = [
     "Batch",
+    "Compacted",
     "PackWriter",
     "PackedDataset",
     "Record",
     "Version",
+    "compact",
     "is_packed",
     "open_packed",
     "open_snapshot",

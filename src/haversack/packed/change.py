@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -14,13 +15,15 @@ from haversack.errors import KeyExistsError, RecordNotFoundError, UsageError
 from haversack.packed.auto import Auto
 from haversack.packed.chunk import Chunk
 from haversack.packed.deletions import with_deletions
-from haversack.packed.drafts import Draft, Finished
+from haversack.packed.drafts import Draft, Finished, touch
 from haversack.packed.encoding import Stored
 from haversack.packed.keys import Key, KeyType, key_from_bytes
 from haversack.packed.manifest import Manifest, add_columns
 from haversack.packed.merge import SMALL, merge_small
 from haversack.packed.sealing import drop_unnamed
 from haversack.packed.snapshot import Snapshot
+
+_OFTEN: Final = 3600.0  # seconds
 
 
 class Change:
@@ -48,6 +51,7 @@ class Change:
         self._doomed: dict[bytes, tuple[Key, bool]] = {}  # keys of the version; are they required?
         self._gone: defaultdict[str, set[int]] = defaultdict(set)  # rows of the new chunks
         self._merged: list[str] = []
+        self._touched = time.monotonic()
 
     def __bool__(self) -> bool:
         return bool(self._draft or self.finished or self._doomed)
@@ -103,7 +107,15 @@ class Change:
         """Finish the open chunk; it waits for a manifest."""
         draft, self._draft = self._draft, None
         if draft is not None:
+            self._keep_young()
             self.finished.append(draft.finish(key_type))
+
+    def _keep_young(self) -> None:
+        """Keep those who remove old files from what waits here for long."""
+        if time.monotonic() > self._touched + _OFTEN:
+            self._touched = time.monotonic()
+            for new in self.finished:
+                touch(self._root, new.entry.id)
 
     def applied(self, base: Manifest, key_type: KeyType | None) -> Manifest:
         """Make the successor of a version, which others may have moved on since.
@@ -118,6 +130,7 @@ class Change:
             self._check_keys(following, key_type)
             following = msgspec.structs.replace(following, key_type=key_type)
         for new in self.finished:
+            touch(self._root, new.entry.id)
             following = msgspec.structs.replace(
                 following,
                 chunks=[*following.chunks, new.entry],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from haversack.errors import StorageError
 from haversack.packed.auto import Auto
 from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
@@ -20,7 +22,7 @@ from haversack.packed.parts import chunk_path, open_chunk, reserve
 from haversack.packed.settling import Settler
 from haversack.packed.table import Written, index_path, plain_fields, write_index
 from haversack.packed.values import loads
-from haversack.storage.publish import make_directory
+from haversack.storage.publish import make_directory, storage_error
 
 FOLDERS: Final = (MANIFESTS, "index", "chunks")
 
@@ -128,6 +130,26 @@ def _entry(sealed: Sealed, index: Written) -> ChunkEntry:
         dtype=sealed.dtype,
         shape=sealed.shape,
     )
+
+
+def touch(root: Path, chunk_id: str) -> None:
+    """Tell who removes old files that these are about to be published.
+
+    Raises
+    ------
+    StorageError
+        They are gone, as they were left unpublished for too long.
+    """
+    for path in (chunk_path(root, chunk_id), index_path(root, chunk_id)):
+        try:
+            os.utime(path)
+        except FileNotFoundError as error:
+            raise StorageError(
+                f"{path} is gone: what is not flushed for more than a day may be removed; "
+                "write its records again"
+            ) from error
+        except OSError as error:
+            raise storage_error("touch", path, error) from error
 
 
 def discard(root: Path, chunk_ids: Iterable[str]) -> None:
