@@ -43,3 +43,19 @@ def test_compact_says_first_and_then_does(chips, tmp_path):
     for code, *arguments in ((2, "chips", "--keep", "1"), (3, "nowhere"), (7, str(tmp_path))):
         result = chips("compact", *arguments, "-q")
         assert (result.code, len(result.err.splitlines())) == (code, 1), result.err
+
+
+def test_merge_makes_one_of_several(chips):
+    with library.PackWriter("more") as writer:
+        for number in (3, 9):
+            writer.append(np.full(100, number, "u1"), key=f"k{number}", n=-number)
+    result = chips("merge", "chips", "more", "both", "-q")
+    assert (result.code, len(result.err.splitlines())) == (6, 1)
+    assert "'k3'" in result.err
+    told = chips("merge", "chips", "more", "both", "--on-conflict", "replace", "-q", "--json")
+    assert json.loads(told.out)["records"] == 4
+    assert library.open("both").record("k3").metadata == {"n": -3}
+    assert chips("merge", "more", "both", "-q").code == 6
+    assert chips("merge", "more", "both", "--append", "--on-conflict", "skip", "-q").code == 0
+    assert chips("merge", "both", "-q").code == 2
+    assert chips("merge", "nowhere", "new", "-q").code == 3

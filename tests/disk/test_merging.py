@@ -49,3 +49,10 @@ def test_the_last_one_wins_when_asked(tmp_path):
     assert values(output) == {"a": 2, "b": 2, "c": 2, "z": 9}
     assert output.images().version == version + 1
     assert output.verify() == []
+
+
+def test_the_output_may_be_among_the_inputs(tmp_path):
+    output = make(tmp_path / "out", a=0, b=1)
+    assert merge_datasets([output, output], output, remove_existing_images=True) == 2
+    assert values(output) == {"a": 0, "b": 1}
+    assert output.verify() == []

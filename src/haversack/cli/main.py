@@ -21,6 +21,7 @@ VERBS = (
     "convert",
     "read",
     "verify",
+    "merge",
     "compact",
     "serve",
     "configure",

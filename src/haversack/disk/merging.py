@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from haversack.disk.dataset import DiskDataset
 from haversack.disk.ids import ids_of, named
 from haversack.errors import KeyExistsError
-from haversack.packed import PackedDataset
 
 
 def merge_datasets(
@@ -46,26 +45,23 @@ def merge_datasets(
     >>> merge_datasets([north, south], DiskDataset("both"))
     2
     """
-    inputs = list(input_datasets)
+    opened = [(dataset, dataset.images()) for dataset in input_datasets]
+    keys = [[] if images is None else list(map(str, images.keys())) for _, images in opened]
     with output_dataset.writing() as writer:
         held = output_dataset.images()
         in_output = set() if held is None else set(held.keys())
-        chosen: dict[str, PackedDataset] = {}
-        for dataset in inputs:
-            images = dataset.images()
-            for key in [] if images is None else map(str, images.keys()):
-                if not remove_existing_images and (key in in_output or key in chosen):
+        owner: dict[str, int] = {}
+        for number, (dataset, _) in enumerate(opened):
+            for key in keys[number]:
+                if not remove_existing_images and (key in in_output or key in owner):
                     other = output_dataset.base_dir if key in in_output else "another input"
                     raise _exists(key, dataset, other)
-                assert images is not None
-                chosen[key] = images
-        for key, images in chosen.items():
-            if key in in_output:
-                writer.delete(key)
-            record = images.record(key)
-            encoded = record.encoded
-            writer.append(record.data if encoded is None else encoded, record.metadata, key=key)
-    return len(chosen)
+                owner[key] = number
+        for number, (_, images) in enumerate(opened):
+            if images is not None:
+                chosen = [place for place, key in enumerate(keys[number]) if owner[key] == number]
+                writer.extend(images[chosen], on_conflict="replace")
+    return len(owner)
 
 
 def _exists(key: str, dataset: DiskDataset, other: str) -> KeyExistsError:

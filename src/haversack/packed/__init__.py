@@ -7,6 +7,7 @@ from haversack.packed.build import pack
 from haversack.packed.compaction import Compacted, compact
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
 from haversack.packed.manifest import is_packed
+from haversack.packed.merging import merge
 from haversack.packed.records import Batch, Record
 from haversack.packed.versions import Version
 from haversack.packed.writer import PackWriter
@@ -20,6 +21,7 @@ __all__ = [
     "Version",
     "compact",
     "is_packed",
+    "merge",
     "open_packed",
     "open_snapshot",
     "pack",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,6 +102,14 @@ class Change:
             if row is not None and row not in self._gone.get(new.entry.id, ()):
                 return True
         return False if key in self._doomed else None
+
+    def drafts(self, key: bytes) -> bool:
+        """Whether a record of the open chunk has that key."""
+        return self._draft is not None and key in self._draft
+
+    def adopt(self, new: Sequence[Finished]) -> None:
+        """Take chunks that others have finished, behind what there is."""
+        self.finished += new
 
     def finish(self, key_type: KeyType | None) -> None:
         """Finish the open chunk; it waits for a manifest."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from haversack.errors import HaversackError, KeyExistsError, RecordNotFoundError, UsageError
 from haversack.packed.auto import Auto
 from haversack.packed.change import Change
-from haversack.packed.drafts import make_folders
+from haversack.packed.drafts import Finished, make_folders
 from haversack.packed.journal import Journal
-from haversack.packed.keys import KeyType
+from haversack.packed.keys import Key, KeyType
 from haversack.packed.manifest import already_there, empty_manifest, read_latest
 from haversack.packed.pending import Pending, Step, contradiction
 from haversack.packed.replay import Outcome
@@ -21,6 +24,8 @@ from haversack.packed.sealing import publish, start_journal
 from haversack.packed.snapshot import Snapshot, open_latest
 from haversack.packed.values import loads
 from haversack.storage.filesystem import appends_atomically
+
+Hashes = NDArray[np.uint64]
 
 _TURN, _TURNS = 0.002, 50  # seconds between looks for the next journal, and how many
 
@@ -43,6 +48,7 @@ class Committer:
     def __init__(
         self, root: Path, *, chunk_bytes: int, new: bool, auto: Auto | None = None
     ) -> None:
+        self.root, self.chunk_bytes, self.auto = root, chunk_bytes, auto
         self._root, self._chunk_bytes, self._new, self._auto = root, chunk_bytes, new, auto
         snapshot = open_latest(root)
         if new and snapshot is not None:
@@ -99,6 +105,34 @@ class Committer:
             self._change.delete(step.key, step.given_key, required=step.op == "delete")
         if step.stored is not None:
             self._change.add(step.stored, step.key, step.text, step.metadata, self.key_type)
+
+    def suspects(self, keys: Sequence[bytes | None], hashes: Hashes) -> Iterator[tuple[int, bytes]]:
+        """Choose those of many keys that a record may have, by their hashes: (place, key)."""
+        known = [chunk.section("key_hash") for chunk in self._base.chunks() if chunk.keyed]
+        known += [new.chunk.section("key_hash") for new in self._change.finished if new.chunk]
+        suspect = np.zeros(len(hashes), bool)
+        for table in known:
+            if len(table):
+                places = np.minimum(table.searchsorted(hashes), len(table) - 1)
+                suspect |= table[places] == hashes
+        tail = self._base.tail
+        for at, (key, found) in enumerate(zip(keys, suspect.tolist(), strict=True)):
+            if key is not None and (
+                found
+                or self._change.drafts(key)
+                or (self._pending is not None and self._pending.holds(key) is not None)
+                or (self._journal is not None and self._journal.replay.touches(key))
+                or (tail is not None and tail.find(key) is not None)
+            ):
+                yield at, key
+
+    def adopt(self, new: Sequence[Finished], replaced: Mapping[bytes, Key]) -> None:
+        """Add finished chunks behind all steps, after deleting the records that they replace."""
+        self._spill()
+        for key, given in replaced.items():
+            self._change.delete(key, given, required=False)
+        self._change.finish(self.key_type)
+        self._change.adopt(new)
 
     # Committing.
 

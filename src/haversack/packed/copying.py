@@ -5,7 +5,7 @@ Nothing is decoded: payloads, kinds, keys and the text of the metadata stay what
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from haversack.packed.snapshot import Snapshot
 Rows = NDArray[np.int64]
 
 _AT_ONCE: Final = 4 << 20  # bytes of payloads
+_MANY: Final = 4096  # rows
 
 
 def live_rows(snapshot: Snapshot, number: int) -> Rows:
@@ -37,25 +38,18 @@ def copy_rows(snapshot: Snapshot, number: int, rows: Rows, draft: Draft) -> None
     IntegrityError, FormatError
         One of them is damaged; the draft has those before it.
     """
-    chunk = snapshot.chunk(number)
-    copy_from(chunk, rows, key_texts(chunk, rows), snapshot.index(number).texts(), draft)
-
-
-def copy_from(
-    chunk: Chunk, rows: Rows, keys: list[bytes | None], texts: list[str], draft: Draft
-) -> None:
-    """Add rows of a chunk with these keys (of the rows), and the metadata of the whole chunk."""
+    chunk, index = snapshot.chunk(number), snapshot.index(number)
     block = chunk.uniform and chunk.stride > 0
-    step = max(1, _AT_ONCE // chunk.stride) if block else len(rows)
-    for start in range(0, len(rows), max(1, step)):
+    step = max(1, _AT_ONCE // chunk.stride) if block else _MANY
+    for start in range(0, len(rows), step):
         part = rows[start : start + step]
         chunk.check_many(part)
-        chosen = [texts[row] for row in part.tolist()]
+        keys, texts = key_texts(chunk, part), index.texts_of(part)
         if block:
             stored = Stored(chunk.kinds[0], _block(chunk, part))
-            draft.append_block(stored, chunk.crcs[part], keys[start : start + step], chosen)
+            draft.append_block(stored, chunk.crcs[part], keys, texts)
             continue
-        for row, key, text in zip(part.tolist(), keys, chosen, strict=True):
+        for row, key, text in zip(part.tolist(), keys, texts, strict=True):
             draft.append_stored(Stored(chunk.kind_of(row), chunk.payload(row)), key, text)
 
 
@@ -68,19 +62,17 @@ def _block(chunk: Chunk, rows: Rows) -> NDArray[np.uint8]:
     return table.reshape(chunk.rows, chunk.stride).take(rows, axis=0).reshape(-1)
 
 
-def key_texts(chunk: Chunk, rows: NDArray[Any]) -> list[bytes | None]:
-    """List the bytes of the keys of some rows."""
-    if not chunk.keyed:
+def key_texts(chunk: Chunk, rows: Rows) -> list[bytes | None]:
+    """List the bytes of the keys of some rows, None for those without one."""
+    if not chunk.keyed or not len(rows):
         return [None] * len(rows)
     text, stops = chunk.section("key_text"), chunk.section("key_end", chunk.rows)
-    held = chunk.section("key_row")
-    bounds = np.concatenate([np.zeros(1, np.uint64), stops])
-    if int(bounds[-1]) > len(text) or (bounds[1:] < bounds[:-1]).any():
+    starts, ends = np.where(rows > 0, stops[rows - 1], 0), stops[rows]
+    first, last = int(starts.min()), int(ends.max())
+    if last > len(text) or (starts > ends).any():
         raise FormatError(f"{chunk.path}: a key lies outside the keys")
-    if len(held) and int(held.max()) >= chunk.rows:
-        raise FormatError(f"{chunk.path}: a key of row {int(held.max())} of {chunk.rows}")
-    keyed = np.zeros(chunk.rows, bool)
-    keyed[held] = True
-    whole = text.tobytes()
-    places = zip(bounds[rows].tolist(), stops[rows].tolist(), keyed[rows].tolist(), strict=True)
-    return [whole[start:stop] if has_key else None for start, stop, has_key in places]
+    near, empty = text[first:last].tobytes(), chunk.find(b"")
+    return [
+        near[start - first : stop - first] if stop > start or row == empty else None
+        for row, start, stop in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    ]

@@ -293,6 +293,11 @@ class PackedDataset:
         """Give the DuckDB query of this version's records, to be used without haversack."""
         return query.whole_source(self._snapshot)
 
+    def located(self) -> tuple[Snapshot, Positions]:
+        """Give the snapshot, and the rows in it of these records."""
+        chosen = range(self._length) if self._selection is None else self._selection
+        return self._snapshot, self._snapshot.rows_at(np.asarray(chosen, np.int64))
+
     # Looking after it.
 
     @property

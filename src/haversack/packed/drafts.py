@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,20 @@ def make_folders(root: Path) -> None:
     """Make the directories of a dataset."""
     for folder in FOLDERS:
         make_directory(root / folder)
+
+
+@contextmanager
+def folders_of(root: Path) -> Iterator[None]:
+    """Remove, should the block fail, those folders of a dataset that were not there before it."""
+    ours = [root / folder for folder in reversed(FOLDERS)]
+    made = [folder for folder in (*ours, root, *root.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # one holds something
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,10 @@ class Replay:
             raise FormatError(f"a journal names row {at} of chunks of {self._base_rows} rows")
         return self._held.get(key, None if at is None else ~at)
 
+    def touches(self, key: bytes) -> bool:
+        """Whether any frame has added, put or deleted that key."""
+        return key in self._held
+
     def apply(self, frame: Frame) -> Outcome:
         """Apply a frame whole, or not at all."""
         if self.ended:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError
 from haversack.packed.keys import KeyType, key_from_bytes
@@ -245,12 +246,21 @@ class IndexFile:
 
     def metadata(self, row: int) -> dict[Any, Any]:
         """Give the metadata of one row."""
-        group = row // _GROUP
+        return loads(self._group(row // _GROUP)[row % _GROUP].as_py())
+
+    def texts_of(self, rows: NDArray[np.int64]) -> list[str]:
+        """Give the metadata of some rows as JSON; neighbours are read together."""
+        groups, texts = rows // _GROUP, list[str]()
+        for piece in np.split(rows, np.flatnonzero(np.diff(groups)) + 1) if len(rows) else ():
+            texts += self._group(int(piece[0]) // _GROUP).take(piece % _GROUP).to_pylist()
+        return texts
+
+    def _group(self, group: int) -> Any:
         if group not in self._groups:
             if len(self._groups) >= 64:
                 self._groups.clear()
             self._groups[group] = self._read_group(group)
-        return loads(self._groups[group][row % _GROUP].as_py())
+        return self._groups[group]
 
     def texts(self) -> list[str]:
         """Give the metadata of all rows as JSON."""

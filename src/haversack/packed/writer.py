@@ -11,15 +11,19 @@ from typing import Any, Literal, Self
 
 from haversack.errors import (
     ExistsError,
+    FormatError,
     HaversackError,
     KeyExistsError,
+    NotFoundError,
     RecordNotFoundError,
     UsageError,
 )
+from haversack.events import Progress, task
 from haversack.packed.auto import Auto
 from haversack.packed.committing import Committer
 from haversack.packed.drafts import FOLDERS
 from haversack.packed.encoding import AUTO, CodecChoice, Encoder
+from haversack.packed.extending import OnConflict, chosen, extend
 from haversack.packed.keys import key_bytes, key_type
 from haversack.packed.manifest import is_packed
 from haversack.packed.pending import Step
@@ -156,6 +160,64 @@ class PackWriter:
             if key_type(key) != self._committer.key_type or not self._committer.has(data):
                 raise RecordNotFoundError(f"{self.path} has no record of key {key!r}")
             self._take(Step("delete", data, key))
+
+    def extend(
+        self,
+        source: Any,
+        *,
+        on_conflict: OnConflict = "error",
+        progress: Progress = None,
+    ) -> int:
+        """Add the records of another packed dataset as they are stored, each checked.
+
+        Payloads, keys and metadata stay what they are, whatever this writer's codec. All of them
+        are added, or none.
+
+        Parameters
+        ----------
+        source
+            A dataset, or a selection of one.
+        on_conflict
+            What to do where a record has a key that is there already: ``error``, ``skip`` the new
+            record, or ``replace`` the old one.
+        progress
+            True draws a bar; a callable gets events.
+
+        Returns
+        -------
+        int
+            How many records were added.
+
+        Raises
+        ------
+        KeyExistsError
+            A key is there already; nothing was added, and the writer can go on.
+        UsageError
+            The keys of one are text, those of the other integers; or a record that has a key is
+            chosen more than once.
+        IntegrityError
+            A record of the source is damaged; nothing was added, and the writer can go on.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from haversack.packed import open_packed, pack
+        >>> clouds = pack([(np.zeros(2), {"cloud": c}) for c in (5, 40, 8)], "clouds")
+        >>> with PackWriter("clear") as writer:
+        ...     writer.extend(clouds.filter("cloud < 10"))
+        2
+        """
+        self._check_process()
+        snapshot, rows = chosen(source)
+        with self._lock, task(progress, "extend", total=len(rows), unit="record") as work:
+            self._check_open()
+            try:
+                return extend(self._committer, snapshot, rows, on_conflict, work)
+            except (FormatError, NotFoundError):
+                raise  # the source's
+            except BaseException as error:
+                self._end_after(error)
+                raise
 
     def _record(
         self,
