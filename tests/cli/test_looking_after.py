@@ -59,3 +59,31 @@ def test_merge_makes_one_of_several(chips):
     assert chips("merge", "more", "both", "--append", "--on-conflict", "skip", "-q").code == 0
     assert chips("merge", "both", "-q").code == 2
     assert chips("merge", "nowhere", "new", "-q").code == 3
+
+
+def test_repair_lists_what_is_lost_and_ends_with_1(chips, tmp_path):
+    assert chips("repair", "chips", "-q").code == 0
+    (file,) = (tmp_path / "chips/chunks").iterdir()
+    data = bytearray(file.read_bytes())
+    data[4096 + 250] ^= 1
+    file.write_bytes(data)
+    assert chips("verify", "chips", "-q").code == 7
+    dry = chips("repair", "chips", "--dry-run", "-q")
+    assert (dry.code, library.open("chips").version) == (1, 2)
+    assert "record 2 (key 'k2')" in dry.out
+    assert "3 records would be kept" not in dry.err
+    told = chips("repair", "chips", "-q", "--json")
+    found = json.loads(told.out)
+    assert (told.code, found["version"], found["records"], len(found["lost"])) == (1, 3, 2, 1)
+    assert chips("verify", "chips", "-q").code == 0
+    assert chips("repair", "chips", "-q").code == 0
+    for code, path in ((3, "nowhere"), (7, str(tmp_path))):
+        result = chips("repair", path, "-q")
+        assert (result.code, len(result.err.splitlines())) == (code, 1), result.err
+
+
+def test_a_disk_dataset_is_looked_after_by_the_same_verbs(chips):
+    library.DiskDataset("disk").add_image("a", "b", np.zeros(3))
+    library.DiskDataset("disk").remove_image("a", "b")
+    assert chips("compact", "disk", "-q").code == 0
+    assert chips("repair", "disk", "-q").code == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from haversack.cli.console import as_json, progress, verbosity, write_info
+from haversack.cli.console import as_json, packed_place, progress, verbosity, write_info
 
 
 @click.command(
@@ -30,6 +30,8 @@ def command(
 ) -> None:
     """Rewrite what is partly deleted in the packed dataset PATH, and merge small chunks.
 
+    PATH may be a DiskDataset too.
+
     Others may read and write meanwhile. Older versions keep their files, so that the disk is fuller
     than before until --remove removes those that no kept version needs and that are older than a
     day.
@@ -37,7 +39,7 @@ def command(
     from haversack.packed import compact
 
     done = compact(
-        path,
+        packed_place(path),
         remove=remove,
         keep=keep,
         dry_run=dry_run,

@@ -16,6 +16,7 @@ import click
 
 from haversack.errors import NotFoundError
 from haversack.events import Bars, JsonLines, Listener, silent
+from haversack.storage.damage import Damage
 
 _ONE_LINE = 10_000
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -58,6 +59,18 @@ def open_version(path: str | Path, version: str | None) -> Any:
         if version is None or not version.isdecimal():
             raise
         return haversack.open(path, version=int(version))
+
+
+def packed_place(path: Path) -> Path:
+    """Name the packed dataset at a path, which may be that of a DiskDataset's images."""
+    from haversack.disk.place import IMAGES, is_disk
+
+    return path / IMAGES if is_disk(path) else path
+
+
+def damage_rows(found: Sequence[Damage]) -> list[dict[str, str]]:
+    """Write damage as plain values."""
+    return [{"path": str(d.path), "where": d.where, "what": d.what} for d in found]
 
 
 def progress(*, quiet: bool, as_json: bool) -> Listener:

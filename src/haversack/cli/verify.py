@@ -8,6 +8,7 @@ import click
 
 from haversack.cli.console import (
     as_json,
+    damage_rows,
     of_version,
     open_version,
     progress,
@@ -31,7 +32,7 @@ def command(*, path: Path, version: str | None, quiet: bool, as_json: bool) -> i
     opened = open_version(path, version)
     found = opened.verify(progress=progress(quiet=quiet, as_json=as_json))
     if as_json:
-        write_json([{"path": str(d.path), "where": d.where, "what": d.what} for d in found])
+        write_json(damage_rows(found))
     else:
         for damage in found:
             click.echo(damage)

@@ -9,6 +9,7 @@ from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
 from haversack.packed.manifest import is_packed
 from haversack.packed.merging import merge
 from haversack.packed.records import Batch, Record
+from haversack.packed.recovery import Repaired, repair
 from haversack.packed.versions import Version
 from haversack.packed.writer import PackWriter
 
@@ -18,6 +19,7 @@ __all__ = [
     "PackWriter",
     "PackedDataset",
     "Record",
+    "Repaired",
     "Version",
     "compact",
     "is_packed",
@@ -25,4 +27,5 @@ __all__ = [
     "open_packed",
     "open_snapshot",
     "pack",
+    "repair",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,7 +24,6 @@ from haversack.storage.publish import create, storage_error
 Rows = NDArray[np.uint32]
 
 _HEADER = struct.Struct("<8sII16s")  # magic, format, number of rows, chunk id
-_CRC = struct.Struct("<I")
 _MAGIC = b"HSKDELET"
 
 
@@ -50,11 +50,23 @@ def read_deletions(root: Path, entry: ChunkEntry) -> Rows:
         raise missing(root, path, entry.rows) from None
     except OSError as error:
         raise storage_error("read", path, error) from error
-    if len(data) < _HEADER.size + _CRC.size or crc32c(data) != named.crc32c:
-        raise IntegrityError(f"{path} is damaged: it is not the list that the manifest names")
+    if crc32c(data) != named.crc32c:
+        raise IntegrityError(
+            f"{path} is damaged: it is not the list that the manifest names; try `haversack repair`"
+        )
+    rows = list_of(data, path, entry)
+    if len(rows) != named.rows:
+        raise FormatError(f"{path} has {len(rows)} rows instead of {named.rows}")
+    return rows
+
+
+def list_of(data: bytes, path: Path, entry: ChunkEntry) -> Rows:
+    """Turn the bytes of a list into the rows of a chunk; a FormatError says that they are none."""
+    if len(data) < _HEADER.size:
+        raise IntegrityError(f"{path} is cut short: {len(data)} bytes are no list")
     magic, version, count, identity = _HEADER.unpack_from(data)
     refuse_newer(version, path)
-    if magic != _MAGIC or identity.hex() != entry.id or count != named.rows:
+    if magic != _MAGIC or identity.hex() != entry.id:
         raise FormatError(f"{path} is not the list of deleted rows of chunk {entry.id}")
     if len(data) != _HEADER.size + 4 * count:
         raise FormatError(f"{path} has {len(data)} bytes for {count} rows")
@@ -70,9 +82,14 @@ def with_deletions(root: Path, base: Manifest, doomed: Mapping[int, Iterable[int
     for number, rows in doomed.items():
         entry = chunks[number]
         deleted = np.union1d(read_deletions(root, entry), np.array(list(rows), np.uint32))
-        named = _write(root, entry, deleted.astype("<u4"))
-        chunks[number] = msgspec.structs.replace(entry, deleted=named)
+        chunks[number] = with_rows(root, entry, deleted)
     return msgspec.structs.replace(base, chunks=chunks)
+
+
+def with_rows(root: Path, entry: ChunkEntry, rows: NDArray[Any]) -> ChunkEntry:
+    """Write the list of all deleted rows of a chunk, ascending, and name it."""
+    named = _write(root, entry, rows.astype("<u4")) if len(rows) else None
+    return msgspec.structs.replace(entry, deleted=named)
 
 
 def _write(root: Path, entry: ChunkEntry, rows: Rows) -> Deletions:

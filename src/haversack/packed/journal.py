@@ -93,6 +93,10 @@ class Log:
             return found
         return list(self._frames(data, 0))
 
+    def salvage(self) -> list[Frame]:
+        """Read every whole frame that can be found, whatever is damaged before and behind it."""
+        return list(self._frames(self._read(None), frames.HEADER_SIZE))
+
     def _read(self, stop: int | None) -> bytes:
         try:
             with self.path.open("rb") as file:
@@ -149,6 +153,21 @@ class Log:
                 f"{self.path} is damaged{place}: {max(lost, 1)} commits cannot be read; "
                 "`haversack repair` keeps all others"
             )
+
+
+def end_journal(path: Path, journal_id: str) -> None:
+    """Append the frame behind which all are void to a journal that may be damaged."""
+    frame = frames.encode(
+        journal_id, secrets.token_bytes(16), [Operation("end")], [], synced=0, count=0
+    )
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
+    try:
+        os.write(descriptor, frame)
+        os.fsync(descriptor)
+    except OSError as error:
+        raise storage_error("write", path, error) from error
+    finally:
+        os.close(descriptor)
 
 
 class Journal:

@@ -24,6 +24,7 @@ from haversack.errors import (
 from haversack.packed.keys import KeyType
 from haversack.packed.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_newer
 from haversack.storage.checksum import crc32c
+from haversack.storage.mend import mended
 from haversack.storage.names import component, fold
 from haversack.storage.publish import create
 
@@ -151,7 +152,10 @@ def read_manifest(root: Path, version: int) -> Manifest:
 def decode(data: bytes, path: Path, kind: type[AnyManifest]) -> AnyManifest:
     """Check the bytes of a manifest, or of a tag, and turn them into what they say."""
     if data[:_HEAD] != _PREFIX % crc32c(data[_HEAD:]):
-        raise IntegrityError(f"{path} is damaged: its text disagrees with its checksum")
+        raise IntegrityError(
+            f"{path} is damaged: its text disagrees with its checksum; "
+            "`haversack repair` goes on from what is whole"
+        )
     try:
         refuse_newer(msgspec.json.decode(data, type=_Head).format, path)
         manifest = msgspec.json.decode(data, type=kind)
@@ -179,8 +183,23 @@ def missing(root: Path, path: Path, rows: int | None = None) -> Exception:
 
 def encode(manifest: Manifest) -> bytes:
     """Write a manifest as JSON whose first member is the crc32c of all bytes after that member."""
-    rest = msgspec.json.encode(manifest)[1:]
+    return _with_checksum(msgspec.json.encode(manifest)[1:])
+
+
+def _with_checksum(rest: bytes) -> bytes:
     return _PREFIX % crc32c(rest) + rest
+
+
+def mend(data: bytes) -> bytes | None:
+    """Undo the change of one byte of a manifest or a tag, if that is all that is wrong with it."""
+    again = _with_checksum(data[_HEAD:])
+    if sum(one != other for one, other in zip(again[:_HEAD], data, strict=False)) <= 1:
+        return again
+    try:
+        rest = mended(data[_HEAD:], int(data[11:19], 16))
+    except ValueError:
+        return None
+    return None if rest is None else _with_checksum(rest)
 
 
 def empty_manifest() -> Manifest:

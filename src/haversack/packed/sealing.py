@@ -109,7 +109,7 @@ def _lost(root: Path, journal_id: str) -> IntegrityError:
 def _as_chunk(root: Path, base: Manifest, replay: Replay) -> _Sealed:
     manifest = msgspec.structs.replace(base, journal=None, key_type=replay.key_type)
     if replay.doomed:
-        manifest = with_deletions(root, manifest, _by_chunk(base, replay))
+        manifest = with_deletions(root, manifest, by_chunk(base, replay))
     live = [row for number, row in enumerate(replay.rows) if number not in replay.dead]
     if not live:
         return _Sealed(manifest, None)
@@ -126,7 +126,8 @@ def _as_chunk(root: Path, base: Manifest, replay: Replay) -> _Sealed:
     return _Sealed(msgspec.structs.replace(manifest, chunks=chunks, columns=columns), chunk)
 
 
-def _by_chunk(base: Manifest, replay: Replay) -> dict[int, list[int]]:
+def by_chunk(base: Manifest, replay: Replay) -> dict[int, list[int]]:
+    """Sort the rows of the chunks that a journal deletes: number of the chunk -> rows."""
     place = Snapshot(Path(), msgspec.structs.replace(base, journal=None)).place
     rows: defaultdict[int, list[int]] = defaultdict(list)
     for row in replay.doomed:

@@ -161,6 +161,7 @@ def write_index(
                 row_group_size=_GROUP,
                 compression="zstd",
                 write_page_index=False,
+                write_page_checksum=True,  # so that what is whole of a damaged file can be told
                 store_schema=False,
             )
         size, checksum = _checksum(temporary)
