@@ -51,7 +51,8 @@ def extend(
             rows = np.delete(rows, list(conflicts))
         else:
             replaced = {key: key_from_bytes(key, source.key_type) for key in conflicts.values()}
-    if _is_small(source, rows):
+    # What is chosen by its records would be encoded anew on its way through the writer's steps.
+    if committer.auto is None and _is_small(source, rows):
         _as_steps(committer, source, rows, replaced, work)
     else:
         _as_chunks(committer, source, rows, replaced, work)

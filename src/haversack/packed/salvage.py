@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from haversack.errors import FormatError, HaversackError
+from haversack.errors import FormatError, HaversackError, MissingExtraError
 from haversack.packed.chunk import Chunk
 from haversack.packed.copying import key_texts
 from haversack.packed.encoding import Stored
@@ -150,6 +150,8 @@ def _bad_rows(chunk: Chunk | None, rows: int, lost: frozenset[int]) -> Iterator[
                 chunk.check(row)
                 if not chunk.uniform and chunk.kind_of(row).codec != "none":
                     chunk.read(row)
+            except MissingExtraError:
+                continue  # its bytes are whole; that nothing here decodes them is no damage
             except FormatError as error:
                 what = str(error).removeprefix(f"{chunk.path}: ")
                 yield row, f"lost: {what}"
