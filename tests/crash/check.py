@@ -52,6 +52,7 @@ def check(path, scenario, said, *, torn=False, plain=False):
         raise BrokenPromiseError(f"there are records that nobody wrote: {by_writer}")
     if scenario.look is not None:
         scenario.look(path, said)
+        found = visible(path, torn=torn)
     _go_on(path, found, torn)
 
 

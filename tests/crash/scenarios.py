@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from haversack.errors import HaversackError
-from haversack.packed import PackWriter
+from haversack.packed import PackWriter, is_packed, open_packed, pack
 
 ALL = {}
 
@@ -35,16 +35,17 @@ class Scenario:
     def ready(self, path):
         """Give the programs with what they are called with."""
         return [
-            partial(program, path, Steps(steps))
-            for program, steps in zip(self.programs, self.steps, strict=True)
+            partial(program, path, Steps(number, steps))
+            for number, (program, steps) in enumerate(zip(self.programs, self.steps, strict=True))
         ]
 
 
 class Steps:
     """What a program does, step by step, and how it tells of each."""
 
-    def __init__(self, steps):
-        self._steps, self.failed, self.left = steps, False, len(steps)
+    def __init__(self, writer, steps):
+        self.writer, self._steps = writer, steps
+        self.failed, self.left = False, len(steps)
 
     def __iter__(self):
         return iter(range(len(self._steps)))
@@ -178,6 +179,28 @@ def few_chunks():
     import haversack.packed.merge as merging
 
     vars(merging).update(MOST=2)
+
+
+def packed_by_the_next(path, said):
+    """Pack again where it was not done: that ends in the same as had nothing happened."""
+    if not is_packed(path):
+        _pack(path)
+        assert open_packed(path).keys() == ITEMS
+
+
+ITEMS = list(range(9))
+
+
+@scenario([[("add", item) for item in ITEMS]], look=packed_by_the_next)
+def build(path, step):
+    """A build in threads, of several chunks."""
+    for number in step:
+        with step(number):
+            _pack(path)
+
+
+def _pack(path):
+    pack(ITEMS, path, read=lambda item: record(item, 0), key=int, chunk_bytes=10, workers=2)
 
 
 @scenario(([[("add", 0)], [("add", 1), ("delete", 0)]], [[("add", 1000)], [("add", 1001)]]))

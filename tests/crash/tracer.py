@@ -200,7 +200,8 @@ def _live(program, names):
     """Be the process of a program, and say of any error that is none of the library's."""
     try:
         os.setpgid(0, 0)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        for descriptor in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         ptrace.begin(names)
         program()
     except BaseException:  # noqa: BLE001 (whatever it is, it is to be told of)
