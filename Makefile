@@ -33,8 +33,8 @@ format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.test $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(SUITE)
 
 clean:
 	rm -rf $(VENV) build
@@ -69,6 +69,10 @@ $(VENV)/.torch: $(VENV)/.test
 	@$(PIP) torch==2.13.0
 	@touch $@
 
-$(VENV)/.compat: $(VENV)/.base tests/compat/environments.sh
+$(VENV)/.compat: $(VENV)/.base tests/compat/environments.sh tests/compat/make_env.sh
 	@sh tests/compat/environments.sh $(VENV) $(PYTHON)
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.base benchmarks/environments.sh tests/compat/make_env.sh
+	@sh benchmarks/environments.sh $(VENV) $(PYTHON)
 	@touch $@

@@ -1,28 +1,49 @@
-"""Run the benchmarks: ``python -m benchmarks [suite ...]`` (``make bench`` runs all)."""
+"""Run the benchmarks: ``python -m benchmarks [SUITE ...] [--quick]`` (``make bench`` runs all)."""
 
-import os
-import platform
+import argparse
+import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-import numpy as np
+from benchmarks.machine import describe
+from benchmarks.records.suite import Suite
 
-from benchmarks import records
-from benchmarks.table import show
-
-SUITES = {"records": records.run}
+SUITES = {"records": Suite}
+_RESULTS = Path("build/bench")
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(SUITES)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"numpy {np.__version__}, {platform.system()} {platform.release()}"
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure.")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}")
+    parser.add_argument("--quick", action="store_true", help="a minute or two; noisy")
+    parser.add_argument("--scratch", type=Path, default=_RESULTS, help="where to write data")
+    parser.add_argument(
+        "--environments", type=Path, default=Path(sys.prefix), help="where the peers' are"
     )
-    for name in chosen:
-        with tempfile.TemporaryDirectory(prefix="haversack-bench-") as directory:
-            show(name, SUITES[name](Path(directory)))
+    given = parser.parse_args()
+    if unknown := set(given.suites) - set(SUITES):
+        parser.error(f"no suite {', '.join(unknown)}")
+    given.scratch.mkdir(parents=True, exist_ok=True)
+    for name in given.suites or SUITES:
+        _run(name, given)
 
 
-main()
+def _run(name: str, given: argparse.Namespace) -> None:
+    machine, start = describe(given.scratch), time.perf_counter()
+    print(f"## {name}\n\n" + "".join(f"- {what}: {is_}\n" for what, is_ in machine.items()))
+    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=given.scratch.resolve()) as scratch:
+        found = SUITES[name](Path(scratch), given.environments.resolve(), quick=given.quick).run()
+    spent = time.perf_counter() - start
+    _RESULTS.mkdir(parents=True, exist_ok=True)
+    result = {"quick": given.quick, "seconds": spent, "machine": machine, **found}
+    path = _RESULTS / f"{name}.json"
+    path.write_text(json.dumps(result, indent=1))
+    for who, versions in found["versions"].items():
+        print(f"- {who}: " + ", ".join(f"{package} {is_}" for package, is_ in versions.items()))
+    print(f"\n{spent:.0f} s; all figures are in {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Make the environments that the peers are measured in.
+# usage: sh benchmarks/environments.sh VENV PYTHON
+set -eu
+
+venv=$1
+python=$2
+. "$(dirname "$0")/../tests/compat/make_env.sh"
+
+# add REQUIREMENTS...: one peer; what cannot be installed is left out, and the tables say so.
+add() {
+  "$venv/bench-peers/bin/python" -m pip install --quiet --disable-pip-version-check "$@" ||
+    echo "Could not install $*: the benchmarks go on without it."
+}
+
+# numpy as streaming asks for it. torch and transformers, which streaming imports and does not use
+# where records are read, are stubs (benchmarks/records/contenders/stubs.py): they would be gigabytes.
+peers=$(cat "$0" | cksum)
+if [ "$(cat "$venv/bench-peers/.peers" 2>/dev/null || true)" != "$peers" ]; then
+  make_env bench-peers 'numpy==2.1.3'
+  echo "Installing the peers in $venv/bench-peers ..."
+  add 'numpy==2.1.3' 'lmdb==3.0.0'
+  add 'numpy==2.1.3' 'array_record==0.8.6'
+  add 'numpy==2.1.3' 'datasets==5.0.1'
+  add 'numpy==2.1.3' 'pylance==14.0.2'
+  add 'numpy==2.1.3' 'h5py==3.16.0'
+  add 'numpy==2.1.3' 'zarr==3.1.6'
+  add 'numpy==2.1.3' 'safetensors==0.8.0'
+  add 'numpy==2.1.3' 'xxhash==3.6.0' brotli catalogue pillow python-snappy requests tqdm zstd
+  add --no-deps 'mosaicml-streaming==0.13.0'
+  echo "$peers" > "$venv/bench-peers/.peers"
+fi
+make_env compat-acumen 'acumenindexer==0.0.1' 'numpy==2.4.6' 'pandas==2.3.3'

@@ -1,0 +1,64 @@
+"""The benchmarks notice wrong answers, name who is missing, and forge what reads like the real."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.figures import Figures
+from benchmarks.records import forge, reading
+from benchmarks.records.contenders import LIMIT, OURS
+from benchmarks.records.effort import Effort
+from benchmarks.records.race import FailedError, Place, Race
+from benchmarks.records.sets import Set, make
+
+from haversack.packed import open_packed, pack
+
+
+def race(tmp_path, chosen, *names):
+    place = Place(tmp_path, tmp_path / "no environments")
+    make(chosen, place.source)
+    return Race(place, names, Figures(chosen.title))
+
+
+def test_a_wrong_answer_is_an_error(tmp_path):
+    run = race(tmp_path, Set("8 B", 40, (2, 4), "|u1"), LIMIT)
+    with run.runner(LIMIT) as runner:
+        runner.ask("build")
+        runner.ask("open")
+        runner.ask("check", batch=4)
+        runner.ask("scan", seconds=10)
+        data = run.home(LIMIT) / "data.bin"
+        data.write_bytes(bytes(data.stat().st_size))
+        with pytest.raises(FailedError, match="WRONG: record 0 has other values"):
+            runner.ask("check", batch=4)
+        with pytest.raises(FailedError, match="WRONG: what a scan gives"):
+            runner.ask("scan", seconds=10)
+
+
+def test_a_peer_that_cannot_run_is_named_with_the_reason(tmp_path):
+    run = race(tmp_path, Set("8 B", 40, (2, 4), "|u1"), "LMDB")
+    reading.measure(run, Set("8 B", 40, (2, 4), "|u1"), Effort(rounds=1))
+    assert "no environment bench-peers" in (run.figures.reason(reading.BUILD, "LMDB") or "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ragged", [False, True])
+def test_a_set_is_measured_from_build_to_cold_reads(tmp_path, ragged):
+    chosen = Set("32 B", 300, (8, 4), "|u1", ragged=ragged)
+    run = race(tmp_path, chosen, LIMIT, OURS, ".npy files")
+    reading.measure(run, chosen, Effort(rounds=1, seconds=0.01, cold_rounds=1, workers=1))
+    wanted = {reading.BUILD, reading.SINGLE, reading.batch_of(256), reading.SCAN, reading.EPOCH}
+    for name in run.names:
+        assert {what for what in wanted if run.figures.get(what, name)} == wanted
+    assert not wanted & set(run.figures.reasons)
+
+
+@pytest.mark.parametrize("shapes", [[(4, 4)], [(4, 4), (2, 4)]], ids=["uniform", "ragged"])
+def test_an_index_made_for_the_purpose_reads_like_a_real_one(tmp_path, shapes):
+    arrays = [np.zeros(shapes[number % len(shapes)], np.uint8) for number in range(10)]
+    pack(arrays, tmp_path / "template")
+    forge.repeated(tmp_path / "template", 3, tmp_path / "forged")
+    with open_packed(Path(tmp_path / "forged")) as ds:
+        assert len(ds) == 30
+        assert [record.data.shape for record in ds] == [array.shape for array in arrays * 3]
+        assert ds.verify() == []
