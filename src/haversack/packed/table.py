@@ -19,7 +19,7 @@ from haversack.packed.keys import KeyType, key_from_bytes
 from haversack.packed.manifest import ChunkEntry, missing
 from haversack.packed.values import loads
 from haversack.storage.checksum import crc32c
-from haversack.storage.publish import storage_error, temporary_beside, writing
+from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error, writing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,7 +151,7 @@ def write_index(
     import pyarrow.parquet as pq
 
     table, columns = make_table(texts, fields, keys, kind)
-    temporary = temporary_beside(path)
+    temporary = path.with_name(f".{path.stem}{TEMPORARY_SUFFIX}")
     try:
         with writing(temporary) as file:
             pq.write_table(
