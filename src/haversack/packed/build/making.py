@@ -21,11 +21,12 @@ from haversack.packed.build.notes import FOLDER, Note, Notes
 from haversack.packed.build.runs import Job, Part, Run, other_type
 from haversack.packed.build.source import Source
 from haversack.packed.build.unique import UniqueKeys, all_keys, leave_out
-from haversack.packed.drafts import FOLDERS
+from haversack.packed.drafts import FOLDERS, make_folders
 from haversack.packed.keys import KeyType, key_from_bytes
 from haversack.packed.manifest import Manifest, add_columns, already_there, read_latest
 from haversack.packed.merge import SMALL, merge_small
 from haversack.packed.sealing import drop_unnamed, publish
+from haversack.storage.publish import storage_error
 
 log = logging.getLogger("haversack.packed")
 Report = Callable[[Skipped], object] | None
@@ -135,10 +136,13 @@ class Making:
         published: Manifest | None = None
         try:
             self._notes.check_owned()
+            make_folders(self._root)
             published = publish(self._root, self._following, first=True)
         except ExistsError:
             self._spoiled = True
             raise
+        except OSError as error:
+            raise storage_error("publish", self._root, error) from error
         finally:
             drop_unnamed(self._root, self._merged, published)
 

@@ -25,6 +25,7 @@ _PIECES: Final = 16  # runs of a small build, so that workers have some each
 _MOST_RUNS: Final = 1000
 _MOST_ITEMS: Final = 1 << 18
 _OVERHEAD: Final = 16  # bytes that a record takes beside its own
+_INT64: Final = (-(1 << 63), (1 << 63) - 1)
 _PAUSE: Final = 0.5  # seconds between looks at whether the build goes on
 
 
@@ -142,12 +143,12 @@ class RunWriter:
     def _new_key(self, key: Any) -> bytes | None:
         if key is None:
             return None
-        run, kind = self.run, key_type(key)
+        run = self.run
+        kind, data = _typed(key)
         if kind != run.key_type:
             if run.key_type is not None:
                 raise other_type(key, run.key_type, kind)
             run.key_type = kind
-        data = key_bytes(key)
         if data in self._keys:
             raise KeyExistsError(f"the key {key!r} was given before")
         self._keys.add(data)
@@ -195,6 +196,15 @@ class RunWriter:
             self._draft = None
         discard(self._root, [part.entry.id for part in self.run.parts])
         self.run.parts.clear()
+
+
+def _typed(key: Any) -> tuple[KeyType, bytes]:
+    """Give the type and the bytes of a key, those that are most common at once."""
+    if type(key) is str and key.isascii():
+        return "text", key.encode()
+    if type(key) is int and _INT64[0] <= key <= _INT64[1]:
+        return "int", b"%d" % key
+    return key_type(key), key_bytes(key)
 
 
 def other_type(key: Any, held: str, kind: str) -> UsageError:
