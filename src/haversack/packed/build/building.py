@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
@@ -14,8 +15,9 @@ from haversack.packed.build.checks import is_same
 from haversack.packed.build.crew import Crew, Task, crew_for, unasked
 from haversack.packed.build.notes import Note
 from haversack.packed.build.reading import Reader
-from haversack.packed.build.runs import SAMPLE, Job, Run, run_length
+from haversack.packed.build.runs import SAMPLE, Job, Run, run_length, type_of
 from haversack.packed.build.source import Source
+from haversack.packed.keys import KeyType
 
 _ENDLESS: Final = 1 << 62
 _EACH: Final = 2  # runs that each worker may be ahead
@@ -62,7 +64,13 @@ class Building:
         """Give the runs as they are done."""
         for run in self._all(workers, executor):
             self._at += run.count
+            self._know(run.key_type)
             yield run
+
+    def _know(self, kind: KeyType | None) -> None:
+        """Hold all further keys to the type of the first."""
+        if self._job.key_type is None and kind is not None:
+            self._job = replace(self._job, key_type=kind)
 
     def settle(self) -> None:
         """Wait for workers that have heard of the end."""
@@ -73,8 +81,7 @@ class Building:
     def _all(self, workers: int | None, executor: Any) -> Iterator[Run]:
         yield from self._done()
         recipe, source = self._job.recipe, self._source
-        sample = source.take(SAMPLE)
-        source.give_back(sample)
+        sample = source.first()
         with ExitStack() as stack:
             crew = stack.enter_context(crew_for(recipe, sample, workers, executor))
             reader = Reader(crew, recipe, source)
@@ -95,7 +102,7 @@ class Building:
             note = self._notes.pop(self._at, None)
             if note is None or self.length not in {0, note.length}:
                 return
-            items = self._source.take(note.count)
+            items = self._source.take(note.count, deep=self._job.recipe.read is None)
             run = note.run()
             if not self._stands(note, run, items):
                 self._source.give_back(items)
@@ -124,6 +131,8 @@ class Building:
         sizes = [len(payload) for block in self._held for payload in block.payloads][:SAMPLE]
         self._mean = sum(sizes) // max(len(sizes), 1)
         self.length = run_length(sizes, self._total, self._job.chunk_bytes)
+        keys = (key for block in self._held for key in block.keys if key is not None)
+        self._know(next((kind for kind in map(type_of, keys) if kind is not None), None))
         self._notes = {
             first: note for first, note in self._notes.items() if note.length == self.length
         }
@@ -168,7 +177,7 @@ class Building:
         count = _EACH * crew.workers * self.length
         if self._total is not None:
             return self._total - self._source.number >= count
-        items = self._source.take(count)
+        items = self._source.take(count, deep=False)
         self._source.give_back(items)
         return len(items) == count
 
@@ -177,7 +186,7 @@ class Building:
         source, length = self._source, self.length
         first = source.number
         begun = -(-first // length) * length
-        rest = source.take(begun - first)
+        rest = source.take(begun - first, deep=False)
         self._hand_out(crew)
         while self._at < begun and (self._held or rest):
             stop = self._at + length
@@ -202,4 +211,5 @@ class Building:
             if source.number in self._notes:
                 return
             first = source.number
-            self._tasks.append(crew.run(self._job, first, source.take(self.length)))
+            items = source.take(self.length, deep=False)
+            self._tasks.append(crew.run(self._job, first, items))

@@ -16,6 +16,7 @@ from concurrent.futures import (
 )
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from haversack.errors import WorkerDiedError
@@ -237,6 +238,10 @@ def _not_started() -> str | None:
     """Say why no process can be started from here."""
     if multiprocessing.current_process().daemon:
         return "this is a daemonic process, which cannot start others"
+    main = sys.modules.get("__main__")
+    name = getattr(main, "__file__", None)
+    if name is not None and getattr(main, "__spec__", None) is None and not Path(name).exists():
+        return f"new processes could not import the main script {name}"
     script = main_runs_again()
     return script and (
         f'{script} calls pack() outside of `if __name__ == "__main__":`, and each new process '

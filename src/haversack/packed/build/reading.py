@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from copy import deepcopy
-from typing import Any, Final
+from typing import Final
 
 from haversack.packed.build.blocks import Block, Recipe
 from haversack.packed.build.crew import Crew, Task
@@ -64,18 +63,10 @@ class Reader:
         while len(self._waiting) <= self._ahead and source.number < barrier and not source.ended():
             first = source.number
             count = min(self._slice, length - first % length, barrier - first)
-            items = self._own(count)
+            items = source.take(count, deep=self._recipe.read is None and not self._crew.alone)
             self._waiting.append(self._crew.blocks(self._recipe, first, items))
             any_more = True
         return any_more
-
-    def _own(self, count: int) -> list[Any]:
-        """Take some items such that nobody changes what they hold before it is read."""
-        if self._recipe.read is not None or self._crew.alone:
-            return self._source.take(count)
-        items = list(map(deepcopy, self._source.stream(count)))
-        self._source.number += len(items)
-        return items
 
     def _next(self) -> list[Block]:
         found = self._waiting.popleft().result()

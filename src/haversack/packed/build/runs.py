@@ -92,15 +92,14 @@ class Run:
 class RunWriter:
     """Writes a run's blocks into chunks."""
 
-    def __init__(
-        self, root: Path, build_id: str, first: int, recipe: Recipe, chunk_bytes: int
-    ) -> None:
+    def __init__(self, job: Job, first: int) -> None:
         self.run = Run(first)
-        self._root, self._recipe, self._chunk_bytes = root, recipe, chunk_bytes
-        self._id = f"{build_id}{first & 0xFFFFFFFFFF:010x}"
+        self._root, self._recipe, self._chunk_bytes = job.root, job.recipe, job.chunk_bytes
+        self._key_type = job.key_type
+        self._id = f"{job.build_id}{first & 0xFFFFFFFFFF:010x}"
         self._draft: Draft | None = None
         self._keys: set[bytes] = set()
-        self._marks = None if recipe.read is None else blake2b(digest_size=16)
+        self._marks = None if job.recipe.read is None else blake2b(digest_size=16)
 
     def add(self, block: Block) -> None:
         """Write a block; an item that fails ends the run, unless failing ones are skipped.
@@ -143,15 +142,15 @@ class RunWriter:
     def _new_key(self, key: Any) -> bytes | None:
         if key is None:
             return None
-        run = self.run
         kind, data = _typed(key)
-        if kind != run.key_type:
-            if run.key_type is not None:
-                raise other_type(key, run.key_type, kind)
-            run.key_type = kind
+        if kind != self._key_type:
+            if self._key_type is not None:
+                raise other_type(key, self._key_type, kind)
+            self._key_type = kind
         if data in self._keys:
             raise KeyExistsError(f"the key {key!r} was given before")
         self._keys.add(data)
+        self.run.key_type = kind
         return data
 
     def _write(self, block: Block, keys: Sequence[bytes | None]) -> None:
@@ -198,6 +197,14 @@ class RunWriter:
         self.run.parts.clear()
 
 
+def type_of(key: Any) -> KeyType | None:
+    """Give the type of a key, None where it is none."""
+    try:
+        return key_type(key)
+    except HaversackError:
+        return None
+
+
 def _typed(key: Any) -> tuple[KeyType, bytes]:
     """Give the type and the bytes of a key, those that are most common at once."""
     if type(key) is str and key.isascii():
@@ -224,10 +231,11 @@ class Job:
     recipe: Recipe
     chunk_bytes: int
     notes: Path  # where the build keeps its progress; it has ended when that is gone
+    key_type: KeyType | None = None  # of all keys, if that is known
 
     def writer(self, first: int) -> RunWriter:
         """Begin the run whose first item has that number."""
-        return RunWriter(self.root, self.build_id, first, self.recipe, self.chunk_bytes)
+        return RunWriter(self, first)
 
     def build(self, first: int, items: Iterable[Any]) -> Run:
         """Build one whole run, as a worker does who may be in another process."""
