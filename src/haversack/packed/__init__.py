@@ -3,7 +3,7 @@
 The file format is told in ``docs/spec/packed-v1.md``.
 """
 
-from haversack.packed.build import pack
+from haversack.packed.build import Skipped, pack
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
 from haversack.packed.manifest import is_packed
 from haversack.packed.records import Batch, Record
@@ -14,6 +14,7 @@ __all__ = [
     "PackWriter",
     "PackedDataset",
     "Record",
+    "Skipped",
     "is_packed",
     "open_packed",
     "open_snapshot",
