@@ -159,9 +159,12 @@ def test_resume_false_starts_over(tmp_path, small_runs, same_code):
     check_nothing_else(tmp_path / "ds")
 
 
-@pytest.mark.parametrize("codec", ["none", "zstd"])
-def test_arrays_that_come_again_are_compared_with_what_was_packed(tmp_path, small_runs, codec):
-    arrays = [(np.full(8, n % 7, ">i4"), {"n": n}) for n in range(300)]
+@pytest.mark.parametrize("codec", ["none", "zstd", "auto"])
+def test_arrays_that_come_again_are_compared_with_what_was_packed(
+    tmp_path, small_runs, same_code, codec, monkeypatch
+):
+    monkeypatch.setattr(runs, "UNKNOWN", 6000)
+    arrays = [(np.full(80, n % 7, ">i4"), {"n": n}) for n in range(300)]
 
     def give(stop, changed=None):
         for number, (array, metadata) in enumerate(arrays):

@@ -60,8 +60,7 @@ def values(ds):
     return [int(r.data.flat[0]) for r in ds]
 
 
-@pytest.mark.parametrize("sized", [True, False])
-@pytest.mark.parametrize("codec", ["none", "zstd"])
+@pytest.mark.parametrize(("sized", "codec"), [(True, "none"), (False, "zstd"), (True, "auto")])
 def test_all_workers_make_the_same_chunks(tmp_path, small_runs, processes, threads, sized, codec):
     crews = {
         "one": {"workers": 1},

@@ -11,8 +11,9 @@ import numpy as np
 
 from haversack.errors import HaversackError, UsageError
 from haversack.packed.build.marks import NoMarkError, mark
-from haversack.packed.encoding import Encoder
+from haversack.packed.encoding import AUTO, CodecChoice, Encoder
 from haversack.packed.kinds import Kind
+from haversack.packed.records import Record
 from haversack.packed.table import plain_fields
 from haversack.packed.values import dumps
 
@@ -112,8 +113,13 @@ class Recipe:
 
     read: Callable[[Any], Any] | None
     key: Callable[[Any], Any] | str | None
-    codec: Any
+    codec: CodecChoice
     errors: Errors
+
+    @property
+    def encodes(self) -> bool:
+        """Whether records are encoded before they are written."""
+        return self.codec not in ("none", AUTO)
 
     def blocks(self, first: int, items: Iterable[Any], *, own: bool = False) -> Iterator[Block]:
         """Read and encode items, the first of which has that number.
@@ -144,7 +150,7 @@ class _Reader:
         self._recipe, self._own = recipe, own
         self._read, self._key = recipe.read, recipe.key
         self._encoder = Encoder(recipe.codec)
-        self._raw = recipe.codec == "none"
+        self._raw = not recipe.encodes
         self._last: Kind | None = None  # of the raw records before
 
     def add(self, block: Block, number: int, item: Any) -> bool:
@@ -198,6 +204,9 @@ class _Reader:
 
 def pair(value: Any) -> tuple[Any, Mapping[Any, Any]]:
     """Tell an array with metadata from an array alone."""
+    if isinstance(value, Record):
+        encoded = value.encoded
+        return value.data if encoded is None else encoded, value.metadata
     if isinstance(value, tuple) and len(value) == 2:
         array, metadata = value
         if type(metadata) is dict or isinstance(metadata, Mapping):

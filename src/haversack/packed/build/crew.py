@@ -174,7 +174,7 @@ def unasked(size: int) -> int:
 
 
 def _own_threads(recipe: Recipe, workers: int, stack: ExitStack) -> Crew:
-    if recipe.read is None and recipe.codec == "none":
+    if recipe.read is None and not recipe.encodes:
         return Crew()  # there is nothing that threads could do at the same time
     pool = ThreadPoolExecutor(workers, thread_name_prefix="haversack-pack")
     stack.callback(pool.shutdown, wait=True, cancel_futures=True)
@@ -187,7 +187,7 @@ def _processes_of(
     """Work with the caller's executor, or say why that cannot be."""
     count = workers or getattr(executor, "_max_workers", None) or available()
     if isinstance(executor, ThreadPoolExecutor):
-        idle = recipe.read is None and recipe.codec == "none"
+        idle = recipe.read is None and not recipe.encodes
         return Crew() if idle else Crew(executor, count), None
     reason = _not_sent(recipe, sample) if isinstance(executor, ProcessPoolExecutor) else None
     if recipe.read is None:

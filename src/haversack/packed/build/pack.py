@@ -15,7 +15,7 @@ from haversack.packed.build.blocks import Errors, Recipe, Skipped
 from haversack.packed.build.making import Making
 from haversack.packed.build.source import Source
 from haversack.packed.dataset import PackedDataset, open_packed
-from haversack.packed.encoding import Encoder
+from haversack.packed.encoding import CodecChoice, Encoder
 from haversack.packed.manifest import already_there, is_packed
 from haversack.packed.writer import check_place
 
@@ -26,7 +26,7 @@ def pack(
     *,
     read: Callable[[Any], Any] | None = None,
     key: Callable[[Any], Any] | str | None = None,
-    codec: str = "none",
+    codec: CodecChoice = "none",
     workers: int | None = None,
     executor: Executor | None = None,
     errors: Errors = "raise",
@@ -48,8 +48,9 @@ def pack(
     path
         Directory to make.
     read
-        Called with each item, gives ``(array, metadata)`` or an array; without it, the items
-        themselves are that.
+        Called with each item, gives ``(array, metadata)``, an array or a record of a dataset;
+        without it, the items themselves are that. In place of an array, the bytes of a JPEG, PNG
+        or TIFF file are taken too, and kept as they are.
     key
         Gives a record's key: called with each item, or the name of a metadata value.
     codec

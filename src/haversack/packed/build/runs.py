@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from haversack.errors import HaversackError, KeyExistsError, StorageError, UsageError
+from haversack.packed.auto import Auto
 from haversack.packed.build.blocks import Block, Failure, Recipe, Skipped
 from haversack.packed.drafts import Draft, discard
+from haversack.packed.encoding import AUTO
 from haversack.packed.keys import KeyType, key_bytes, key_type
 from haversack.packed.manifest import ChunkEntry
 
@@ -97,6 +99,7 @@ class RunWriter:
         self._root, self._recipe, self._chunk_bytes = job.root, job.recipe, job.chunk_bytes
         self._key_type = job.key_type
         self._id = f"{job.build_id}{first & 0xFFFFFFFFFF:010x}"
+        self._auto = Auto() if self._recipe.codec == AUTO else None
         self._draft: Draft | None = None
         self._keys: set[bytes] = set()
         self._marks = None if job.recipe.read is None else blake2b(digest_size=16)
@@ -169,7 +172,8 @@ class RunWriter:
                 self._seal()
 
     def _begin(self) -> Draft:
-        self._draft = Draft(self._root, f"{self._id}{len(self.run.parts):06x}")
+        chunk_id = f"{self._id}{len(self.run.parts):06x}"
+        self._draft = Draft(self._root, self._auto, chunk_id=chunk_id)
         return self._draft
 
     def _seal(self) -> None:

@@ -111,7 +111,7 @@ def _without(root: Path, part: Part, rows: set[int], key_type: KeyType | None) -
     chunk = open_chunk(root, entry, reserve(root, entry.bytes))
     texts = IndexFile(root, entry).texts()
     # A build's files are known by how their names begin.
-    draft = Draft(root, entry.id[:26] + secrets.token_hex(3))
+    draft = Draft(root, chunk_id=entry.id[:26] + secrets.token_hex(3))
     try:
         for row in range(chunk.rows):
             if row not in rows:
