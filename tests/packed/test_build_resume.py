@@ -11,8 +11,7 @@ import pytest
 
 from haversack.errors import ExistsError, KeyExistsError, StorageError, UsageError
 from haversack.packed import is_packed, open_packed, pack
-from haversack.packed.build import notes as notes_module
-from haversack.packed.build import runs
+from haversack.packed.build import owning, runs
 from haversack.storage.checksum import crc32c
 
 from .building import check_nothing_else, content, finish, lines, start, wait_for
@@ -403,4 +402,4 @@ def test_torn_notes_count_up_to_the_tear(tmp_path, small_runs, same_code):
     noted = done(tmp_path / "ds")
     assert len(pack(range(300), tmp_path / "ds", read=read)) == 300
     assert set(READ) == set(range(300)) - noted
-    assert notes_module._held == set()
+    assert owning._held == set()

@@ -78,11 +78,11 @@ else:
         """Mark an open file as this process's own, unless another process has; tell which.
 
         The mark goes with the process, or as soon as it closes any descriptor of the file; children
-        do not inherit it.
+        do not inherit it. Where there are no locks, no file is anybody's own.
         """
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+        except OSError:
             return False
         return True
 

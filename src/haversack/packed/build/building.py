@@ -82,6 +82,8 @@ class Building:
         yield from self._done()
         recipe, source = self._job.recipe, self._source
         sample = source.first()
+        if workers is not None and self._total is not None:
+            workers = min(workers, max(self._total, 1))
         with ExitStack() as stack:
             crew = stack.enter_context(crew_for(recipe, sample, workers, executor))
             reader = Reader(crew, recipe, source)

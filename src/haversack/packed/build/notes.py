@@ -11,8 +11,6 @@ import errno
 import logging
 import os
 import secrets
-import stat
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,13 +20,13 @@ import msgspec
 
 from haversack.errors import ExistsError, HaversackError
 from haversack.packed.build.blocks import Skipped
+from haversack.packed.build.owning import claim, create_owned, disown, identity
 from haversack.packed.build.runs import Part, Run
 from haversack.packed.keys import KeyType
 from haversack.packed.layout import Count
 from haversack.packed.manifest import ChunkEntry, kept_chunks
 from haversack.storage.calls import calls
 from haversack.storage.checksum import crc32c
-from haversack.storage.lock import own
 from haversack.storage.publish import (
     TEMPORARY_SUFFIX,
     make_directory,
@@ -39,11 +37,10 @@ from haversack.storage.publish import (
 log = logging.getLogger("haversack.packed")
 FOLDER: Final = "build"
 FORMAT: Final = 1
+_ATTEMPTS: Final = 10
 _PREFIX: Final = b'{"crc32c":"%08x",'
 _HEAD: Final = len(_PREFIX % 0)
 _LONGEST: Final = 64 << 20  # bytes of a line
-_held: set[tuple[int, int]] = set()  # files that are this process's own, by device and inode
-_claiming = threading.Lock()
 
 BuildId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 Type = Annotated[str, msgspec.Meta(pattern="^(list of )?[a-z]+( datetime)?$", max_length=40)]
@@ -117,19 +114,26 @@ class Notes:
         self._begin(_Header(FORMAT, self.build_id, parameters, folders))
 
     def _begin(self, header: _Header) -> None:
-        make_directory(self.path.parent)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-        # It gets its name when it is owned: under that name, what nobody owns is a dead build's.
         temporary = self.path.with_name(f".{self.build_id}{TEMPORARY_SUFFIX}")
-        try:
-            self._descriptor = os.open(temporary, flags, 0o666)
-            _held.add(_identity(self._descriptor))
-            own(self._descriptor)
-            self._write(_line(header))
-            temporary.rename(self.path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise storage_error("write", self.path, error) from error
+        for _ in range(_ATTEMPTS):
+            try:
+                self._make(temporary, _line(header))
+            except FileNotFoundError:
+                self._close()  # another build took it, or its directory, for a dead one's
+            except OSError as error:
+                self._close()
+                temporary.unlink(missing_ok=True)
+                raise storage_error("write", self.path, error) from error
+            else:
+                return
+        raise ExistsError(f"{self.root}: other builds of it begin and end too often: try again")
+
+    def _make(self, temporary: Path, line: bytes) -> None:
+        """Write the notes; they get their name, under which others look, when they are owned."""
+        make_directory(self.path.parent)
+        self._descriptor = create_owned(temporary)
+        self._write(line)
+        temporary.rename(self.path)
 
     def _write(self, line: bytes) -> None:
         if os.write(self._descriptor, line) < len(line):
@@ -142,6 +146,8 @@ class Notes:
 
         What cannot be gone on from is removed.
         """
+        for path in self.path.parent.glob(f".*{TEMPORARY_SUFFIX}"):
+            _remove_dead(path)
         for path in sorted(self.path.parent.glob("*.json")):
             dead = _Dead.claim(path)
             if dead is None:
@@ -203,7 +209,7 @@ class Notes:
         """Raise unless the notes are still there: who thinks a build dead removes them first."""
         with suppress(OSError):
             status = self.path.stat()
-            if (status.st_dev, status.st_ino) == _identity(self._descriptor):
+            if (status.st_dev, status.st_ino) == identity(self._descriptor):
                 return
         raise ExistsError(f"{self.root}: another build of it has gone on from this one")
 
@@ -234,10 +240,11 @@ class Notes:
     def _release(self) -> None:
         for dead in self._dead:
             dead.release()
-        if self._descriptor >= 0:
-            _held.discard(_identity(self._descriptor))
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._close()
+
+    def _close(self) -> None:
+        disown(self._descriptor)
+        self._descriptor = -1
 
 
 class _Dead:
@@ -250,26 +257,29 @@ class _Dead:
     @classmethod
     def claim(cls, path: Path) -> _Dead | None:
         """Make the notes of a dead build ours; None where it lives, or these are no notes."""
-        with suppress(OSError), _claiming:
-            status = path.lstat()
-            if (status.st_dev, status.st_ino) in _held or not stat.S_ISREG(status.st_mode):
-                return None
-            descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-            lines = _read(descriptor) if own(descriptor) else iter(())
-            header = next(lines, None)
-            if isinstance(header, _Header) and header.id == path.stem:
-                _held.add(_identity(descriptor))
-                notes = [line for line in lines if isinstance(line, Note)]
-                return cls(path, descriptor, header, notes)
-            os.close(descriptor)
+        descriptor = claim(path)
+        if descriptor is None:
+            return None
+        lines = _read(descriptor)
+        header = next(lines, None)
+        if isinstance(header, _Header) and header.id == path.stem:
+            notes = [line for line in lines if isinstance(line, Note)]
+            return cls(path, descriptor, header, notes)
+        disown(descriptor)
         return None
 
     def release(self) -> None:
         """Let others have the notes."""
-        if self._descriptor >= 0:
-            _held.discard(_identity(self._descriptor))
-            os.close(self._descriptor)
-            self._descriptor = -1
+        disown(self._descriptor)
+        self._descriptor = -1
+
+
+def _remove_dead(temporary: Path) -> None:
+    """Remove notes of a build that died before they had their name."""
+    descriptor = claim(temporary)
+    if descriptor is not None:
+        temporary.unlink(missing_ok=True)
+        disown(descriptor)
 
 
 def _read(descriptor: int) -> Iterator[_Header | Note]:
@@ -284,8 +294,3 @@ def _read(descriptor: int) -> Iterator[_Header | Note]:
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 return
             kind = Note
-
-
-def _identity(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino
