@@ -20,6 +20,7 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
     │   ├── NewerFormatError                written by a later haversack
     │   └── IntegrityError                  its bytes disagree with their checksum
     ├── StorageError (OSError)              the disk refuses: full, read-only, failing
+    ├── WorkerDiedError (RuntimeError)      a process that worked for us ended without an answer
     ├── DownloadError (OSError)             assets that could not be fetched
     └── MLHubException (ConnectionError)    the hub
         ├── AuthenticationError (PermissionError)
@@ -118,6 +119,10 @@ class StorageError(HaversackError, OSError):
     """The disk refuses: full, read-only or failing."""
 
     exit_code = 8
+
+
+class WorkerDiedError(HaversackError, RuntimeError):
+    """A process that worked for us ended without an answer: killed, or out of memory."""
 
 
 class DownloadError(HaversackError, OSError):

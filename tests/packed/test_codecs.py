@@ -229,7 +229,10 @@ def test_a_large_record_is_tried_in_pieces_and_not_held(tmp_path, monkeypatch):
 
     monkeypatch.setattr(auto, "compressed", count)
     large = np.zeros(3_000_001, "f8")
-    ds = pack([large, large], tmp_path / "ds", codec="auto")
+    with PackWriter(tmp_path / "ds", codec="auto") as writer:
+        writer.append(large)
+        writer.append(large)
+    ds = open_packed(tmp_path / "ds")
     assert tried == [4 << 16, 4 << 16, large.nbytes, large.nbytes]
     assert same(ds[1].data, large)
 

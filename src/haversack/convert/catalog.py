@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from haversack.catalog import Catalog, read_catalog
 from haversack.convert.image import import_rasterio, is_image, read_with_place
 from haversack.errors import EmptySelectionError, IntegrityError, UsageError
 from haversack.events import Progress
-from haversack.packed import PackedDataset, pack
+from haversack.packed import PackedDataset, Skipped, pack
 from haversack.storage.multihash import read_multihash
 from haversack.storage.names import component
 
@@ -27,6 +27,7 @@ class _Image:
     checksum: str | None
     key: str
     metadata: dict[str, Any]
+    stamp: tuple[int, int]  # a build goes on only with files that are as they were
 
     def __repr__(self) -> str:
         # What an error shows of it.
@@ -40,7 +41,9 @@ def pack_catalog(
     collections: Sequence[str] | None = None,
     asset_keys: Sequence[str] | None = None,
     codec: str = "none",
-    workers: int = 1,
+    workers: int | None = None,
+    errors: Literal["raise", "skip"] = "raise",
+    report: Callable[[Skipped], object] | None = None,
     progress: Progress = None,
 ) -> PackedDataset:
     """Make each image of a downloaded catalog one record of a new packed dataset.
@@ -60,8 +63,9 @@ def pack_catalog(
         Only these; by default all.
     codec
         As in :class:`~haversack.packed.PackWriter`.
-    workers
-        Threads that read images.
+    workers, errors, report
+        As in :func:`haversack.pack`: how many read images, whether those that cannot be read are
+        left out, and who is told of them. What was killed goes on when the same is called again.
     progress
         True draws a bar, a callable is told of each :class:`~haversack.events.Event`.
 
@@ -95,7 +99,17 @@ def pack_catalog(
     images = list(_images(catalog, collections, asset_keys))
     if not images:
         raise EmptySelectionError(_nothing(catalog, collections, asset_keys))
-    return pack(images, path, read=_read, key=_key, codec=codec, workers=workers, progress=progress)
+    return pack(
+        images,
+        path,
+        read=_read,
+        key=_key,
+        codec=codec,
+        workers=workers,
+        errors=errors,
+        report=report,
+        progress=progress,
+    )
 
 
 def _key(image: _Image) -> str:
@@ -129,7 +143,9 @@ def _images(
         if item not in known:
             known = {item: _metadata(catalog, item)}
         checksum = catalog.assets.checksum(row)
-        yield _Image(file, checksum, *_named(catalog, row, item, known[item]))
+        status = file.stat()
+        stamp = status.st_size, status.st_mtime_ns
+        yield _Image(file, checksum, *_named(catalog, row, item, known[item]), stamp)
 
 
 def _named(

@@ -3,7 +3,7 @@
 The file format is told in ``docs/spec/packed-v1.md``.
 """
 
-from haversack.packed.build import pack
+from haversack.packed.build import Skipped, pack
 from haversack.packed.compaction import Compacted, compact
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
 from haversack.packed.manifest import is_packed
@@ -20,6 +20,7 @@ __all__ = [
     "PackedDataset",
     "Record",
     "Repaired",
+    "Skipped",
     "Version",
     "compact",
     "is_packed",

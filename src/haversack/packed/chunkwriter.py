@@ -51,8 +51,8 @@ class Sealed:
 class ChunkWriter:
     """One chunk that is being written; nobody sees it before :meth:`seal` and a manifest."""
 
-    def __init__(self, folder: Path) -> None:
-        self.chunk_id = secrets.token_hex(16)
+    def __init__(self, folder: Path, chunk_id: str | None = None) -> None:
+        self.chunk_id = chunk_id or secrets.token_hex(16)
         self._path = folder / f"{self.chunk_id}.chunk"
         self._temporary = folder / f".{self.chunk_id}{TEMPORARY_SUFFIX}"
         self.keys: dict[bytes, int] = {}
@@ -123,6 +123,33 @@ class ChunkWriter:
         self._lengths.frombytes(np.full(count, kind.nbytes, np.uint32).tobytes())
         self._kind_of.frombytes(np.full(count, self._last_kind, np.uint32).tobytes())
         self._end += len(data)
+
+    def extend(
+        self, kinds: Sequence[Kind], payloads: Sequence[Any], keys: Sequence[bytes | None]
+    ) -> None:
+        """Add records as the next rows; raw ones of one kind are written at once."""
+        if not self._alike(kinds):
+            for kind, payload, key in zip(kinds, payloads, keys, strict=True):
+                self.append(Stored(kind, payload), key)
+            return
+        row, count, size = len(self._crcs), len(kinds), kinds[0].nbytes
+        self._write(payloads[0] if count == 1 else b"".join(payloads))
+        self.keys.update((key, at) for at, key in enumerate(keys, row) if key is not None)
+        self._crcs.extend(map(crc32c, payloads))
+        stop = self._end + count * size
+        self._offsets.extend(range(self._end, stop, size) if size else [self._end] * count)
+        self._lengths.extend([size] * count)
+        self._kind_of.extend([self._last_kind] * count)
+        self._end = stop
+
+    def _alike(self, kinds: Sequence[Kind]) -> bool:
+        """Whether these are raw and of the one kind that the chunk has."""
+        kind = kinds[0]
+        if kind.codec != "none" or kinds.count(kind) != len(kinds):
+            return False
+        if kind is not self._last and kind != self._last:
+            self._change_kind(kind)
+        return self._uniform
 
     def _change_kind(self, kind: Kind) -> None:
         text = msgspec.json.encode(write_dtype(kind.dtype)).decode()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import StorageError
@@ -17,6 +18,7 @@ from haversack.packed.chunk import Chunk
 from haversack.packed.chunkwriter import ChunkWriter, Sealed
 from haversack.packed.encoding import Stored
 from haversack.packed.keys import KeyType
+from haversack.packed.kinds import Kind
 from haversack.packed.manifest import FOLDER as MANIFESTS
 from haversack.packed.manifest import ChunkEntry
 from haversack.packed.parts import chunk_path, open_chunk, reserve
@@ -63,11 +65,13 @@ class Draft:
     With ``auto``, raw ones are encoded as it finds best.
     """
 
-    def __init__(self, root: Path, auto: Auto | None = None) -> None:
+    def __init__(
+        self, root: Path, auto: Auto | None = None, *, chunk_id: str | None = None
+    ) -> None:
         # Each time: a build that failed beside this one may have removed them, empty.
         make_folders(root)
         self._root = root
-        self._writer = ChunkWriter(root / "chunks")
+        self._writer = ChunkWriter(root / "chunks", chunk_id)
         self._sink = self._writer if auto is None else Settler(self._writer, auto)
         self._texts: list[str] = []
         self._fields: list[dict[str, Any]] = []
@@ -111,6 +115,23 @@ class Draft:
         self._writer.append_block(stored, crcs, keys)
         self._texts += texts
         self._fields += [plain_fields(loads(text)) for text in texts]
+
+    def extend(
+        self,
+        kinds: Sequence[Kind],
+        payloads: Sequence[Any],
+        keys: Sequence[bytes | None],
+        texts: Sequence[str],
+        fields: Sequence[dict[str, Any]],
+    ) -> None:
+        """Add records, column by column; the fields are plain already."""
+        if self._sink is self._writer:
+            self._writer.extend(kinds, payloads, keys)
+        else:
+            for kind, payload, key in zip(kinds, payloads, keys, strict=True):
+                self._sink.append(Stored(kind, np.frombuffer(payload, np.uint8)), key)
+        self._texts.extend(texts)
+        self._fields.extend(fields)
 
     def finish(self, key_type: KeyType | None) -> Finished:
         """Write what is missing and sync it; on failure nothing of it is left."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from haversack.errors import UsageError
+from haversack.packed.columns import MIXED
 from haversack.packed.parts import Positions
-from haversack.packed.table import MIXED, make_table, plain_fields
+from haversack.packed.table import make_table, plain_fields
 from haversack.packed.values import loads
 
 if TYPE_CHECKING:

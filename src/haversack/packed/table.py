@@ -6,9 +6,10 @@ scalar or list type in the whole chunk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,26 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError
+from haversack.packed.columns import MIXED, TYPES, arrow_array, column_type, is_unicode
 from haversack.packed.keys import KeyType, key_from_bytes
 from haversack.packed.manifest import ChunkEntry, missing
 from haversack.packed.values import loads
 from haversack.storage.checksum import crc32c
-from haversack.storage.publish import storage_error, temporary_beside, writing
+from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error, writing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _GROUP = 16_384
-_TYPES: dict[type, str] = {
-    bool: "bool",
-    int: "int",
-    float: "double",
-    str: "text",
-    bytes: "bytes",
-    date: "date",
-    datetime: "datetime",
-}
-MIXED = "mixed"
 RESERVED = "file_row_number"  # what DuckDB calls the rows of a file, in any case
 
 
@@ -56,77 +48,12 @@ def index_path(root: Path, chunk_id: str) -> Path:
 # Writing.
 
 
-def column_type(values: Sequence[Any]) -> str | None:
-    """Name the type that all values share (None is of every type): None if there is nothing.
-
-    Examples
-    --------
-    >>> column_type([1, None, 2.5]), column_type(["a", 1]), column_type([[1], [2, 3]])
-    ('double', 'mixed', 'list of int')
-    """
-    kinds = set(map(type, values)) - {type(None)}
-    if kinds == {list}:
-        inner = column_type([item for value in values if value is not None for item in value])
-        return (
-            MIXED
-            if inner is None or inner == MIXED or inner.startswith("list")
-            else f"list of {inner}"
-        )
-    if kinds == {int, float}:
-        return "double" if all(_exact(value) for value in values) else MIXED
-    if len(kinds) != 1:
-        return MIXED if kinds else None
-    return _refined(_TYPES.get(kinds.pop(), MIXED), values)
-
-
-def _exact(value: Any) -> bool:
-    return type(value) is not int or abs(value) <= 1 << 53
-
-
-def _refined(name: str, values: Sequence[Any]) -> str:
-    if name == "int" and not all(
-        value is None or -(1 << 63) <= value < 1 << 63 for value in values
-    ):
-        return MIXED
-    if name == "text" and not all(value is None or _is_unicode(value) for value in values):
-        return MIXED
-    if name == "datetime":
-        zoned = {value.tzinfo is not None for value in values if value is not None}
-        return MIXED if len(zoned) > 1 else "zoned datetime" if zoned.pop() else "datetime"
-    return name
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _arrow_type(name: str) -> Any:
-    import pyarrow as pa
-
-    if name.startswith("list of "):
-        return pa.list_(_arrow_type(name.removeprefix("list of ")))
-    return {
-        "bool": pa.bool_(),
-        "int": pa.int64(),
-        "double": pa.float64(),
-        "text": pa.string(),
-        "bytes": pa.binary(),
-        "date": pa.date32(),
-        "datetime": pa.timestamp("us"),
-        "zoned datetime": pa.timestamp("us", "UTC"),
-    }[name]
-
-
 def plain_fields(metadata: Mapping[Any, Any]) -> dict[str, Any]:
     """Copy the metadata that may become columns: names that do not begin with ``_``."""
     fields = {}
     for name, value in metadata.items():
         if type(name) is str and name and name[0] != "_" and name.lower() != RESERVED:
-            fields[name] = value if type(value) in _TYPES else _plain(value)
+            fields[name] = value if type(value) in TYPES else _plain(value)
     return fields
 
 
@@ -152,7 +79,7 @@ def write_index(
     import pyarrow.parquet as pq
 
     table, columns = make_table(texts, fields, keys, kind)
-    temporary = temporary_beside(path)
+    temporary = path.with_name(f".{path.stem}{TEMPORARY_SUFFIX}")
     try:
         with writing(temporary) as file:
             pq.write_table(
@@ -183,23 +110,30 @@ def make_table(
         held: list[Any] = [None] * len(texts)
         for data, row in keys.items():
             held[row] = key_from_bytes(data, kind)
-        arrays["_key"] = pa.array(held, _arrow_type(kind))
-    arrays["_meta"] = pa.array(texts, pa.string())
-    columns = column_types(fields)
-    for name, found in columns.items():
+        arrays["_key"] = arrow_array(held, kind)
+    arrays["_meta"] = arrow_array(texts, "text")
+    columns: dict[str, str] = {}
+    for name, values in _by_name(fields):
+        found = column_type(values)
+        if found is None:
+            continue
+        columns[name] = found
         if found != MIXED and not _clashes(name, arrays):
-            arrays[name] = pa.array([record.get(name) for record in fields], _arrow_type(found))
-    return pa.table(arrays), columns
+            arrays[name] = arrow_array(values, found)
+    return pa.Table.from_arrays(list(arrays.values()), list(arrays)), columns
 
 
 def column_types(fields: list[dict[str, Any]]) -> dict[str, str]:
     """Name the type of each key of any of these records that can be a column."""
-    columns: dict[str, str] = {}
-    for name in dict.fromkeys(name for record in fields for name in record):
-        found = column_type([record.get(name) for record in fields])
-        if found is not None and _is_unicode(name):
-            columns[name] = found
-    return columns
+    found = ((name, column_type(values)) for name, values in _by_name(fields))
+    return {name: kind for name, kind in found if kind is not None}
+
+
+def _by_name(fields: list[dict[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Give each name with the values that the records have for it, None where they have none."""
+    for name in dict.fromkeys(chain.from_iterable(fields)):
+        if is_unicode(name):
+            yield name, [record.get(name) for record in fields]
 
 
 def _clashes(name: str, arrays: Mapping[str, Any]) -> bool:

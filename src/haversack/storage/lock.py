@@ -1,7 +1,7 @@
 """A lock between processes that the kernel frees when its holder dies.
 
-It guards moments (compare, then rename), never long work, and no correctness above rests on it
-alone: some network file systems grant every lock to everybody.
+``exclusive`` guards moments (compare, then rename), ``own`` tells the living from the dead, and no
+correctness above rests on either alone: some network file systems grant every lock to everybody.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from haversack.errors import LockTimeoutException
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+_FAR = 1 << 30
 
 
 @contextmanager
@@ -65,8 +66,25 @@ if sys.platform == "win32":
             return False
         return True
 
+    def own(descriptor: int) -> bool:
+        """Mark an open file as this process's own, unless another process has; tell which."""
+        os.lseek(descriptor, _FAR, os.SEEK_SET)  # what lies under such a lock cannot be read
+        return _try_lock(descriptor)
+
 else:
     import fcntl
+
+    def own(descriptor: int) -> bool:
+        """Mark an open file as this process's own, unless another process has; tell which.
+
+        The mark goes with the process, or as soon as it closes any descriptor of the file; children
+        do not inherit it. Where there are no locks, no file is anybody's own.
+        """
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
     def _try_lock(descriptor: int) -> bool:
         try:

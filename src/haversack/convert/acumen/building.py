@@ -35,13 +35,13 @@ def split_into_chunks(
         Directory to make.
     read_fn
         Called with each item, gives ``(array, metadata)``; without it, the items are such pairs.
-        Any callable will do, since it is called in threads.
+        Any callable will do: one that processes cannot be sent is called in threads.
     chunk_size_bytes
         Size at which a chunk file is closed and the next begun.
     verbose
         Draw a progress bar.
     n_jobs
-        Threads that call ``read_fn``; -1 is one for each core.
+        Processes or threads that call ``read_fn``; -1 is one for each core.
     dtype
         Convert the arrays to this; None keeps the dtype of each. A float may be rounded to a
         narrower one; any other conversion that would change a value is refused.
@@ -72,10 +72,14 @@ def split_into_chunks(
         output_path,
         read=partial(_read, read_fn, target),
         codec="gzip" if use_gzip else "none",
-        workers=(os.cpu_count() or 1) if n_jobs == -1 else n_jobs,
+        workers=_workers(n_jobs) if read_fn else 1,
         progress=verbose,
         chunk_bytes=chunk_size_bytes,
     ).close()
+
+
+def _workers(n_jobs: int) -> int:
+    return (os.cpu_count() or 1) if n_jobs == -1 else n_jobs
 
 
 def _read(

@@ -1,0 +1,216 @@
+"""Read and encode items: what is left to do is to write them one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from haversack.errors import HaversackError, UsageError
+from haversack.packed.build.marks import NoMarkError, mark
+from haversack.packed.encoding import AUTO, CodecChoice, Encoder
+from haversack.packed.kinds import Kind
+from haversack.packed.records import Record
+from haversack.packed.table import plain_fields
+from haversack.packed.values import dumps
+
+_MOST: Final = 256  # records of a block
+_BYTES: Final = 1 << 20
+_LARGE: Final = 1 << 16  # bytes of a payload that is not copied
+_SECONDS: Final = 0.1  # after which a block is given away, full or not
+_SHOWN: Final = 200  # letters of an item in a message
+_NOTHING: Final[dict[str, Any]] = {}
+Errors = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An item that could not be packed: its number, its ``repr`` (cut), and what was wrong."""
+
+    number: int
+    item: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"item {self.number} ({self.item}): {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item that cannot be packed, and why."""
+
+    number: int
+    item: str
+    error: Exception
+
+    @classmethod
+    def of(cls, number: int, item: Any, error: Exception) -> Failure:
+        return cls(number, shown(item), error)
+
+    def skipped(self) -> Skipped:
+        return Skipped(self.number, self.item, _said(self.error))
+
+    def named(self) -> Exception:
+        """Make the error that names the item; it keeps its class where that is one of ours."""
+        message = str(self.skipped())
+        ours = isinstance(self.error, HaversackError)
+        return type(self.error)(message) if ours else UsageError(message)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def shown(item: Any) -> str:
+    """Show an item in a message."""
+    try:
+        return repr(item)[:_SHOWN]
+    except Exception:  # noqa: BLE001 (of the item's own class)
+        return f"a {type(item).__name__}"
+
+
+@dataclass(slots=True)
+class Block:
+    """Neighbouring items that were read and encoded, column by column; failed ones apart."""
+
+    first: int
+    count: int = 0
+    kinds: list[Kind] = field(default_factory=list)
+    payloads: list[Any] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    fields: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[Any] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    items: list[Any] = field(default_factory=list)  # those that did not fail
+    marks: list[bytes] | None = field(default_factory=list)
+    size: int = 0
+    seconds: float = 0.0
+
+    def numbers(self) -> list[int]:
+        """Give the numbers of the items that did not fail."""
+        failed = {failure.number for failure in self.failures}
+        every = range(self.first, self.first + self.count)
+        return [number for number in every if number not in failed]
+
+    def without(self, gone: set[int], failures: list[Failure]) -> Block:
+        """Leave out rows that turned out to fail."""
+        kept = [row for row in range(len(self.kinds)) if row not in gone]
+        block = Block(self.first, self.count, marks=self.marks, seconds=self.seconds)
+        for name in ("kinds", "payloads", "texts", "fields", "keys", "items"):
+            held = getattr(self, name)
+            setattr(block, name, [held[row] for row in kept])
+        block.failures = sorted([*self.failures, *failures], key=lambda failure: failure.number)
+        block.size = sum(map(len, block.payloads))
+        return block
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is done to each item; sent to whoever does it."""
+
+    read: Callable[[Any], Any] | None
+    key: Callable[[Any], Any] | str | None
+    codec: CodecChoice
+    errors: Errors
+
+    @property
+    def encodes(self) -> bool:
+        """Whether records are encoded before they are written."""
+        return self.codec not in ("none", AUTO)
+
+    def blocks(self, first: int, items: Iterable[Any], *, own: bool = False) -> Iterator[Block]:
+        """Read and encode items, the first of which has that number.
+
+        A block is given away before the next item is taken, where it holds an array without
+        having copied it; with ``own`` all are copied.
+        """
+        reader, block, began = _Reader(self, own=own), Block(first), time.perf_counter()
+        for number, item in enumerate(items, first):
+            block.count += 1
+            at_once = reader.add(block, number, item)
+            now = time.perf_counter()
+            if at_once or block.count >= _MOST or now - began > _SECONDS:
+                block.seconds = now - began
+                yield block
+                if block.failures and self.errors == "raise":
+                    return
+                block, began = Block(number + 1), time.perf_counter()
+        if block.count:
+            block.seconds = time.perf_counter() - began
+            yield block
+
+
+class _Reader:
+    """Reads and encodes one item after the other."""
+
+    def __init__(self, recipe: Recipe, *, own: bool) -> None:
+        self._recipe, self._own = recipe, own
+        self._read, self._key = recipe.read, recipe.key
+        self._encoder = Encoder(recipe.codec)
+        self._raw = not recipe.encodes
+        self._last: Kind | None = None  # of the raw records before
+
+    def add(self, block: Block, number: int, item: Any) -> bool:
+        """Add an item to a block; tell whether the block has to be given away now."""
+        if block.marks is not None and self._read is not None:
+            try:
+                block.marks.append(mark(item))
+            except NoMarkError:
+                block.marks = None
+        try:
+            kind, payload, text, fields, key = self._record(item)
+        except Exception as error:  # noqa: BLE001 (a failing item is the caller's to judge)
+            block.failures.append(Failure.of(number, item, error))
+            return self._recipe.errors == "raise"
+        block.kinds.append(kind)
+        block.payloads.append(payload)
+        block.texts.append(text)
+        block.fields.append(fields)
+        block.keys.append(key)
+        block.items.append(item)
+        block.size += len(payload)
+        return type(payload) is not bytes or block.size >= _BYTES
+
+    def _record(self, item: Any) -> tuple[Kind, Any, str, dict[str, Any], Any]:
+        array, metadata = pair(item if self._read is None else self._read(item))
+        key = None if self._key is None else self._key_of(item, metadata)
+        kind, payload = self._stored(array)
+        if not metadata:
+            return kind, payload, "{}", _NOTHING, key
+        return kind, payload, dumps(metadata), plain_fields(metadata), key
+
+    def _stored(self, array: Any) -> tuple[Kind, Any]:
+        last = self._last
+        if (
+            last is not None
+            and type(array) is np.ndarray
+            and (array.dtype is last.dtype or array.dtype == last.dtype)
+            and array.shape == last.shape
+        ):
+            return last, array.tobytes()
+        kind, payload = self._encoder.encode(array)
+        if self._raw and type(array) is np.ndarray and kind.nbytes < _LARGE:
+            self._last = kind
+        if self._own or len(payload) < _LARGE:
+            return kind, payload.tobytes()
+        return kind, payload
+
+    def _key_of(self, item: Any, metadata: Mapping[Any, Any]) -> Any:
+        return metadata[self._key] if isinstance(self._key, str) else self._key(item)  # type: ignore[misc]
+
+
+def pair(value: Any) -> tuple[Any, Mapping[Any, Any]]:
+    """Tell an array with metadata from an array alone."""
+    if isinstance(value, Record):
+        encoded = value.encoded
+        return value.data if encoded is None else encoded, value.metadata
+    if isinstance(value, tuple) and len(value) == 2:
+        array, metadata = value
+        if type(metadata) is dict or isinstance(metadata, Mapping):
+            return array, metadata
+        if metadata is None:
+            return array, _NOTHING
+    return value, _NOTHING
