@@ -17,7 +17,7 @@ _RESULTS = Path("build/bench")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}")
-    parser.add_argument("--quick", action="store_true", help="a minute or two; noisy")
+    parser.add_argument("--quick", action="store_true", help="about two minutes; noisy")
     parser.add_argument("--scratch", type=Path, default=_RESULTS, help="where to write data")
     parser.add_argument(
         "--environments", type=Path, default=Path(sys.prefix), help="where the peers' are"
