@@ -11,7 +11,7 @@ from benchmarks.records.effort import Effort
 from benchmarks.records.race import FailedError, Place, Race
 from benchmarks.records.sets import Set, make
 
-from haversack.packed import open_packed, pack
+from haversack.packed import PackWriter, open_packed
 
 
 def race(tmp_path, chosen, *names):
@@ -56,7 +56,9 @@ def test_a_set_is_measured_from_build_to_cold_reads(tmp_path, ragged):
 @pytest.mark.parametrize("shapes", [[(4, 4)], [(4, 4), (2, 4)]], ids=["uniform", "ragged"])
 def test_an_index_made_for_the_purpose_reads_like_a_real_one(tmp_path, shapes):
     arrays = [np.zeros(shapes[number % len(shapes)], np.uint8) for number in range(10)]
-    pack(arrays, tmp_path / "template")
+    with PackWriter(tmp_path / "template") as writer:
+        for array in arrays:
+            writer.append(array)
     forge.repeated(tmp_path / "template", 3, tmp_path / "forged")
     with open_packed(Path(tmp_path / "forged")) as ds:
         assert len(ds) == 30

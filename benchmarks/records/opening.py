@@ -42,7 +42,7 @@ def big_index(place: Place, scale: Scale, *, ragged: bool) -> tuple[Race, Race]:
     chosen = Set("784 B", scale.rows, (28, 28), "|u1", ragged=ragged)
     template = _race(_within(place, "template"), chosen, [OURS])
     with template.runner(OURS) as runner:
-        runner.ask("build")
+        runner.ask("build", index_alone=True)
     races = []
     for copies in (1, scale.chunks):
         larger = replace(chosen, count=scale.rows * copies)

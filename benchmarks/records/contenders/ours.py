@@ -1,12 +1,11 @@
 """Packed datasets."""
 
-import inspect
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 
 import numpy as np
 
-from benchmarks.records.contenders.contender import Batch, Contender, NotOfferedError, WrongError
+from benchmarks.records.contenders.contender import Batch, Contender, WrongError
 
 _LARGE = 1 << 16  # bytes of a record from which a view beats a copy in a batch
 _LARGE_BATCH = 1 << 20
@@ -23,15 +22,20 @@ class Haversack(Contender):
     def build(self) -> None:
         from haversack.packed import pack
 
-        pack(range(len(self.source)), self.home, read=self.source.__getitem__)
+        pack(range(len(self.source)), self.home, read=self.source.__getitem__, workers=1)
 
     def build_by(self, executor: Executor, workers: int) -> None:
         from haversack.packed import pack
 
-        if "executor" not in inspect.signature(pack).parameters:
-            raise NotOfferedError("pack() takes no executor yet")
         items, read = range(len(self.source)), self.source.__getitem__
         pack(items, self.home, read=read, workers=workers, executor=executor)
+
+    def build_index(self) -> None:
+        from haversack.packed import PackWriter
+
+        with PackWriter(self.home) as writer:  # which fills one chunk before the next
+            for index in range(len(self.source)):
+                writer.append(self.source[index])
 
     def open(self) -> None:
         from haversack.packed import open_packed
@@ -87,6 +91,7 @@ def in_chunks(number: int) -> type[Haversack]:
             from haversack.packed import pack
 
             items, read = range(len(self.source)), self.source.__getitem__
-            pack(items, self.home, read=read, chunk_bytes=-(-self.source.nbytes // number))
+            size = -(-self.source.nbytes // number)
+            pack(items, self.home, read=read, workers=1, chunk_bytes=size)
 
     return InChunks
