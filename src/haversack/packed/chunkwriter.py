@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from array import array
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.packed.blockfile import BlockFile
 from haversack.packed.encoding import Stored
 from haversack.packed.keys import key_sections
 from haversack.packed.kinds import Kind, as_bytes, write_dtype
@@ -27,11 +26,11 @@ from haversack.packed.layout import (
     trailer,
 )
 from haversack.storage.checksum import crc32c
-from haversack.storage.maps import rounded
 from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error
 
-_BUFFER = 1 << 20
 _ZEROS = bytes(ALIGNMENT)
+# Payloads that are remembered for sharing, at about 200 bytes each; then forgotten, all at once.
+_MOST_KNOWN = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,10 @@ class Sealed:
 
 
 class ChunkWriter:
-    """One chunk that is being written; nobody sees it before :meth:`seal` and a manifest."""
+    """One chunk that is being written; nobody sees it before :meth:`seal` and a manifest.
+
+    Records whose payloads are told to be the same share a *slot*: the payload is kept once.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.chunk_id = secrets.token_hex(16)
@@ -60,19 +62,18 @@ class ChunkWriter:
         self._last_kind = 0
         self._crcs, self._lengths, self._kind_of = array("I"), array("I"), array("I")
         self._offsets = array("Q")
-        self._end = PAYLOADS
+        self._slots = array("I")  # one for each row, from the first that shares its payload
+        self._known: dict[Any, int] = {}
         self._uniform = True
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         try:
-            descriptor = os.open(self._temporary, flags, 0o666)
+            self._file = BlockFile(self._temporary)
         except OSError as error:
             raise storage_error("create", self._temporary, error) from error
-        self._file: Any = os.fdopen(descriptor, "wb", buffering=_BUFFER)
         self._write(header(self.chunk_id))
 
     @property
     def rows(self) -> int:
-        return len(self._crcs)
+        return len(self._slots) or len(self._crcs)
 
     @property
     def _is_uniform(self) -> bool:
@@ -81,23 +82,46 @@ class ChunkWriter:
     @property
     def size(self) -> int:
         """Bytes of payload so far."""
-        return self._end - PAYLOADS
+        return self._file.position - PAYLOADS
 
-    def append(self, stored: Stored, key: bytes | None) -> None:
-        """Add a record as the next row."""
+    def append(self, stored: Stored, key: bytes | None, same: Any = None) -> None:
+        """Add a record as the next row.
+
+        ``same`` is what this payload has in common with all of its kind and bytes, and with no
+        other: a digest, or the place that it is copied from.
+        """
         kind, data = stored
         if kind is not self._last and kind != self._last:
             self._change_kind(kind)
-        if not self._uniform and kind.codec == "none":
-            self._align()
-        self._write(data)
         if key is not None:
-            self.keys[key] = len(self._crcs)
+            self.keys[key] = self.rows
+        if same is None or not len(data):
+            self._add_slot(kind, data)
+        else:
+            self._share_slot(kind, data, (self._last_kind, same))
+
+    def _share_slot(self, kind: Kind, data: Any, name: tuple[int, Any]) -> None:
+        slot = self._known.get(name)
+        if slot is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[name] = len(self._crcs)
+            self._add_slot(kind, data)
+            return
+        if not self._slots:
+            self._slots.extend(range(len(self._crcs)))
+        self._slots.append(slot)
+
+    def _add_slot(self, kind: Kind, data: Any) -> None:
+        if not self._uniform and kind.codec == "none":
+            self._write(_ZEROS[: -self._file.position % ALIGNMENT])
+        if self._slots:
+            self._slots.append(len(self._crcs))
         self._crcs.append(crc32c(data))
-        self._offsets.append(self._end)
+        self._offsets.append(self._file.position)
         self._lengths.append(len(data))
         self._kind_of.append(self._last_kind)
-        self._end += len(data)
+        self._write(data)
 
     def _change_kind(self, kind: Kind) -> None:
         text = msgspec.json.encode(write_dtype(kind.dtype)).decode()
@@ -106,11 +130,6 @@ class ChunkWriter:
         # With a codec, payloads differ in length even where the arrays are alike.
         self._uniform = self._uniform and len(self._kinds) == 1 and kind.codec == "none"
         self._last = kind
-
-    def _align(self) -> None:
-        gap = -self._end % ALIGNMENT
-        self._write(_ZEROS[:gap])
-        self._end += gap
 
     def _write(self, data: Any) -> None:
         try:
@@ -123,7 +142,6 @@ class ChunkWriter:
         """Write the row table, sync, and give the file its name (its folder is not yet synced)."""
         try:
             size, checksum = self._finish()
-            self._file.close()
             self._temporary.rename(self._path)
         except OSError as error:
             self.abandon()
@@ -140,38 +158,44 @@ class ChunkWriter:
         )
 
     def _finish(self) -> tuple[int, int]:
-        sections, position = {}, self._end
+        file, sections, payload_end = self._file, {}, self._file.position
         for name, content in self._table().items():
-            start = rounded(position, ALIGNMENT)
+            file.align(ALIGNMENT)
             data = as_bytes(content)
-            self._file.write(bytes(start - position))
-            self._file.write(data)
-            sections[name] = Section(start, len(data), crc32c(data))
-            position = start + len(data)
-        footer = msgspec.json.encode(self._footer(sections))
-        size = position + len(footer) + TRAILER_SIZE
-        tail = trailer(self.chunk_id, size=size, footer_at=position, footer=footer, rows=self.rows)
-        self._file.write(footer + tail)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+            sections[name] = Section(file.position, len(data), crc32c(data))
+            file.write(data)
+        file.align(ALIGNMENT)
+        sums, start = as_bytes(file.sums()), file.position
+        sections["block"] = Section(start, len(sums), crc32c(sums))
+        footer = msgspec.json.encode(self._footer(sections, payload_end))
+        at = start + len(sums)
+        size = at + len(footer) + TRAILER_SIZE
+        tail = trailer(self.chunk_id, size=size, footer_at=at, footer=footer, rows=self.rows)
+        file.end(sums.tobytes() + footer + tail)
         return size, int.from_bytes(tail[-4:], "little")
 
     def _table(self) -> dict[str, NDArray[Any]]:
-        table: dict[str, NDArray[Any]] = {"crc": np.asarray(self._crcs, "<u4")}
-        if not self._is_uniform:
-            table["offset"] = np.asarray(self._offsets, "<u8")
-            table["length"] = np.asarray(self._lengths, "<u4")
-            table["kind"] = np.asarray(self._kind_of, "<u4")
-        if self.keys:
-            table |= key_sections(self.keys, self.rows)
-        return table
+        crcs = np.asarray(self._crcs, "<u4")
+        slots: Any = np.asarray(self._slots, "<u4") if self._slots else slice(None)
+        if self._is_uniform:
+            table = {"slot": slots} if self._slots else {}
+            table["crc"] = crcs
+        else:
+            table = {
+                "offset": np.asarray(self._offsets, "<u8")[slots],
+                "length": np.asarray(self._lengths, "<u4")[slots],
+                "kind": np.asarray(self._kind_of, "<u4")[slots],
+                "crc": crcs[slots],
+            }
+        return table | (key_sections(self.keys, self.rows) if self.keys else {})
 
-    def _footer(self, sections: dict[str, Section]) -> Footer:
+    def _footer(self, sections: dict[str, Section], payload_end: int) -> Footer:
         dtypes = list(dict.fromkeys(dtype for dtype, _, _ in self._kinds))
         codecs = list(dict.fromkeys(codec for _, _, codec in self._kinds))
         return Footer(
             rows=self.rows,
-            payload_end=self._end,
+            slots=len(self._crcs),
+            payload_end=payload_end,
             dtypes=[msgspec.json.decode(dtype) for dtype in dtypes],
             codecs=codecs,
             kinds=[
@@ -184,7 +208,5 @@ class ChunkWriter:
 
     def abandon(self) -> None:
         """Remove what was written."""
-        # On a full disk closing fails too, having let go of the descriptor.
-        with suppress(OSError):
-            self._file.close()
+        self._file.abandon()
         self._temporary.unlink(missing_ok=True)

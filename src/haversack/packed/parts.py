@@ -162,7 +162,7 @@ class Uniform:
         number = 0 if self._single else bisect_right(self.starts, position) - 1
         chunk = self._chunks[number] or self.chunk(number)
         row = position - self.starts[number]
-        if not chunk.seen[row]:
+        if not chunk.trusted:
             chunk.check(row)
         found: Array = self._array[position + self._shifts[number], ...]
         return found
@@ -214,9 +214,7 @@ class Mixed:
         return (self._chunk or self.chunk()).read(position)
 
     def kind(self, positions: Positions) -> Kind | None:
-        chunk = self.chunk()
-        found = {chunk.kind_of(row) for row in positions.tolist()}
-        return found.pop() if len(found) == 1 else None
+        return self.chunk().common_kind(positions)
 
     def take_into(self, positions: Positions, out: Array) -> None:
         chunk = self.chunk()

@@ -19,7 +19,7 @@ def crc32c(data: Any) -> int:
     '0xe3069283'
     """
     # The library takes bytes and arrays, but no memoryview or bytearray.
-    whole = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8)
+    whole = data if isinstance(data, bytes | np.ndarray) else np.frombuffer(data, np.uint8)
     value: int = google_crc32c.value(whole)
     return value
 

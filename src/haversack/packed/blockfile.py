@@ -1,0 +1,93 @@
+"""Write a file of blocks, and compute the checksum of each on the way."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.packed.layout import BLOCK
+from haversack.storage.checksum import crc32c
+
+_BUFFER: Final = 64 * BLOCK
+_LARGE: Final = 8 * BLOCK  # what is larger is written without a copy
+
+
+class BlockFile:
+    """A new file that is written from its beginning to its end; OSErrors are the caller's."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        self._file: Any = os.fdopen(os.open(path, flags, 0o666), "wb", buffering=0)
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._fill = 0
+        self._sums = array("I")
+        self.position = 0
+
+    def write(self, data: Any) -> None:
+        """Add bytes (an object of one dimension with a buffer of them)."""
+        size = len(data)
+        fill = self._fill + size
+        if fill <= _BUFFER and size < _LARGE:
+            self._buffer[self._fill : fill] = data
+            self._fill = fill
+        else:
+            self._write_large(memoryview(data))
+        self.position += size
+
+    def align(self, step: int) -> None:
+        """Add zeros up to a multiple of ``step``."""
+        self.write(bytes(-self.position % step))
+
+    def _write_large(self, data: memoryview) -> None:
+        while len(data):
+            if self._fill % BLOCK == 0 and len(data) >= _LARGE:
+                self._flush()
+                whole = len(data) - len(data) % BLOCK
+                self._put(data[:whole])
+                data = data[whole:]
+                continue
+            # A large piece has to begin where a block does.
+            room = _BUFFER - self._fill if len(data) < _LARGE else -self._fill % BLOCK
+            part = min(room, len(data))
+            self._buffer[self._fill : self._fill + part] = data[:part]
+            self._fill += part
+            data = data[part:]
+            if self._fill == _BUFFER:
+                self._flush()
+
+    def _flush(self) -> None:
+        fill, self._fill = self._fill, 0
+        self._put(self._buffer[:fill])
+
+    def _put(self, data: memoryview) -> None:
+        whole = np.frombuffer(data, np.uint8)
+        self._sums.extend(crc32c(whole[at : at + BLOCK]) for at in range(0, len(whole), BLOCK))
+        self._write_out(data)
+
+    def _write_out(self, data: Any) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
+
+    def sums(self) -> NDArray[Any]:
+        """End the blocks and give their checksums; only :meth:`end` may follow."""
+        self._flush()
+        return np.array(self._sums, "<u4")
+
+    def end(self, data: bytes) -> None:
+        """Add the last bytes, which no block covers, sync and close."""
+        self._write_out(data)
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        # On a full disk closing fails too, having let go of the descriptor.
+        with suppress(OSError):
+            self._file.close()
