@@ -33,10 +33,14 @@ class Change:
         The version against which the keys were checked already.
     chunk_bytes
         Size at which a chunk is closed and the next begun.
+    dedupe
+        Keep equal payloads of a chunk once.
     """
 
-    def __init__(self, root: Path, base: Manifest, *, chunk_bytes: int) -> None:
-        self._root, self._chunk_bytes = root, chunk_bytes
+    def __init__(
+        self, root: Path, base: Manifest, *, chunk_bytes: int, dedupe: bool = False
+    ) -> None:
+        self._root, self._chunk_bytes, self._dedupe = root, chunk_bytes, dedupe
         self._checked = {entry.id for entry in base.chunks}
         self._draft: Draft | None = None
         self.finished: list[Finished] = []
@@ -64,7 +68,7 @@ class Change:
         """Add a record, whose key no record has that is not deleted before."""
         draft = self._draft
         if draft is None:
-            draft = self._draft = Draft(self._root)
+            draft = self._draft = Draft(self._root, dedupe=self._dedupe)
         draft.append(stored, key, text, metadata)
         if draft.size >= self._chunk_bytes:
             self.finish(key_type)

@@ -37,6 +37,8 @@ class Chunk:
         self.table = _table(path, self._sections, footer, self.kinds)
         count = self.slots if self.uniform else self.rows
         self._crcs = self._sections.view("crc", count)
+        if isinstance(self.table, Listed):
+            self._start_of, self._kind_of = self.table.start_of, self.table.kind_of
         self.trusted = False
         self._keys: KeyTable | None = None
 
@@ -53,13 +55,6 @@ class Chunk:
 
     def kind_of(self, row: int) -> Kind:
         return self.kinds[self.table.kind(row)]
-
-    def common_kind(self, rows: Rows) -> Kind | None:
-        """Give the dtype and shape that these rows share, None if they differ (or are none)."""
-        numbers = self.table.kinds(rows)
-        found = [self.kinds[number] for number in np.unique(numbers).tolist()]
-        alike = len({(kind.dtype, kind.shape) for kind in found}) == 1
-        return found[0] if alike else None
 
     def check(self, row: int) -> None:
         """Compare a row's bytes with their checksums, unless that was done before.
@@ -100,24 +95,35 @@ class Chunk:
         named = "" if text is None else f" (key {text.decode(errors='replace')!r})"
         return f"record {row}{named}"
 
+    # What only chunks that are not uniform are asked for.
+
     def read(self, row: int) -> Array:
-        """Give a row of a chunk that is not uniform: a view where it is raw, else decoded."""
+        """Give a row: a view where it is raw, else decoded."""
         if not self.trusted:
             self.check(row)
-        kind = self.kinds[self.table.kind(row)]
+        kind = self.kinds[self._kind_of[row]]
         if kind.codec == "none":
-            return np.ndarray(kind.shape, kind.dtype, self.raw, self.table.span(row)[0])
+            return np.ndarray(kind.shape, kind.dtype, self.raw, self._start_of[row])
         out = np.empty(kind.shape, kind.dtype)
         self._decode(row, kind, out)
         return out
 
-    def read_into(self, row: int, out: Array) -> None:
-        """Put a row of a chunk that is not uniform into C-ordered memory of its dtype and shape."""
+    def copy(self, row: int) -> Array:
+        """Give a row as an array of its own."""
         if not self.trusted:
             self.check(row)
-        kind = self.kinds[self.table.kind(row)]
+        kind = self.kinds[self._kind_of[row]]
         if kind.codec == "none":
-            out[...] = np.ndarray(kind.shape, kind.dtype, self.raw, self.table.span(row)[0])
+            return np.ndarray(kind.shape, kind.dtype, self.raw, self._start_of[row]).copy()
+        return self.read(row)
+
+    def read_into(self, row: int, out: Array) -> None:
+        """Put a row into C-ordered memory of its dtype and shape."""
+        if not self.trusted:
+            self.check(row)
+        kind = self.kinds[self._kind_of[row]]
+        if kind.codec == "none":
+            out[...] = np.ndarray(kind.shape, kind.dtype, self.raw, self._start_of[row])
         else:
             self._decode(row, kind, out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,12 +38,15 @@ class Finished:
 
 
 class Draft:
-    """Records that become one chunk with its index file."""
+    """Records that become one chunk with its index file.
 
-    def __init__(self, root: Path) -> None:
+    With ``dedupe``, payloads that are equal are kept once.
+    """
+
+    def __init__(self, root: Path, *, dedupe: bool = False) -> None:
         # Each time: a build that failed beside this one may have removed them, empty.
         make_folders(root)
-        self._root = root
+        self._root, self._dedupe = root, dedupe
         self._writer = ChunkWriter(root / "chunks")
         self._texts: list[str] = []
         self._fields: list[dict[str, Any]] = []
@@ -71,15 +75,32 @@ class Draft:
         self, stored: Stored, key: bytes | None, text: str, metadata: Mapping[Any, Any]
     ) -> None:
         """Add a record with its metadata, as JSON and as it was given."""
-        self._writer.append(stored, key)
+        # The digest is trusted: nobody can make two payloads of one BLAKE2b of 128 bits.
+        same = blake2b(stored.payload.data, digest_size=16).digest() if self._dedupe else None
+        self._add(stored, key, text, metadata, same)
+
+    def _add(
+        self,
+        stored: Stored,
+        key: bytes | None,
+        text: str,
+        metadata: Mapping[Any, Any],
+        same: Any,
+    ) -> None:
+        self._writer.append(stored, key, same)
         self._texts.append(text)
         self._fields.append(plain_fields(metadata))
 
     def copy(self, chunk: Chunk, row: int, text: str) -> None:
-        """Add a record of another chunk as it is stored, after checking it."""
+        """Add a record of another chunk as it is stored, after checking it.
+
+        Records that share a payload there share it here.
+        """
         chunk.check(row)
-        stored = Stored(chunk.kind_of(row), chunk.payload(row))
-        self.append(stored, chunk.key_text(row), text, loads(text))
+        start, stop = chunk.table.span(row)
+        stored = Stored(chunk.kind_of(row), chunk.raw[start:stop])
+        same = (chunk.path.name, start) if chunk.slots < chunk.rows else None
+        self._add(stored, chunk.key_text(row), text, loads(text), same)
 
     def finish(self, key_type: KeyType | None) -> Finished:
         """Write what is missing and sync it; on failure nothing of it is left."""

@@ -110,6 +110,7 @@ class Slotted(Grouped, Strided):
         Strided.__init__(self, path, footer, stride)
         Grouped.__init__(self, path, sections, footer)
         self.slots = sections.view("slot", footer.rows)
+        self.slots_at = footer.sections["slot"].offset
 
     def _judge(self, start: int, stop: int) -> None:
         if int(self.slots[start:stop].max()) >= self._footer.slots:
@@ -138,15 +139,18 @@ class Listed(Grouped):
     ) -> None:
         super().__init__(path, sections, footer)
         rows = footer.rows
-        self.offsets = sections.view("offset", rows)
+        self._offsets = sections.view("offset", rows)
         self._lengths = sections.view("length", rows)
         self._kinds = sections.view("kind", rows)
+        # Of rows that were admitted. Single numbers are taken from these at a third of the cost.
+        self.start_of, self._length_of = _numbers(self._offsets), _numbers(self._lengths)
+        self.kind_of = _numbers(self._kinds)
         self._sizes = np.array([kind.nbytes for kind in kinds], "<u8")
         self._raw = np.array([kind.codec == "none" for kind in kinds], bool)
 
     def _judge(self, start: int, stop: int) -> None:
         rows, end = slice(start, stop), self._footer.payload_end
-        offset, length, kind = self.offsets[rows], self._lengths[rows], self._kinds[rows]
+        offset, length, kind = self._offsets[rows], self._lengths[rows], self._kinds[rows]
         if int(kind.max()) >= len(self._sizes):
             row = start + int(kind.argmax())
             raise FormatError(f"{self._path}: record {row} is of a kind that is not listed")
@@ -157,32 +161,36 @@ class Listed(Grouped):
         if outside.any():
             row = start + int(outside.argmax())
             raise FormatError(
-                f"{self._path}: the row table places record {row} at {self.offsets[row]} with "
+                f"{self._path}: the row table places record {row} at {self._offsets[row]} with "
                 f"{self._lengths[row]} bytes, where it cannot be"
             )
 
     def span(self, row: int) -> tuple[int, int]:
         """Say where a row's payload begins and ends."""
         self.admit_one(row)
-        start = self.offsets.item(row)
-        return start, start + self._lengths.item(row)
+        start = self.start_of[row]
+        return start, start + self._length_of[row]
 
     def spans(self, rows: Rows) -> Spans:
         """Say where these rows' payloads begin and end."""
         self.admit(rows)
-        starts = self.offsets.take(rows).astype(np.int64)
+        starts = self._offsets.take(rows).astype(np.int64)
         return starts, starts + self._lengths.take(rows)
 
     def kind(self, row: int) -> int:
         """Give the number of the kind of a row."""
         self.admit_one(row)
-        found: int = self._kinds.item(row)
-        return found
+        return self.kind_of[row]
 
     def kinds(self, rows: Rows) -> NDArray[Any]:
         """Give the numbers of the kinds of these rows."""
         self.admit(rows)
         return self._kinds.take(rows)
+
+
+def _numbers(array: NDArray[Any]) -> memoryview[int]:
+    """View numbers of a file for taking single ones; where bytes have another order, copy them."""
+    return memoryview(array.astype(array.dtype.newbyteorder("="), copy=False))  # type: ignore[arg-type]
 
 
 RowTable = Strided | Slotted | Listed

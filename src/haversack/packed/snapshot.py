@@ -168,10 +168,10 @@ class Snapshot:
         if kind is None:
             if out is not None:
                 raise UsageError("out= needs records of one dtype and shape; these differ")
-            return [np.array(self.read(position)) for position in positions.tolist()]
+            return _copies(pieces, len(positions))
         out = _output((len(positions), *kind.shape), kind, out)
         for part, where, local in pieces:
-            if len(pieces) == 1:
+            if where is None:
                 part.take_into(local, out)
             else:
                 piece = np.empty((len(local), *kind.shape), kind.dtype)
@@ -179,11 +179,11 @@ class Snapshot:
                 out[where] = piece
         return out
 
-    def _pieces(self, rows: Positions) -> list[tuple[Part | Tail, Any, Positions]]:
+    def _pieces(self, rows: Positions) -> list[Piece]:
         if self._only is not None:
-            return [(self._only, slice(None), rows)]
+            return [(self._only, None, rows)]
         numbers = self._bounds.searchsorted(rows, side="right")
-        pieces: list[tuple[Part | Tail, Any, Positions]] = []
+        pieces: list[Piece] = []
         for number in np.unique(numbers).tolist():
             where = np.flatnonzero(numbers == number)
             pieces.append((self.parts[number], where, rows[where] - self.starts[number]))
@@ -309,7 +309,21 @@ def open_latest(root: Path, before: Snapshot | None = None) -> Snapshot | None:
             return Snapshot(root, manifest, before=before)
 
 
-def _common(pieces: list[tuple[Part | Tail, Any, Positions]]) -> Kind | None:
+# A part, the places of its records in a batch (None: all), and their positions in the part.
+Piece = tuple[Part | Tail, Positions | None, Positions]
+
+
+def _copies(pieces: list[Piece], count: int) -> list[Array]:
+    found: list[Any] = [None] * count
+    for part, where, local in pieces:
+        if where is None:
+            return part.copies(local)
+        for place, array in zip(where.tolist(), part.copies(local), strict=True):
+            found[place] = array
+    return found
+
+
+def _common(pieces: list[Piece]) -> Kind | None:
     """Say what these records share; the codec does not matter."""
     common: Kind | None = None
     for part, _, positions in pieces:

@@ -113,6 +113,9 @@ class Tail:
         for slot, row in enumerate(positions.tolist()):
             self._decode(row, out[slot, ...])
 
+    def copies(self, positions: Positions) -> list[Array]:
+        return [self.read(row).copy() for row in positions.tolist()]
+
     def _decode(self, row: int, out: Array) -> None:
         kind, payload = self._rows[row].stored
         if kind.nbytes == 0:

@@ -56,6 +56,9 @@ class PackWriter:
         ``zstd``, ``gzip``, each also in full as ``blosc-zstd-bitshuffle-5``.
     chunk_bytes
         Size at which a chunk file is closed and the next begun.
+    dedupe
+        Keep equal arrays once in each chunk. It takes about 200 bytes of memory for each that
+        differs, 200 MB at most, and a hash of each; small flushes, which share a journal, keep all.
     new
         Make a dataset that is not there yet, and refuse to add to one.
 
@@ -81,6 +84,7 @@ class PackWriter:
         *,
         codec: str = "none",
         chunk_bytes: int = 1 << 30,
+        dedupe: bool = False,
         new: bool = False,
     ) -> None:
         self._encoder = Encoder(codec)
@@ -88,6 +92,7 @@ class PackWriter:
             raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
         self.path = Path(path).absolute()
         self._chunk_bytes = chunk_bytes
+        self._dedupe = dedupe
         self._new = new
         self._pid = os.getpid()
         self._lock = threading.RLock()
@@ -106,7 +111,12 @@ class PackWriter:
 
     def _start(self) -> None:
         """Wait for records with nothing pending."""
-        self._change = Change(self.path, self._base.manifest, chunk_bytes=self._chunk_bytes)
+        self._change = Change(
+            self.path,
+            self._base.manifest,
+            chunk_bytes=self._chunk_bytes,
+            dedupe=self._dedupe,
+        )
         # The first version is a chunk; later ones begin small, and may go to the journal.
         self._pending = Pending() if self._exists and self._may_journal else None
 

@@ -1,0 +1,72 @@
+"""Chunks whose records differ in dtype or shape, or are encoded: read one by one."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from haversack.errors import FormatError
+from haversack.packed.chunk import Array, Chunk
+from haversack.packed.kinds import Kind
+from haversack.packed.locate import Locator, Positions
+from haversack.packed.manifest import ChunkEntry
+from haversack.packed.mapped import open_chunk, reserve
+
+
+class Mixed:
+    """Chunks of records of any kind; see :class:`parts.Part`."""
+
+    def __init__(self, root: Path, entries: Sequence[ChunkEntry]) -> None:
+        self._root, self.entries = root, entries
+        self.starts = [0, *accumulate(entry.rows for entry in entries)]
+        self.rows = self.starts[-1]
+        self._start_of = np.array(self.starts, np.int64)
+        self._locator = Locator(self.starts)
+        self._chunks: list[Chunk | None] = [None] * len(entries)
+        self._kinds: dict[Kind, Kind] = {}
+
+    def chunk(self, number: int) -> Chunk:
+        """Open a chunk of the part."""
+        found = self._chunks[number]
+        if found is None:
+            entry = self.entries[number]
+            found = open_chunk(self._root, entry, reserve(self._root, entry.bytes))
+            if found.uniform:
+                raise FormatError(f"{found.path}: its records are not what the manifest says")
+            # Kinds that are equal become one, so that those of a batch are told apart cheaply.
+            found.kinds = [self._kinds.setdefault(kind, kind) for kind in found.kinds]
+            self._chunks[number] = found
+        return found
+
+    def read(self, position: int) -> Array:
+        number = bisect_right(self.starts, position) - 1
+        chunk = self._chunks[number] or self.chunk(number)
+        return chunk.read(position - self.starts[number])
+
+    def _rows(self, positions: Positions) -> list[tuple[Chunk, int]]:
+        """Turn positions into chunks and their rows, checked."""
+        numbers = self._locator.numbers(positions)
+        rows = positions - self._start_of.take(numbers)
+        chosen = numbers.tolist()
+        chunks = {number: self.chunk(number) for number in set(chosen)}
+        for number, chunk in chunks.items():
+            if not chunk.trusted:
+                chunk.check_many(rows[numbers == number])
+        return list(zip(map(chunks.__getitem__, chosen), rows.tolist(), strict=True))
+
+    def kind(self, positions: Positions) -> Kind | None:
+        kinds = [chunk.kinds[chunk.table.kind(row)] for chunk, row in self._rows(positions)]
+        found = list({id(kind): kind for kind in kinds}.values())
+        alike = len({(kind.dtype, kind.shape) for kind in found}) == 1
+        return found[0] if alike else None
+
+    def take_into(self, positions: Positions, out: Array) -> None:
+        for place, (chunk, row) in enumerate(self._rows(positions)):
+            chunk.read_into(row, out[place, ...])
+
+    def copies(self, positions: Positions) -> list[Array]:
+        return [chunk.copy(row) for chunk, row in self._rows(positions)]
