@@ -19,6 +19,7 @@ from haversack.packed.sections import Sections
 from haversack.storage.checksum import crc32c
 
 Array = NDArray[Any]
+_FEW = 8  # rows that are checked faster one by one
 
 
 class Chunk:
@@ -38,7 +39,8 @@ class Chunk:
         count = self.slots if self.uniform else self.rows
         self._crcs = self._sections.view("crc", count)
         if isinstance(self.table, Listed):
-            self._start_of, self._kind_of = self.table.start_of, self.table.kind_of
+            # Of rows that were checked, for a chunk that is not uniform.
+            self.starts, self.kind_numbers = self.table.start_of, self.table.kind_of
         self.trusted = False
         self._keys: KeyTable | None = None
 
@@ -76,7 +78,7 @@ class Chunk:
     def check_many(self, rows: Rows) -> None:
         """Check each of these rows that was not checked before."""
         if not self.trusted:
-            if not self.blocks.all_good(*self.table.spans(rows)):
+            if len(rows) < _FEW or not self.blocks.all_good(*self.table.spans(rows)):
                 for row in rows.tolist():
                     self.check(row)
             self.trusted = self.blocks.whole and self.table.whole
@@ -95,39 +97,19 @@ class Chunk:
         named = "" if text is None else f" (key {text.decode(errors='replace')!r})"
         return f"record {row}{named}"
 
-    # What only chunks that are not uniform are asked for.
-
     def read(self, row: int) -> Array:
-        """Give a row: a view where it is raw, else decoded."""
+        """Give a row of a chunk that is not uniform: a view where it is raw, else decoded."""
         if not self.trusted:
             self.check(row)
-        kind = self.kinds[self._kind_of[row]]
+        kind = self.kinds[self.kind_numbers[row]]
         if kind.codec == "none":
-            return np.ndarray(kind.shape, kind.dtype, self.raw, self._start_of[row])
+            return np.ndarray(kind.shape, kind.dtype, self.raw, self.starts[row])
         out = np.empty(kind.shape, kind.dtype)
-        self._decode(row, kind, out)
+        self.decode(row, kind, out)
         return out
 
-    def copy(self, row: int) -> Array:
-        """Give a row as an array of its own."""
-        if not self.trusted:
-            self.check(row)
-        kind = self.kinds[self._kind_of[row]]
-        if kind.codec == "none":
-            return np.ndarray(kind.shape, kind.dtype, self.raw, self._start_of[row]).copy()
-        return self.read(row)
-
-    def read_into(self, row: int, out: Array) -> None:
-        """Put a row into C-ordered memory of its dtype and shape."""
-        if not self.trusted:
-            self.check(row)
-        kind = self.kinds[self._kind_of[row]]
-        if kind.codec == "none":
-            out[...] = np.ndarray(kind.shape, kind.dtype, self.raw, self._start_of[row])
-        else:
-            self._decode(row, kind, out)
-
-    def _decode(self, row: int, kind: Kind, out: Array) -> None:
+    def decode(self, row: int, kind: Kind, out: Array) -> None:
+        """Put an encoded row into C-ordered memory of its dtype and shape."""
         if kind.nbytes == 0:
             return
         try:

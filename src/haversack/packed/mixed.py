@@ -16,6 +16,8 @@ from haversack.packed.locate import Locator, Positions
 from haversack.packed.manifest import ChunkEntry
 from haversack.packed.mapped import open_chunk, reserve
 
+Row = tuple[Chunk, int, Kind]
+
 
 class Mixed:
     """Chunks of records of any kind; see :class:`parts.Part`."""
@@ -47,8 +49,8 @@ class Mixed:
         chunk = self._chunks[number] or self.chunk(number)
         return chunk.read(position - self.starts[number])
 
-    def _rows(self, positions: Positions) -> list[tuple[Chunk, int]]:
-        """Turn positions into chunks and their rows, checked."""
+    def locate(self, positions: Positions) -> list[Row]:
+        """Find records for the methods below, and check them."""
         numbers = self._locator.numbers(positions)
         rows = positions - self._start_of.take(numbers)
         chosen = numbers.tolist()
@@ -56,17 +58,27 @@ class Mixed:
         for number, chunk in chunks.items():
             if not chunk.trusted:
                 chunk.check_many(rows[numbers == number])
-        return list(zip(map(chunks.__getitem__, chosen), rows.tolist(), strict=True))
+        return [
+            (chunk, row, chunk.kinds[chunk.kind_numbers[row]])
+            for chunk, row in zip(map(chunks.__getitem__, chosen), rows.tolist(), strict=True)
+        ]
 
-    def kind(self, positions: Positions) -> Kind | None:
-        kinds = [chunk.kinds[chunk.table.kind(row)] for chunk, row in self._rows(positions)]
-        found = list({id(kind): kind for kind in kinds}.values())
+    def kind(self, located: list[Row]) -> Kind | None:
+        found = list({id(kind): kind for _, _, kind in located}.values())
         alike = len({(kind.dtype, kind.shape) for kind in found}) == 1
         return found[0] if alike else None
 
-    def take_into(self, positions: Positions, out: Array) -> None:
-        for place, (chunk, row) in enumerate(self._rows(positions)):
-            chunk.read_into(row, out[place, ...])
+    def take_into(self, located: list[Row], out: Array) -> None:
+        for place, (chunk, row, kind) in enumerate(located):
+            if kind.codec == "none":
+                out[place, ...] = np.ndarray(kind.shape, kind.dtype, chunk.raw, chunk.starts[row])
+            else:
+                chunk.decode(row, kind, out[place, ...])
 
-    def copies(self, positions: Positions) -> list[Array]:
-        return [chunk.copy(row) for chunk, row in self._rows(positions)]
+    def copies(self, located: list[Row]) -> list[Array]:
+        return [
+            np.ndarray(kind.shape, kind.dtype, chunk.raw, chunk.starts[row]).copy()
+            if kind.codec == "none"
+            else chunk.read(row)
+            for chunk, row, kind in located
+        ]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from haversack.packed.chunk import Array, Chunk
 from haversack.packed.kinds import Kind, make_kind
@@ -38,13 +38,16 @@ class Part(Protocol):
     def read(self, position: int) -> Array:
         """Give a record: a read-only view where it can be."""
 
-    def kind(self, positions: Positions) -> Kind | None:
+    def locate(self, positions: Positions) -> Any:
+        """Find and check records, for the methods below."""
+
+    def kind(self, located: Any) -> Kind | None:
         """Give the dtype and shape that these records share, None if they differ."""
 
-    def take_into(self, positions: Positions, out: Array) -> None:
+    def take_into(self, located: Any, out: Array) -> None:
         """Copy records, which share dtype and shape, to rows of ``out``."""
 
-    def copies(self, positions: Positions) -> list[Array]:
+    def copies(self, located: Any) -> list[Array]:
         """Copy records to arrays of their own."""
 
 

@@ -155,7 +155,7 @@ class Snapshot:
 
     def read(self, position: int) -> Array:
         """Give the record at a position that was checked to exist."""
-        row = self._row_at(position)
+        row = self._row_at(position) if self._has_deleted else position
         if self._only is not None:
             return self._only.read(row)
         number = bisect_right(self.starts, row) - 1
@@ -163,30 +163,32 @@ class Snapshot:
 
     def take(self, positions: Positions, out: Array | None = None) -> Array | list[Array]:
         """Give the records at these positions: stacked where they agree, else a list."""
-        pieces = self._pieces(self.rows_at(positions))
-        kind = _common(pieces)
+        rows = self.rows_at(positions) if self._has_deleted else positions
+        pieces, count = self._pieces(rows), len(rows)
+        kind = pieces[0][0].kind(pieces[0][2]) if len(pieces) == 1 else _common(pieces)
         if kind is None:
             if out is not None:
                 raise UsageError("out= needs records of one dtype and shape; these differ")
-            return _copies(pieces, len(positions))
-        out = _output((len(positions), *kind.shape), kind, out)
-        for part, where, local in pieces:
+            return _copies(pieces, count)
+        out = _output((count, *kind.shape), kind, out)
+        for part, where, located in pieces:
             if where is None:
-                part.take_into(local, out)
+                part.take_into(located, out)
             else:
-                piece = np.empty((len(local), *kind.shape), kind.dtype)
-                part.take_into(local, piece)
+                piece = np.empty((len(where), *kind.shape), kind.dtype)
+                part.take_into(located, piece)
                 out[where] = piece
         return out
 
     def _pieces(self, rows: Positions) -> list[Piece]:
         if self._only is not None:
-            return [(self._only, None, rows)]
+            return [(self._only, None, self._only.locate(rows))]
         numbers = self._bounds.searchsorted(rows, side="right")
         pieces: list[Piece] = []
         for number in np.unique(numbers).tolist():
             where = np.flatnonzero(numbers == number)
-            pieces.append((self.parts[number], where, rows[where] - self.starts[number]))
+            part = self.parts[number]
+            pieces.append((part, where, part.locate(rows[where] - self.starts[number])))
         return pieces
 
     # Chunks, keys and metadata.
@@ -309,16 +311,16 @@ def open_latest(root: Path, before: Snapshot | None = None) -> Snapshot | None:
             return Snapshot(root, manifest, before=before)
 
 
-# A part, the places of its records in a batch (None: all), and their positions in the part.
-Piece = tuple[Part | Tail, Positions | None, Positions]
+# A part, the places of its records in a batch (None: all), and what it found for them.
+Piece = tuple[Part | Tail, Positions | None, Any]
 
 
 def _copies(pieces: list[Piece], count: int) -> list[Array]:
     found: list[Any] = [None] * count
-    for part, where, local in pieces:
+    for part, where, located in pieces:
         if where is None:
-            return part.copies(local)
-        for place, array in zip(where.tolist(), part.copies(local), strict=True):
+            return part.copies(located)
+        for place, array in zip(where.tolist(), part.copies(located), strict=True):
             found[place] = array
     return found
 
@@ -326,8 +328,8 @@ def _copies(pieces: list[Piece], count: int) -> list[Array]:
 def _common(pieces: list[Piece]) -> Kind | None:
     """Say what these records share; the codec does not matter."""
     common: Kind | None = None
-    for part, _, positions in pieces:
-        kind = part.kind(positions)
+    for part, _, located in pieces:
+        kind = part.kind(located)
         if kind is None:
             return None
         if common is not None and (common.dtype, common.shape) != (kind.dtype, kind.shape):

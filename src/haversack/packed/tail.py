@@ -105,6 +105,9 @@ class Tail:
         out.flags.writeable = False
         return out
 
+    def locate(self, positions: Positions) -> Positions:
+        return positions
+
     def kind(self, positions: Positions) -> Kind | None:
         found = {self._rows[row].stored.kind for row in positions.tolist()}
         return found.pop() if len(found) == 1 else None

@@ -22,9 +22,10 @@ from haversack.packed.locate import Locator, Positions
 from haversack.packed.manifest import ChunkEntry
 from haversack.packed.mapped import LARGEST_RANGE, open_chunk, reserve
 from haversack.packed.rowtable import Slotted
-from haversack.storage.maps import ADJACENT, PAGE, Reservation, rounded
+from haversack.storage.maps import ADJACENT, HUGE_PAGE, PAGE, Reservation, rounded
 
 _SLOT = SECTIONS["slot"]
+_SPACIOUS = 1 << 42  # addresses that may be spent on placing chunks at huge pages
 
 
 class Uniform:
@@ -39,9 +40,7 @@ class Uniform:
         self._trusted = np.zeros(len(entries), bool)
         self._all_trusted = False
         self._place: Reservation | None = None
-        step = math.lcm(PAGE, kind.nbytes) if kind.nbytes else PAGE
-        sizes = (rounded(entry.bytes, step) for entry in entries)
-        self._offsets = list(accumulate(sizes, initial=0))
+        self._offsets = _places(entries, kind.nbytes)
         if self._offsets[-1] >= LARGEST_RANGE:
             raise FormatError(f"{root}: chunks of {self._offsets[-1]} bytes are too large to map")
         # A record's place among those of the range is its position plus its chunk's shift.
@@ -102,30 +101,30 @@ class Uniform:
         found: Array = self._array[position + self._shifts[number], ...]
         return found
 
-    def kind(self, positions: Positions) -> Kind:  # noqa: ARG002
-        return self._kind
-
-    def take_into(self, positions: Positions, out: Array) -> None:
+    def locate(self, positions: Positions) -> Positions:
+        """Turn positions into places in the range, after checking the records."""
         if self._locator is None:
             chunk = self._chunks[0] or self.chunk(0)
             if not chunk.trusted:
                 chunk.check_many(positions)
             table = chunk.table
-            places = table.slots.take(positions) if isinstance(table, Slotted) else positions
-        else:
-            numbers = self._locator.numbers(positions)
-            if not self._all_trusted and not self._trusted.take(numbers).all():
-                self._check(positions, numbers)
-            if self._any_shares:
-                positions = self._shared(positions, numbers)
-            places = positions + self._shift_of.take(numbers)
-        # The positions were checked; with "clip" numpy writes to out without a buffer between.
-        self._array.take(places, axis=0, out=out, mode="clip")
+            return table.slots.take(positions) if isinstance(table, Slotted) else positions
+        numbers = self._locator.numbers(positions)
+        if not self._all_trusted and not self._trusted.take(numbers).all():
+            self._check(positions, numbers)
+        if self._any_shares:
+            positions = self._shared(positions, numbers)
+        return positions + self._shift_of.take(numbers)
 
-    def copies(self, positions: Positions) -> list[Array]:
-        out = np.empty((len(positions), *self._kind.shape), self._kind.dtype)
-        self.take_into(positions, out)
-        return [out[at, ...] for at in range(len(out))]
+    def kind(self, located: Positions) -> Kind:  # noqa: ARG002
+        return self._kind
+
+    def take_into(self, located: Positions, out: Array) -> None:
+        # Places are in the range; with "clip" numpy writes to out without a buffer between.
+        self._array.take(located, axis=0, out=out, mode="clip")
+
+    def copies(self, located: Positions) -> list[Array]:
+        return [self._array[place, ...].copy() for place in located.tolist()]
 
     def _shared(self, positions: Positions, numbers: Positions) -> Positions:
         """Put in place of positions, where payloads are shared, those of the slots."""
@@ -142,3 +141,13 @@ class Uniform:
             chunk.check_many(positions[numbers == number] - self.starts[number])
             self._trusted[number] = chunk.trusted
         self._all_trusted = bool(self._trusted.all())
+
+
+def _places(entries: Sequence[ChunkEntry], stride: int) -> list[int]:
+    """Place chunks at multiples of the stride and of a page: of a huge one if they fill such."""
+    sizes = [entry.bytes for entry in entries]
+    page = HUGE_PAGE if sum(sizes) >= HUGE_PAGE * len(sizes) else PAGE
+    if math.lcm(page, max(stride, 1)) * len(sizes) + sum(sizes) > _SPACIOUS:
+        page = PAGE
+    step = math.lcm(page, max(stride, 1))
+    return list(accumulate((rounded(size, step) for size in sizes), initial=0))

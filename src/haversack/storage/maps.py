@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAGE = mmap.ALLOCATIONGRANULARITY
+# Files placed at multiples of this may be mapped by huge pages where the page cache has some.
+HUGE_PAGE = 1 << 21
 _FAILED = ctypes.c_void_p(-1).value
 _MAP_FIXED, _NORESERVE = 0x10, 0x4000 if sys.platform == "linux" else 0x40
 
@@ -55,14 +57,16 @@ class Reservation:
             self._whole: NDArray[np.uint8] | None = None
             return
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
-        self._address = _map(None, self.size, 0, flags, -1)
+        reserved = self.size + HUGE_PAGE
+        start = _map(None, reserved, 0, flags, -1)
+        self._address = rounded(start, HUGE_PAGE)
         self.__array_interface__ = {
             "version": 3,
             "shape": (self.size,),
             "typestr": "|u1",
             "data": (self._address, True),
         }
-        finalizer = weakref.finalize(self, _LIBC.munmap, self._address, self.size)
+        finalizer = weakref.finalize(self, _LIBC.munmap, start, reserved)
         # At exit the process lets go of everything; threads that still read must not be cut off.
         finalizer.atexit = False
 
