@@ -7,6 +7,7 @@ chunk reads none of that.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 
 from haversack.packed.layout import BLOCK, BLOCK_BITS
 from haversack.storage.checksum import crc32c
+from haversack.storage.maps import will_need
 
 UNKNOWN: Final = 0
 GOOD: Final = 1
 BAD: Final = 2
+_WINDOW: Final = 512  # blocks that are fetched together
 
 
 class Blocks:
@@ -73,6 +76,22 @@ class Blocks:
         return found
 
     def _check(self, numbers: NDArray[Any]) -> None:
+        # What nobody has checked is perhaps not in memory: the disk begins with the next ones
+        # before these are computed.
+        windows = [numbers[at : at + _WINDOW] for at in range(0, len(numbers), _WINDOW)]
+        for first in windows[:1]:
+            self._fetch(first)
+        for window, following in zip_longest(windows, windows[1:]):
+            if following is not None:
+                self._fetch(following)
+            self._compare(window)
+        self._settle()
+
+    def _fetch(self, numbers: NDArray[Any]) -> None:
+        starts = numbers << BLOCK_BITS
+        will_need(self._raw, starts, np.minimum(starts + BLOCK, len(self._raw)))
+
+    def _compare(self, numbers: NDArray[Any]) -> None:
         state, raw = self._state, self._raw
         expected = self._sums.take(numbers).tolist()
         for number, wanted in zip(numbers.tolist(), expected, strict=True):
@@ -83,7 +102,6 @@ class Blocks:
                 else:
                     self._any_bad = True
                     state[number] = BAD
-        self._settle()
 
     def _settle(self) -> None:
         # The search goes on from where the last one stood, so all of them together are one pass.
