@@ -28,10 +28,9 @@ def dtype_of(text):
 class Chunk:
     def __init__(self, root, entry):
         data = (root / "chunks" / f"{entry['id']}.chunk").read_bytes()
-        assert len(data) == entry["bytes"]
         tail = struct.unpack("<8sQ16sQ5I", checked(data[-64:-4], entry["trailer"]))
         name, at, length, crc, self.rows, version = tail[2:8]
-        assert (tail[0], name.hex(), version) == (b"HSKTRAIL", entry["id"], 1)
+        assert (*tail[:2], name.hex(), version) == (b"HSKTRAIL", len(data), entry["id"], 1)
         self.data, self.footer = data, json.loads(checked(data[at : at + length], crc))
 
     def section(self, name, dtype):
@@ -42,10 +41,11 @@ class Chunk:
         kind = 0 if self.footer["uniform"] else self.section("kind", "<u4")[row]
         dtype, codec, shape = self.footer["kinds"][kind]
         dtype, codec = dtype_of(self.footer["dtypes"][dtype]), self.footer["codecs"][codec]
-        start = 4096 + row * (length := dtype.itemsize * int(np.prod(shape, dtype=int)))
+        slot = self.section("slot", "<u4")[row] if "slot" in self.footer["sections"] else row
+        start = 4096 + int(slot) * (length := dtype.itemsize * int(np.prod(shape, dtype=int)))
         if not self.footer["uniform"]:
             start, length = self.section("offset", "<u8")[row], self.section("length", "<u4")[row]
-        payload = checked(self.data[int(start) :][: int(length)], self.section("crc", "<u4")[row])
+        payload = checked(self.data[int(start) :][: int(length)], self.section("crc", "<u4")[slot])
         if len(payload) and codec != "none":
             decode = getattr(imagecodecs, f"{codec.split('-')[0]}_decode")
             payload = decode(payload, **({"index": None} if codec == "tiff" else {}))

@@ -2,6 +2,7 @@
 
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from haversack.packed import PackWriter, open_packed, pack
 from haversack.packed.manifest import encode
 from haversack.storage.checksum import crc32c
 
+from . import second_reader
 from .conftest import same, small_records
 
 
@@ -102,7 +104,7 @@ def test_a_damaged_record_is_named_by_row_and_key_and_the_others_read(tmp_path):
         assert str(path) in str(caught.value)
     assert ds.take([0, 1, 3])[:, 0].tolist() == [0, 1, 3]
     (damage,) = ds.verify()
-    assert (damage.path, damage.where) == (path, "record 2")
+    assert (damage.path, damage.where) == (path, "record 2 (key 'k2')")
 
 
 def test_a_missing_chunk_is_named_and_the_others_read(tmp_path):
@@ -139,6 +141,39 @@ def test_swapped_files_are_found_out(tmp_path):
     assert open_packed(tmp_path / "ds").verify() == []
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "del"])
+def test_a_missing_or_stale_index_file_is_named_and_arrays_still_read(tmp_path, suffix):
+    items = [(np.full(4, n), {"n": n}) for n in range(4)]
+    pack(items, tmp_path / "ds", key="n")
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.delete(1)
+    (first,) = (tmp_path / "ds/index").glob(f"*.{suffix}")
+    kept = first.read_bytes()
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.delete(2)
+    expected = read_all(tmp_path / "ds")
+    (path,) = {*(tmp_path / "ds/index").glob(f"*.{suffix}")} - (
+        {first} if suffix == "del" else set()
+    )
+    whole = path.read_bytes()
+    stale = kept if suffix == "del" else pack_alike(tmp_path, items)
+    for content in (None, stale):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(HaversackError, match=path.name):
+            read_all(tmp_path / "ds")
+        path.write_bytes(whole)
+        assert read_all(tmp_path / "ds") == expected
+
+
+def pack_alike(tmp_path, items):
+    """The index file of a dataset of the same records and other metadata."""
+    pack([(array, {"n": -n}) for n, (array, _) in enumerate(items)], tmp_path / "other", key="n")
+    (path,) = (tmp_path / "other/index").iterdir()
+    return path.read_bytes()
+
+
 def test_a_newer_format_says_so(small):
     manifest = open_packed(small).manifest
     text = encode(manifest).replace(b'"format":1', b'"format":2')
@@ -146,6 +181,64 @@ def test_a_newer_format_says_so(small):
     (small / "manifest/00000001.json").write_bytes(text)
     with pytest.raises(NewerFormatError, match="format 2"):
         open_packed(small)
+
+
+def test_verify_finds_every_flipped_byte_or_it_is_harmless(closed):
+    expected = read_all(closed)
+    (path,) = (closed / "chunks").iterdir()
+    data, unfound = path.read_bytes(), []
+    for at in positions(len(data), 41):
+        changed = bytearray(data)
+        changed[at] ^= 1 << (at % 8)
+        path.write_bytes(changed)
+        if not open_packed(closed).verify():
+            unfound.append(at)
+            assert read_all(closed) == expected
+    assert unfound == []
+
+
+def test_damage_in_one_place_leaves_the_rest_of_a_chunk_readable(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, 3 + n % 5, "u1") for n in range(30_000)]
+    ds = pack([(array, {}) for array in arrays], tmp_path / "ds")
+    (path,) = (tmp_path / "ds/chunks").iterdir()
+    sections = second_reader.Chunk(tmp_path / "ds", msgspec.to_builtins(ds.manifest.chunks[0]))
+    where = {name: span["offset"] for name, span in sections.footer["sections"].items()}
+    data = path.read_bytes()
+
+    def damaged(at):
+        changed = bytearray(data)
+        changed[at] ^= 1
+        path.write_bytes(changed)
+        found, lost = open_packed(tmp_path / "ds"), []
+        for row, array in enumerate(arrays):
+            try:
+                assert same(found[row].data, array)
+            except IntegrityError:
+                lost.append(row)
+        return lost, [damage.where for damage in found.verify()]
+
+    assert damaged(4096) == ([0], ["record 0"])
+    assert damaged(where["crc"]) == ([], [""])
+    lost, named = damaged(where["offset"] + 8 * 20_000)
+    assert lost == list(range(16384, 24576))
+    assert named == ["records 16384 to 24575"]
+
+
+def test_the_good_records_of_a_bad_block_are_taken_together(tmp_path):
+    with PackWriter(tmp_path / "ds") as writer:
+        for number in range(100):
+            writer.append(np.full(8, number, "u1"))
+    (path,) = (tmp_path / "ds/chunks").iterdir()
+    data = bytearray(path.read_bytes())
+    data[4096 + 8 * 50] ^= 1
+    path.write_bytes(data)
+    ds = open_packed(tmp_path / "ds")
+    good = [*range(50), *range(51, 100)]
+    for _ in range(3):
+        assert ds.take(good)[:, 0].tolist() == good
+        with pytest.raises(IntegrityError, match="record 50"):
+            ds.take(range(100))
 
 
 def test_verify_of_a_whole_dataset_finds_nothing_and_reports_progress(small):

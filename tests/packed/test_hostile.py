@@ -37,7 +37,13 @@ def forged(path, *, table=None, footer=None):
         values = data[part].view(layout.SECTIONS[name]).copy()
         change(values)
         data[part] = values.view(np.uint8)
-        section["crc32c"] = crc32c(data[part].copy())
+        section["crc32c"] = crc32c(data[part])
+    blocks = plain["sections"]["block"]
+    start = blocks["offset"]
+    sums = data[start : start + blocks["length"]]
+    pieces = (data[at : min(at + layout.BLOCK, start)] for at in range(0, start, layout.BLOCK))
+    sums.view("<u4")[:] = [crc32c(piece) for piece in pieces]
+    blocks["crc32c"] = crc32c(sums)
     if footer is not None:
         footer(plain)
     text = msgspec.json.encode(plain)
@@ -68,9 +74,15 @@ def set_at(index, value):
     ],
 )
 def test_a_row_table_that_points_elsewhere_is_refused(chunk_path, table):
-    raw = forged(chunk_path, table=table)
-    with pytest.raises(FormatError, match=r"\.chunk: .*record"):
-        Chunk(chunk_path, chunk_path.stem, raw)
+    chunk = Chunk(chunk_path, chunk_path.stem, forged(chunk_path, table=table))
+    reads = [
+        lambda: chunk.read(3),
+        lambda: chunk.check_many(np.arange(3)),
+        lambda: chunk.payload(0),
+    ]
+    for read in reads:
+        with pytest.raises(FormatError, match=r"\.chunk: .*record"):
+            read()
 
 
 def sections(name, **changes):
@@ -104,6 +116,13 @@ def sections(name, **changes):
         sections("crc", offset=0),
         sections("crc", length=1 << 60),
         sections("crc", length=3),
+        lambda f: f.update(slots=0),
+        lambda f: f.update(slots=1 << 40),
+        sections("block", offset=1 << 60),
+        sections("block", offset=4096),
+        sections("block", length=0),
+        sections("block", length=8),
+        lambda f: f["sections"].pop("block"),
     ],
 )
 def test_a_footer_that_lies_is_refused(chunk_path, footer):

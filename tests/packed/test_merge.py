@@ -68,7 +68,7 @@ def test_a_damaged_chunk_does_not_stop_later_commits(tmp_path):
             writer.append(np.full(3, number, "u1"), key=f"k{number}")
     ds = open_packed(tmp_path / "ds")
     assert len(ds) == MOST + 6
-    assert [damage.where for damage in ds.verify()] == ["record 0"]
+    assert [damage.where for damage in ds.verify()] == ["record 0 (key 'damaged')"]
     assert not list((tmp_path / "ds/chunks").glob(".*"))
 
 

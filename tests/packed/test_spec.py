@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import google_crc32c
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,6 +62,16 @@ def test_the_second_reader_finds_keys_and_metadata(small):
         assert metadata[number]["n"] == number
         assert metadata[number]["day"] == {"~": "date", "v": "2020-01-02"}
     assert find("no such key") is None
+
+
+def test_blocks_cover_all_of_a_chunk_before_them(small):
+    (entry,) = open_packed(small).manifest.chunks
+    chunk = second_reader.Chunk(small, msgspec.to_builtins(entry))
+    where = chunk.footer["sections"]["block"]
+    assert where["offset"] == max(s["offset"] for s in chunk.footer["sections"].values())
+    covered = chunk.data[: where["offset"]]
+    blocks = [covered[at : at + 16384] for at in range(0, len(covered), 16384)]
+    assert chunk.section("block", "<u4").tolist() == list(map(google_crc32c.value, blocks))
 
 
 def test_the_second_reader_is_short_and_independent():

@@ -39,12 +39,21 @@ class Change:
         Size at which a chunk is closed and the next begun.
     auto
         Chooses the codecs of raw records.
+    dedupe
+        Keep equal payloads of a chunk once.
     """
 
     def __init__(
-        self, root: Path, base: Manifest, *, chunk_bytes: int, auto: Auto | None = None
+        self,
+        root: Path,
+        base: Manifest,
+        *,
+        chunk_bytes: int,
+        auto: Auto | None = None,
+        dedupe: bool = False,
     ) -> None:
-        self._root, self._chunk_bytes, self._auto = root, chunk_bytes, auto
+        self._root, self._chunk_bytes = root, chunk_bytes
+        self._auto, self._dedupe = auto, dedupe
         self._checked = {entry.id for entry in base.chunks}
         self._draft: Draft | None = None
         self.finished: list[Finished] = []
@@ -73,7 +82,7 @@ class Change:
         """Add a record, whose key no record has that is not deleted before."""
         draft = self._draft
         if draft is None:
-            draft = self._draft = Draft(self._root, self._auto)
+            draft = self._draft = Draft(self._root, self._auto, dedupe=self._dedupe)
         draft.append(stored, key, text, metadata)
         if draft.size >= self._chunk_bytes:
             self.finish(key_type)

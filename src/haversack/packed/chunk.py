@@ -11,154 +11,111 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError, IntegrityError
 from haversack.packed import images
 from haversack.packed.codecs import decoder
-from haversack.packed.keys import Key, KeyType, hash64, key_from_bytes
-from haversack.packed.kinds import Kind, common, make_kind
-from haversack.packed.layout import PAYLOADS, SECTIONS, TRAILER_SIZE, Footer, read_footer
+from haversack.packed.keys import Key, KeyType, key_from_bytes
+from haversack.packed.keytable import KeyTable
+from haversack.packed.kinds import Kind, make_kind
+from haversack.packed.layout import Footer, read_footer
+from haversack.packed.rowtable import Listed, Rows, RowTable, Slotted, Strided
+from haversack.packed.sections import Sections
 from haversack.storage.checksum import crc32c
 
 Array = NDArray[Any]
-_QUIET = 16  # calls that found nothing to check before all rows are asked whether they are done
+_FEW = 8  # rows that are checked faster one by one
 
 
 class Chunk:
     """The records of one chunk file, given as the bytes of the whole file.
 
-    ``seen`` has a byte for each row that is 1 once the row's checksum was found right; ``trusted``
-    is true when all are.
+    ``trusted`` is true once all payloads and all that tells where they lie were found right.
     """
 
     def __init__(self, path: Path, chunk_id: str, raw: NDArray[np.uint8]) -> None:
         self.path, self.raw = path, raw
-        self._footer, self.trailer_crc = read_footer(raw, chunk_id, path)
-        self.rows = self._footer.rows
-        self.kinds = _kinds(self._footer, path)
-        self._sections: dict[str, Array] = {}
-        self.crcs = self.section("crc", self.rows)
-        self.seen = np.zeros(self.rows, np.uint8)
-        self.trusted = self.rows == 0
-        self._quiet = 0
-        self.uniform = self._footer.uniform
-        if self.uniform:
-            self._check_uniform()
-        else:
-            self._load_table()
+        footer, self.trailer_crc = read_footer(raw, chunk_id, path)
+        self.rows, self.slots, self.uniform = footer.rows, footer.slots, footer.uniform
+        self.kinds = _kinds(footer, path)
+        self._sections = Sections(path, raw, footer)
+        self.blocks = self._sections.blocks
+        self.table = _table(path, self._sections, footer, self.kinds)
+        count = self.slots if self.uniform else self.rows
+        self._crcs = self._sections.view("crc", count)
+        if isinstance(self.table, Listed):
+            # Of rows that were checked, for a chunk that is not uniform.
+            self.starts, self.kind_numbers = self.table.start_of, self.table.kind_of
+        self.trusted = False
+        self._keys: KeyTable | None = None
 
-    def section(self, name: str, count: int | None = None) -> Array:
-        """Map one array of the row table, checked against its checksum the first time."""
-        if name not in self._sections:
-            self._sections[name] = self._read_section(name)
-        found = self._sections[name]
-        if count is not None and len(found) != count:
-            raise FormatError(f"{self.path}: section {name} has {len(found)} rows, not {count}")
-        return found
-
-    def _read_section(self, name: str) -> Array:
-        where = self._footer.sections.get(name)
-        if where is None:
-            raise FormatError(f"{self.path}: the row table lacks its section {name}")
-        dtype = SECTIONS[name]
-        end = where.offset + where.length
-        if where.offset < self._footer.payload_end or end > len(self.raw) - TRAILER_SIZE:
-            raise FormatError(f"{self.path}: section {name} lies outside the row table")
-        data = self.raw[where.offset : end]
-        if where.length % dtype.itemsize or where.offset % dtype.itemsize:
-            raise FormatError(f"{self.path}: section {name} is no array of {dtype}")
-        if crc32c(data) != where.crc32c:
-            raise IntegrityError(f"{self.path}: section {name} of the row table is damaged")
-        return data.view(dtype)
-
-    def _check_uniform(self) -> None:
-        if len(self.kinds) != 1 or self.kinds[0].codec != "none":
-            raise FormatError(f"{self.path}: it is called uniform but has several kinds")
-        self.stride = self.kinds[0].nbytes
-        if self.rows * self.stride > self._footer.payload_end - PAYLOADS:
-            raise FormatError(f"{self.path}: {self.rows} records do not fit in it")
-
-    def _load_table(self) -> None:
-        rows, end = self.rows, self._footer.payload_end
-        offset, length = self.section("offset", rows), self.section("length", rows)
-        kind = self.section("kind", rows)
-        if rows and int(kind.max()) >= len(self.kinds):
-            raise FormatError(f"{self.path}: a record of a kind that is not listed")
-        # Unsigned and subtracting, so that no sum can overflow.
-        outside = (offset < PAYLOADS) | (offset > end) | (length > np.uint64(end) - offset)
-        sizes = np.array([k.nbytes for k in self.kinds], "<u8")
-        raw = np.array([k.codec == "none" for k in self.kinds], bool)
-        if rows:
-            outside |= np.where(raw[kind], length != sizes[kind], (length == 0) & (sizes[kind] > 0))
-        if outside.any():
-            row = int(outside.argmax())
-            raise FormatError(
-                f"{self.path}: the row table places record {row} at {offset[row]} with "
-                f"{length[row]} bytes, where it cannot be"
-            )
-        self._offset, self._length, self._kind = offset, length, kind
+    def section(self, name: str) -> Array:
+        """Map one array of the row table, checked whole."""
+        return self._sections.whole(name)
 
     # Payloads and checksums.
 
     def payload(self, row: int) -> NDArray[np.uint8]:
         """View the stored bytes of a row."""
-        if self.uniform:
-            start = PAYLOADS + row * self.stride
-            return self.raw[start : start + self.stride]
-        start = int(self._offset[row])
-        return self.raw[start : start + int(self._length[row])]
+        start, stop = self.table.span(row)
+        return self.raw[start:stop]
+
+    @property
+    def shares(self) -> bool:
+        """Whether some records share their payloads."""
+        return self.slots < self.rows
+
+    def sharing(self, row: int) -> Any:
+        """Name what a row has in common with those that share its payload, None if none can."""
+        return (self.path.name, self.table.span(row)[0]) if self.shares else None
 
     def kind_of(self, row: int) -> Kind:
-        return self.kinds[0 if self.uniform else self._kind[row]]
-
-    def common_kind(self, rows: NDArray[np.int64]) -> Kind | None:
-        """Give the dtype and shape that these rows share, None if they differ."""
-        if self.uniform:
-            return self.kinds[0]
-        return common(self.kinds[number] for number in np.unique(self._kind.take(rows)).tolist())
+        return self.kinds[self.table.kind(row)]
 
     def check(self, row: int) -> None:
-        """Compare a row with its checksum, unless that was done before.
+        """Compare a row's bytes with their checksums, unless that was done before.
 
         Raises
         ------
         IntegrityError
             They differ; the message names the record and its key.
         """
-        if self.seen[row]:
-            return
-        if crc32c(self.payload(row)) != self.crcs[row]:
+        start, stop = self.table.span(row)
+        # In a bad block, what another record has lost is no reason to refuse this one.
+        if not self.blocks.good(start, stop) and crc32c(self.raw[start:stop]) != self._crc(row):
             raise IntegrityError(
-                f"{self.path}: record {row}{self._named(row)} is damaged: its bytes disagree with "
+                f"{self.path}: {self.name_of(row)} is damaged: its bytes disagree with "
                 "their checksum; `verify` lists all that is damaged"
             )
-        self.seen[row] = 1
+        self.trusted = self.blocks.whole and self.table.whole
 
-    def check_many(self, rows: NDArray[np.intp]) -> None:
+    def check_many(self, rows: Rows) -> None:
         """Check each of these rows that was not checked before."""
-        if self.trusted:
-            return
-        unseen = rows[self.seen.take(rows) == 0]
-        for row in unseen.tolist():
-            self.check(row)
-        if not len(unseen):
-            # Counting all rows is dear beside one batch, so it is done now and then.
-            self._quiet += 1
-            if self._quiet % _QUIET == 0:
-                self.trusted = bool(self.seen.all())
+        if not self.trusted:
+            if len(rows) < _FEW or not self.blocks.all_good(*self.table.spans(rows)):
+                for row in rows.tolist():
+                    self.check(row)
+            self.trusted = self.blocks.whole and self.table.whole
 
-    def _named(self, row: int) -> str:
+    def _crc(self, row: int) -> int:
+        table = self.table
+        found: int = self._crcs.item(table.slots.item(row) if isinstance(table, Slotted) else row)
+        return found
+
+    def name_of(self, row: int) -> str:
+        """Name a row for people, with its key if it has one."""
         try:
             text = self.key_text(row)
         except FormatError:
-            return ""
-        return "" if text is None else f" (key {text.decode(errors='replace')!r})"
+            text = None
+        named = "" if text is None else f" (key {text.decode(errors='replace')!r})"
+        return f"record {row}{named}"
 
     def read(self, row: int) -> Array:
         """Give a row of a chunk that is not uniform: a view where it is raw, else decoded."""
-        if not self.seen[row]:
+        if not self.trusted:
             self.check(row)
-        kind = self.kinds[self._kind[row]]
+        kind = self.kinds[self.kind_numbers[row]]
         if kind.codec == "none":
-            return np.ndarray(kind.shape, kind.dtype, self.raw, int(self._offset[row]))
+            return np.ndarray(kind.shape, kind.dtype, self.raw, self.starts[row])
         out = np.empty(kind.shape, kind.dtype)
-        self._decode(row, kind, out)
+        self.decode(row, kind, out)
         out.flags.writeable = False
         return out
 
@@ -173,69 +130,42 @@ class Chunk:
         self.check(row)
         return self.payload(row)
 
-    def read_into(self, row: int, out: Array) -> None:
-        """Put a row of a chunk that is not uniform into C-ordered memory of its dtype and shape."""
-        if not self.seen[row]:
-            self.check(row)
-        kind = self.kinds[self._kind[row]]
-        if kind.codec == "none":
-            out[...] = np.ndarray(kind.shape, kind.dtype, self.raw, int(self._offset[row]))
-        else:
-            self._decode(row, kind, out)
-
-    def _decode(self, row: int, kind: Kind, out: Array) -> None:
+    def decode(self, row: int, kind: Kind, out: Array) -> None:
+        """Put an encoded row into C-ordered memory of its dtype and shape."""
         if kind.nbytes == 0:
             return
         try:
             decoder(kind.codec).decode_into(self.payload(row), out)
         except FormatError as error:
-            raise FormatError(f"{self.path}: record {row}{self._named(row)}: {error}") from error
+            raise FormatError(f"{self.path}: {self.name_of(row)}: {error}") from error
 
     # Keys.
 
     @property
     def keyed(self) -> bool:
-        return "key_hash" in self._footer.sections
+        return "key_hash" in self._sections
+
+    @property
+    def key_table(self) -> KeyTable:
+        """The table of the keys of a chunk that has some."""
+        if self._keys is None:
+            self._keys = KeyTable(self.path, self._sections, self.rows)
+        return self._keys
 
     def key_text(self, row: int) -> bytes | None:
         """Give the bytes of a row's key, None if it has none."""
-        if not self.keyed:
-            return None
-        end, text = self.section("key_end", self.rows), self.section("key_text")
-        start, stop = int(end[row - 1]) if row else 0, int(end[row])
-        if not 0 <= start <= stop <= len(text):
-            raise FormatError(f"{self.path}: the key of record {row} lies outside the keys")
-        found = bytes(text[start:stop])
-        return found if found or self.find(b"") == row else None
+        return self.key_table.text(row) if self.keyed else None
 
     def keys(self, kind: KeyType) -> list[Key | None]:
         """List the keys in the order of rows."""
         if not self.keyed:
             return [None] * self.rows
-        texts = [self.key_text(row) for row in range(self.rows)]
+        texts = self.key_table.texts()
         return [None if text is None else key_from_bytes(text, kind) for text in texts]
 
     def find(self, key: bytes) -> int | None:
         """Find the row of a key."""
-        if not self.keyed:
-            return None
-        hashes = self.section("key_hash")
-        held = self.section("key_row", len(hashes))
-        wanted = np.uint64(hash64(key))
-        place = int(hashes.searchsorted(wanted))
-        while place < len(hashes) and hashes[place] == wanted:
-            row = int(held[place])
-            if self._key_is(row, key):
-                return row
-            place += 1
-        return None
-
-    def _key_is(self, row: int, key: bytes) -> bool:
-        end, text = self.section("key_end", self.rows), self.section("key_text")
-        if row >= self.rows:
-            raise FormatError(f"{self.path}: a key of row {row} of {self.rows}")
-        start = int(end[row - 1]) if row else 0
-        return bytes(text[start : int(end[row])]) == key
+        return self.key_table.find(key) if self.keyed else None
 
 
 def _kinds(footer: Footer, path: Path) -> list[Kind]:
@@ -246,3 +176,15 @@ def _kinds(footer: Footer, path: Path) -> list[Kind]:
         ]
     except (FormatError, IndexError) as error:
         raise FormatError(f"{path}: {error}") from error
+
+
+def _table(path: Path, sections: Sections, footer: Footer, kinds: list[Kind]) -> RowTable:
+    if not footer.uniform:
+        return Listed(path, sections, footer, kinds)
+    if len(kinds) != 1 or kinds[0].codec != "none":
+        raise FormatError(f"{path}: it is called uniform but has several kinds")
+    if "slot" in sections:
+        return Slotted(path, sections, footer, kinds[0].nbytes)
+    if footer.slots != footer.rows:
+        raise FormatError(f"{path}: {footer.rows} records in {footer.slots} slots, but no table")
+    return Strided(path, footer, kinds[0].nbytes)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from array import array
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.packed.blockfile import BlockFile
 from haversack.packed.encoding import Stored
 from haversack.packed.keys import key_sections
 from haversack.packed.kinds import Kind, as_bytes, write_dtype
@@ -28,11 +27,11 @@ from haversack.packed.layout import (
     trailer,
 )
 from haversack.storage.checksum import crc32c
-from haversack.storage.maps import rounded
 from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error
 
-_BUFFER = 1 << 20
 _ZEROS = bytes(ALIGNMENT)
+# Payloads that are remembered for sharing, at about 200 bytes each; then forgotten, all at once.
+_MOST_KNOWN = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,10 @@ class Sealed:
 
 
 class ChunkWriter:
-    """One chunk that is being written; nobody sees it before :meth:`seal` and a manifest."""
+    """One chunk that is being written; nobody sees it before :meth:`seal` and a manifest.
+
+    Records whose payloads are told to be the same share a *slot*: the payload is kept once.
+    """
 
     def __init__(self, folder: Path, chunk_id: str | None = None) -> None:
         self.chunk_id = chunk_id or secrets.token_hex(16)
@@ -61,19 +63,18 @@ class ChunkWriter:
         self._last_kind = 0
         self._crcs, self._lengths, self._kind_of = array("I"), array("I"), array("I")
         self._offsets = array("Q")
-        self._end = PAYLOADS
+        self._slots = array("I")  # one for each row, from the first that shares its payload
+        self._known: dict[Any, int] = {}
         self._uniform = True
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         try:
-            descriptor = os.open(self._temporary, flags, 0o666)
+            self._file = BlockFile(self._temporary)
         except OSError as error:
             raise storage_error("create", self._temporary, error) from error
-        self._file: Any = os.fdopen(descriptor, "wb", buffering=_BUFFER)
         self._write(header(self.chunk_id))
 
     @property
     def rows(self) -> int:
-        return len(self._crcs)
+        return len(self._slots) or len(self._crcs)
 
     @property
     def _is_uniform(self) -> bool:
@@ -82,23 +83,46 @@ class ChunkWriter:
     @property
     def size(self) -> int:
         """Bytes of payload so far."""
-        return self._end - PAYLOADS
+        return self._file.position - PAYLOADS
 
-    def append(self, stored: Stored, key: bytes | None) -> None:
-        """Add a record as the next row."""
+    def append(self, stored: Stored, key: bytes | None, same: Any = None) -> None:
+        """Add a record as the next row.
+
+        ``same`` is what this payload has in common with all of its kind and bytes, and with no
+        other: a digest, or the place that it is copied from.
+        """
         kind, data = stored
         if kind is not self._last and kind != self._last:
             self._change_kind(kind)
-        if not self._uniform and kind.codec == "none":
-            self._align()
-        self._write(data)
         if key is not None:
-            self.keys[key] = len(self._crcs)
+            self.keys[key] = self.rows
+        if same is None or not len(data):
+            self._add_slot(kind, data)
+        else:
+            self._share_slot(kind, data, (self._last_kind, same))
+
+    def _share_slot(self, kind: Kind, data: Any, name: tuple[int, Any]) -> None:
+        slot = self._known.get(name)
+        if slot is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[name] = len(self._crcs)
+            self._add_slot(kind, data)
+            return
+        if not self._slots:
+            self._slots.extend(range(len(self._crcs)))
+        self._slots.append(slot)
+
+    def _add_slot(self, kind: Kind, data: Any) -> None:
+        if not self._uniform and kind.codec == "none":
+            self._write(_ZEROS[: -self._file.position % ALIGNMENT])
+        if self._slots:
+            self._slots.append(len(self._crcs))
         self._crcs.append(crc32c(data))
-        self._offsets.append(self._end)
+        self._offsets.append(self._file.position)
         self._lengths.append(len(data))
         self._kind_of.append(self._last_kind)
-        self._end += len(data)
+        self._write(data)
 
     def append_block(
         self, stored: Stored, crcs: NDArray[Any], keys: Sequence[bytes | None]
@@ -110,37 +134,35 @@ class ChunkWriter:
         kind, data = stored
         if kind != self._last:
             self._change_kind(kind)
-        if not self._uniform:
-            for row, key in enumerate(keys):
-                self.append(Stored(kind, data[row * kind.nbytes :][: kind.nbytes]), key)
+        if self._uniform:
+            self._add_block(kind, data, crcs.tolist(), keys)
             return
-        self._write(data)
-        first, count = self.rows, len(keys)
-        self.keys.update((key, first + row) for row, key in enumerate(keys) if key is not None)
-        offsets = self._end + kind.nbytes * np.arange(count, dtype=np.uint64)
-        self._crcs.frombytes(np.asarray(crcs, np.uint32).tobytes())
-        self._offsets.frombytes(offsets.tobytes())
-        self._lengths.frombytes(np.full(count, kind.nbytes, np.uint32).tobytes())
-        self._kind_of.frombytes(np.full(count, self._last_kind, np.uint32).tobytes())
-        self._end += len(data)
+        for row, key in enumerate(keys):
+            self.append(Stored(kind, data[row * kind.nbytes :][: kind.nbytes]), key)
 
     def extend(
         self, kinds: Sequence[Kind], payloads: Sequence[Any], keys: Sequence[bytes | None]
     ) -> None:
         """Add records as the next rows; raw ones of one kind are written at once."""
-        if not self._alike(kinds):
-            for kind, payload, key in zip(kinds, payloads, keys, strict=True):
-                self.append(Stored(kind, payload), key)
+        if self._alike(kinds):
+            data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
+            self._add_block(kinds[0], data, map(crc32c, payloads), keys)
             return
-        row, count, size = len(self._crcs), len(kinds), kinds[0].nbytes
-        self._write(payloads[0] if count == 1 else b"".join(payloads))
-        self.keys.update((key, at) for at, key in enumerate(keys, row) if key is not None)
-        self._crcs.extend(map(crc32c, payloads))
-        stop = self._end + count * size
-        self._offsets.extend(range(self._end, stop, size) if size else [self._end] * count)
+        for kind, payload, key in zip(kinds, payloads, keys, strict=True):
+            self.append(Stored(kind, payload), key)
+
+    def _add_block(
+        self, kind: Kind, data: Any, crcs: Iterable[int], keys: Sequence[bytes | None]
+    ) -> None:
+        count, size, start, slot = len(keys), kind.nbytes, self._file.position, len(self._crcs)
+        self.keys.update((key, at) for at, key in enumerate(keys, self.rows) if key is not None)
+        self._crcs.extend(crcs)
+        self._offsets.extend(range(start, start + count * size, size) if size else [start] * count)
         self._lengths.extend([size] * count)
         self._kind_of.extend([self._last_kind] * count)
-        self._end = stop
+        if self._slots:
+            self._slots.extend(range(slot, slot + count))
+        self._write(data)
 
     def _alike(self, kinds: Sequence[Kind]) -> bool:
         """Whether these are raw and of the one kind that the chunk has."""
@@ -159,11 +181,6 @@ class ChunkWriter:
         self._uniform = self._uniform and len(self._kinds) == 1 and kind.codec == "none"
         self._last = kind
 
-    def _align(self) -> None:
-        gap = -self._end % ALIGNMENT
-        self._write(_ZEROS[:gap])
-        self._end += gap
-
     def _write(self, data: Any) -> None:
         try:
             self._file.write(data)
@@ -175,7 +192,6 @@ class ChunkWriter:
         """Write the row table, sync, and give the file its name (its folder is not yet synced)."""
         try:
             size, checksum = self._finish()
-            self._file.close()
             self._temporary.rename(self._path)
         except OSError as error:
             self.abandon()
@@ -192,38 +208,44 @@ class ChunkWriter:
         )
 
     def _finish(self) -> tuple[int, int]:
-        sections, position = {}, self._end
+        file, sections, payload_end = self._file, {}, self._file.position
         for name, content in self._table().items():
-            start = rounded(position, ALIGNMENT)
+            file.align(ALIGNMENT)
             data = as_bytes(content)
-            self._file.write(bytes(start - position))
-            self._file.write(data)
-            sections[name] = Section(start, len(data), crc32c(data))
-            position = start + len(data)
-        footer = msgspec.json.encode(self._footer(sections))
-        size = position + len(footer) + TRAILER_SIZE
-        tail = trailer(self.chunk_id, size=size, footer_at=position, footer=footer, rows=self.rows)
-        self._file.write(footer + tail)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+            sections[name] = Section(file.position, len(data), crc32c(data))
+            file.write(data)
+        file.align(ALIGNMENT)
+        sums, start = as_bytes(file.sums()), file.position
+        sections["block"] = Section(start, len(sums), crc32c(sums))
+        footer = msgspec.json.encode(self._footer(sections, payload_end))
+        at = start + len(sums)
+        size = at + len(footer) + TRAILER_SIZE
+        tail = trailer(self.chunk_id, size=size, footer_at=at, footer=footer, rows=self.rows)
+        file.end(sums.tobytes() + footer + tail)
         return size, int.from_bytes(tail[-4:], "little")
 
     def _table(self) -> dict[str, NDArray[Any]]:
-        table: dict[str, NDArray[Any]] = {"crc": np.asarray(self._crcs, "<u4")}
-        if not self._is_uniform:
-            table["offset"] = np.asarray(self._offsets, "<u8")
-            table["length"] = np.asarray(self._lengths, "<u4")
-            table["kind"] = np.asarray(self._kind_of, "<u4")
-        if self.keys:
-            table |= key_sections(self.keys, self.rows)
-        return table
+        crcs = np.asarray(self._crcs, "<u4")
+        slots: Any = np.asarray(self._slots, "<u4") if self._slots else slice(None)
+        if self._is_uniform:
+            table = {"slot": slots} if self._slots else {}
+            table["crc"] = crcs
+        else:
+            table = {
+                "offset": np.asarray(self._offsets, "<u8")[slots],
+                "length": np.asarray(self._lengths, "<u4")[slots],
+                "kind": np.asarray(self._kind_of, "<u4")[slots],
+                "crc": crcs[slots],
+            }
+        return table | (key_sections(self.keys, self.rows) if self.keys else {})
 
-    def _footer(self, sections: dict[str, Section]) -> Footer:
+    def _footer(self, sections: dict[str, Section], payload_end: int) -> Footer:
         dtypes = list(dict.fromkeys(dtype for dtype, _, _ in self._kinds))
         codecs = list(dict.fromkeys(codec for _, _, codec in self._kinds))
         return Footer(
             rows=self.rows,
-            payload_end=self._end,
+            slots=len(self._crcs),
+            payload_end=payload_end,
             dtypes=[msgspec.json.decode(dtype) for dtype in dtypes],
             codecs=codecs,
             kinds=[
@@ -236,7 +258,5 @@ class ChunkWriter:
 
     def abandon(self) -> None:
         """Remove what was written."""
-        # On a full disk closing fails too, having let go of the descriptor.
-        with suppress(OSError):
-            self._file.close()
+        self._file.abandon()
         self._temporary.unlink(missing_ok=True)

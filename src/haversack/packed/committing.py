@@ -43,11 +43,20 @@ class Committer:
         Make a dataset that is not there yet, and refuse to add to one.
     auto
         Chooses the codecs of raw records.
+    dedupe
+        Keep equal payloads of a chunk once.
     """
 
     def __init__(
-        self, root: Path, *, chunk_bytes: int, new: bool, auto: Auto | None = None
+        self,
+        root: Path,
+        *,
+        chunk_bytes: int,
+        new: bool,
+        auto: Auto | None = None,
+        dedupe: bool = False,
     ) -> None:
+        self._dedupe = dedupe
         self.root, self.chunk_bytes, self.auto = root, chunk_bytes, auto
         self._root, self._chunk_bytes, self._new, self._auto = root, chunk_bytes, new, auto
         snapshot = open_latest(root)
@@ -64,7 +73,11 @@ class Committer:
     def _start(self) -> None:
         """Wait for steps with nothing pending."""
         self._change = Change(
-            self._root, self._base.manifest, chunk_bytes=self._chunk_bytes, auto=self._auto
+            self._root,
+            self._base.manifest,
+            chunk_bytes=self._chunk_bytes,
+            auto=self._auto,
+            dedupe=self._dedupe,
         )
         # The first version is a chunk; later ones begin small, and may go to the journal.
         self._pending = Pending() if self._exists and self._may_journal else None

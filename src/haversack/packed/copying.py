@@ -39,34 +39,36 @@ def copy_rows(snapshot: Snapshot, number: int, rows: Rows, draft: Draft) -> None
         One of them is damaged; the draft has those before it.
     """
     chunk, index = snapshot.chunk(number), snapshot.index(number)
-    block = chunk.uniform and chunk.stride > 0
-    step = max(1, _AT_ONCE // chunk.stride) if block else _MANY
+    stride = chunk.kinds[0].nbytes if chunk.uniform else 0
+    block = stride > 0 and not chunk.shares
+    step = max(1, _AT_ONCE // stride) if block else _MANY
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         chunk.check_many(part)
         keys, texts = key_texts(chunk, part), index.texts_of(part)
         if block:
             stored = Stored(chunk.kinds[0], _block(chunk, part))
-            draft.append_block(stored, chunk.crcs[part], keys, texts)
+            draft.append_block(stored, chunk.section("crc")[part], keys, texts)
             continue
         for row, key, text in zip(part.tolist(), keys, texts, strict=True):
-            draft.append_stored(Stored(chunk.kind_of(row), chunk.payload(row)), key, text)
+            stored = Stored(chunk.kind_of(row), chunk.payload(row))
+            draft.append_stored(stored, key, text, chunk.sharing(row))
 
 
 def _block(chunk: Chunk, rows: Rows) -> NDArray[np.uint8]:
     """Give the payloads of rows of a uniform chunk, one behind the other."""
-    first, last = int(rows[0]), int(rows[-1])
+    first, last, stride = int(rows[0]), int(rows[-1]), chunk.kinds[0].nbytes
     if last - first + 1 == len(rows) and (np.diff(rows) == 1).all():
-        return chunk.raw[PAYLOADS + first * chunk.stride : PAYLOADS + (last + 1) * chunk.stride]
-    table = chunk.raw[PAYLOADS : PAYLOADS + chunk.rows * chunk.stride]
-    return table.reshape(chunk.rows, chunk.stride).take(rows, axis=0).reshape(-1)
+        return chunk.raw[PAYLOADS + first * stride : PAYLOADS + (last + 1) * stride]
+    table = chunk.raw[PAYLOADS : PAYLOADS + chunk.rows * stride]
+    return table.reshape(chunk.rows, stride).take(rows, axis=0).reshape(-1)
 
 
 def key_texts(chunk: Chunk, rows: Rows) -> list[bytes | None]:
     """List the bytes of the keys of some rows, None for those without one."""
     if not chunk.keyed or not len(rows):
         return [None] * len(rows)
-    text, stops = chunk.section("key_text"), chunk.section("key_end", chunk.rows)
+    text, stops = chunk.section("key_text"), chunk.section("key_end")
     starts, ends = np.where(rows > 0, stops[rows - 1], 0), stops[rows]
     first, last = int(starts.min()), int(ends.max())
     if last > len(text) or (starts > ends).any():

@@ -109,7 +109,9 @@ class PackedDataset:
         return Record(self._snapshot.peek(position), self._snapshot, position)
 
     def __iter__(self) -> Iterator[Record]:
-        return (self[index] for index in range(self._length))
+        snapshot, read = self._snapshot, self._snapshot.read
+        chosen = range(self._length) if self._selection is None else map(int, self._selection)
+        return (Record(read(position), snapshot, position) for position in chosen)
 
     def _chosen(self, index: Any) -> range | Positions:
         everything = range(self._length) if self._selection is None else self._selection
@@ -119,24 +121,30 @@ class PackedDataset:
 
     def _positions(self, indices: Any) -> Positions:
         """Turn indices, checked, into positions of the version."""
+        chosen = indices
+        if type(indices) is not np.ndarray or indices.dtype != np.int64 or indices.ndim != 1:
+            chosen = self._integers(indices)
+        # As unsigned numbers negative ones are huge: one pass finds both kinds that need care.
+        if chosen.size and int(np.maximum.reduce(chosen.view(np.uint64))) >= self._length:
+            chosen = self._counted_from_end(chosen)
+        return self._of_version(chosen)
+
+    def _integers(self, indices: Any) -> Positions:
+        """Turn what chooses records into integers."""
         given = np.asarray(indices)
         if given.ndim != 1 or (given.dtype.kind not in "biu" and given.size):
             raise UsageError(
                 "records are chosen by integers, a slice, a boolean mask or a list of integers, "
                 f"not by {type(indices).__name__}; by key: ds.record(key)"
             )
-        if given.dtype == bool and len(given) != self._length:
-            raise UsageError(f"a mask of {len(given)} for {self._length} records")
+        if given.dtype == bool:
+            if len(given) != self._length:
+                raise UsageError(f"a mask of {len(given)} for {self._length} records")
+            return np.flatnonzero(given)
         # Such an integer may be beyond those of 64 bits with a sign.
         if given.dtype.kind == "u" and given.size and int(given.max()) >= self._length:
             raise self._beyond(int(given.max()))
-        chosen = (
-            np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64, copy=False)
-        )
-        # As unsigned numbers negative ones are huge: one pass finds both kinds that need care.
-        if chosen.size and int(chosen.view(np.uint64).max()) >= self._length:
-            chosen = self._counted_from_end(chosen)
-        return self._of_version(chosen)
+        return given.astype(np.int64, copy=False)
 
     def _counted_from_end(self, chosen: Positions) -> Positions:
         low, high = int(chosen.min()), int(chosen.max())

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from haversack.packed.keys import KeyType
 from haversack.packed.kinds import Kind
 from haversack.packed.manifest import FOLDER as MANIFESTS
 from haversack.packed.manifest import ChunkEntry
-from haversack.packed.parts import chunk_path, open_chunk, reserve
+from haversack.packed.mapped import chunk_path, open_chunk, reserve
 from haversack.packed.settling import Settler
 from haversack.packed.table import Written, index_path, plain_fields, write_index
 from haversack.packed.values import loads
@@ -62,15 +63,21 @@ class Finished:
 class Draft:
     """Records that become one chunk with its index file.
 
-    With ``auto``, raw ones are encoded as it finds best.
+    With ``auto``, raw ones are encoded as it finds best; with ``dedupe``, payloads that are equal
+    are kept once.
     """
 
     def __init__(
-        self, root: Path, auto: Auto | None = None, *, chunk_id: str | None = None
+        self,
+        root: Path,
+        auto: Auto | None = None,
+        *,
+        dedupe: bool = False,
+        chunk_id: str | None = None,
     ) -> None:
         # Each time: a build that failed beside this one may have removed them, empty.
         make_folders(root)
-        self._root = root
+        self._root, self._dedupe = root, dedupe
         self._writer = ChunkWriter(root / "chunks", chunk_id)
         self._sink = self._writer if auto is None else Settler(self._writer, auto)
         self._texts: list[str] = []
@@ -100,13 +107,20 @@ class Draft:
         self, stored: Stored, key: bytes | None, text: str, metadata: Mapping[Any, Any]
     ) -> None:
         """Add a record with its metadata, as JSON and as it was given."""
-        self._sink.append(stored, key)
+        # The digest is trusted: nobody can make two payloads of one BLAKE2b of 128 bits.
+        same = blake2b(stored.payload.data, digest_size=16).digest() if self._dedupe else None
+        self._sink.append(stored, key, same)
         self._texts.append(text)
         self._fields.append(plain_fields(metadata))
 
-    def append_stored(self, stored: Stored, key: bytes | None, text: str) -> None:
-        """Add a record whose metadata is there as JSON only."""
-        self.append(stored, key, text, loads(text))
+    def append_stored(self, stored: Stored, key: bytes | None, text: str, same: Any = None) -> None:
+        """Add a record whose metadata is there as JSON only.
+
+        ``same`` is what it has in common with all that share its payload where it comes from.
+        """
+        self._writer.append(stored, key, same)
+        self._texts.append(text)
+        self._fields.append(plain_fields(loads(text)))
 
     def append_block(
         self, stored: Stored, crcs: NDArray[Any], keys: list[bytes | None], texts: list[str]

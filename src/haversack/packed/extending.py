@@ -131,7 +131,7 @@ def _size(source: Snapshot, piece: _Piece) -> int:
     if piece.number is None:
         return 1  # the journal is small
     entry, chunk = source.manifest.chunks[piece.number], source.chunk(piece.number)
-    return chunk.stride if chunk.uniform else entry.bytes // max(entry.rows, 1)
+    return chunk.kinds[0].nbytes if chunk.uniform else entry.bytes // max(entry.rows, 1)
 
 
 def _as_steps(

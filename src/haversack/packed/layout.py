@@ -18,6 +18,8 @@ from haversack.storage.checksum import crc32c
 FORMAT: Final = 1
 PAYLOADS: Final = 4096  # where the payloads begin: whole pages, so that records meet few of them
 ALIGNMENT: Final = 64  # of raw payloads that are not all alike, and of the row table's sections
+BLOCK_BITS: Final = 14
+BLOCK: Final = 1 << BLOCK_BITS  # bytes that are checked at once
 LARGEST: Final = (1 << 32) - 1  # bytes of one payload, and of one record
 MOST_ROWS: Final = (1 << 32) - 1
 
@@ -30,14 +32,16 @@ TRAILER_SIZE: Final = _TRAILER.size + _CRC.size
 
 # The sections of the row table and their types. Which are there: see the specification.
 SECTIONS: Final[dict[str, np.dtype[Any]]] = {
-    "crc": np.dtype("<u4"),
+    "slot": np.dtype("<u4"),
     "offset": np.dtype("<u8"),
     "length": np.dtype("<u4"),
     "kind": np.dtype("<u4"),
+    "crc": np.dtype("<u4"),
     "key_hash": np.dtype("<u8"),
     "key_row": np.dtype("<u4"),
     "key_end": np.dtype("<u8"),
     "key_text": np.dtype("u1"),
+    "block": np.dtype("<u4"),
 }
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
@@ -52,9 +56,13 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class Footer(msgspec.Struct, frozen=True):
-    """What a chunk says about itself; a kind is [dtype's number, codec's number, shape]."""
+    """What a chunk says about itself; a kind is [dtype's number, codec's number, shape].
+
+    ``slots`` are the payloads that it holds: fewer than its rows where equal ones are kept once.
+    """
 
     rows: Count
+    slots: Count
     payload_end: Count
     dtypes: list[Any]
     codecs: list[str]
@@ -114,7 +122,11 @@ def read_footer(data: Any, chunk_id: str, path: Path) -> tuple[Footer, int]:
     if crc32c(text) != footer_crc:
         raise IntegrityError(f"{path}: the footer is damaged")
     footer = _decode_footer(text, path)
-    if footer.rows != rows or rows > MOST_ROWS or not PAYLOADS <= footer.payload_end <= at:
+    if (
+        footer.rows != rows
+        or not min(rows, 1) <= footer.slots <= rows <= MOST_ROWS
+        or not PAYLOADS <= footer.payload_end <= at
+    ):
         raise FormatError(f"{path}: the footer contradicts the trailer")
     return footer, checksum
 

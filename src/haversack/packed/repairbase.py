@@ -30,7 +30,7 @@ from haversack.packed.manifest import (
     mend,
     numbers,
 )
-from haversack.packed.parts import chunk_path
+from haversack.packed.mapped import chunk_path
 from haversack.packed.roughchunk import entry_of
 from haversack.packed.salvage import read_index
 from haversack.packed.table import index_path

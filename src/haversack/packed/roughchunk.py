@@ -21,6 +21,7 @@ from haversack.packed.keys import hash64
 from haversack.packed.kinds import make_kind
 from haversack.packed.layout import (
     ALIGNMENT,
+    BLOCK,
     PAYLOADS,
     SECTIONS,
     TRAILER_SIZE,
@@ -149,9 +150,17 @@ def _laid_out(raw: Raw, entry: ChunkEntry) -> tuple[Footer, int] | None:
     if entry.keys:
         last = int.from_bytes(raw[at - 8 : at].tobytes(), "little")
         at = rounded(at, ALIGNMENT)
-        sections["key_text"] = Section(at, min(last, len(raw) - at), 0)
+        length = min(last, len(raw) - at)
+        sections["key_text"] = Section(at, length, 0)
+        at += length
+    at = rounded(at, ALIGNMENT)
+    sections["block"] = Section(at, -(-at // BLOCK) * SECTIONS["block"].itemsize, 0)
+    at += sections["block"].length
+    if at > len(raw):
+        return None
     footer = Footer(
         rows=entry.rows,
+        slots=entry.rows,
         payload_end=end,
         dtypes=[entry.dtype],
         codecs=["none"],
@@ -159,7 +168,7 @@ def _laid_out(raw: Raw, entry: ChunkEntry) -> tuple[Footer, int] | None:
         uniform=True,
         sections=sections,
     )
-    return footer, rounded(at, ALIGNMENT)
+    return footer, at
 
 
 def _closed(raw: Raw, footer: Footer, at: int, chunk_id: str) -> Raw:
@@ -189,6 +198,11 @@ def _mend_sections(raw: Raw, footer: Footer) -> tuple[Footer, set[str]] | None:
         if where.offset < PAYLOADS or end > len(raw) or where.offset % 8:
             return None
         data = raw[where.offset : end].tobytes()
+        if name == "block":
+            # No block is trusted here, so that each row and section is checked by itself.
+            raw[where.offset : end] = 0
+            sections[name] = Section(where.offset, where.length, crc32c(bytes(where.length)))
+            continue
         whole = mended(data, where.crc32c)
         if whole is None and name == "kind" and len(footer.kinds) == 1:
             whole = bytes(len(data))

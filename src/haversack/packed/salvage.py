@@ -18,7 +18,7 @@ from haversack.packed.encoding import Stored
 from haversack.packed.keys import KeyType, key_bytes, key_type
 from haversack.packed.layout import HEADER_SIZE, check_header
 from haversack.packed.manifest import ChunkEntry
-from haversack.packed.parts import chunk_path, open_chunk, reserve
+from haversack.packed.mapped import chunk_path, open_chunk, reserve
 from haversack.packed.roughchunk import open_roughly
 from haversack.packed.table import index_path
 from haversack.packed.values import loads
@@ -116,7 +116,8 @@ def _open(
     try:
         chunk = open_chunk(root, entry, reserve(root, entry.bytes))
         check_header(bytes(chunk.raw[:HEADER_SIZE]), entry.id, path)
-        return chunk, frozenset(), _keys_of(chunk), True
+        if not len(chunk.blocks.bad()):
+            return chunk, frozenset(), _keys_of(chunk), True
     except HaversackError:
         pass
     try:

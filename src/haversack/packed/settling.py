@@ -21,7 +21,7 @@ class Settler:
 
     def __init__(self, writer: ChunkWriter, auto: Auto) -> None:
         self._writer, self._auto = writer, auto
-        self._held: list[tuple[Stored, dict[str, Any]]] = []
+        self._held: list[tuple[Stored, Any]] = []
         self._held_bytes = 0
         self._waiting: set[Sort] = set()  # sorts of held records that are not settled
         # The last kind whose sort is settled, and the one as which it is stored.
@@ -33,14 +33,14 @@ class Settler:
         """Bytes of payload so far."""
         return self._writer.size + self._held_bytes
 
-    def append(self, stored: Stored, key: bytes | None, **how: Any) -> None:
+    def append(self, stored: Stored, key: bytes | None, same: Any = None) -> None:
         """Add a record as the next row, now or when its codec is known."""
         if self._held or stored.kind is not self._known:
             if not self._ready(stored):
-                self._hold(stored, key, how)
+                self._hold(stored, key, same)
                 return
             self._release()
-        self._writer.append(self._settled(stored), key, **how)
+        self._writer.append(self._settled(stored), key, same)
 
     def _ready(self, stored: Stored) -> bool:
         """Tell whether this record and all that are held can be written now."""
@@ -49,18 +49,18 @@ class Settler:
             change(sort_of(stored.kind))
         return not self._waiting or self._held_bytes + _cost(stored) > HELD
 
-    def _hold(self, stored: Stored, key: bytes | None, how: dict[str, Any]) -> None:
+    def _hold(self, stored: Stored, key: bytes | None, same: Any) -> None:
         if key is not None:
             self._writer.keys[key] = self._writer.rows + len(self._held)
         # The caller may change the array as soon as this returns.
-        self._held.append((Stored(stored.kind, stored.payload.copy()), how))
+        self._held.append((Stored(stored.kind, stored.payload.copy()), same))
         self._held_bytes += _cost(stored)
 
     def _release(self) -> None:
         held, self._held, self._held_bytes = self._held, [], 0
         self._waiting.clear()
-        for stored, how in held:
-            self._writer.append(self._settled(stored), None, **how)
+        for stored, same in held:
+            self._writer.append(self._settled(stored), None, same)
 
     def _settled(self, stored: Stored) -> Stored:
         kind = stored.kind

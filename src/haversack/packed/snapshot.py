@@ -155,7 +155,7 @@ class Snapshot:
 
     def read(self, position: int) -> Array:
         """Give the record at a position that was checked to exist."""
-        row = self._row_at(position)
+        row = self._row_at(position) if self._has_deleted else position
         if self._only is not None:
             return self._only.read(row)
         number = bisect_right(self.starts, row) - 1
@@ -177,30 +177,32 @@ class Snapshot:
 
     def take(self, positions: Positions, out: Array | None = None) -> Array | list[Array]:
         """Give the records at these positions: stacked where they agree, else a list."""
-        pieces = self._pieces(self.rows_at(positions))
-        kind = common(part.kind(local) for part, _, local in pieces)
+        rows = self.rows_at(positions) if self._has_deleted else positions
+        pieces, count = self._pieces(rows), len(rows)
+        kind = common(part.kind(located) for part, _, located in pieces)
         if kind is None:
             if out is not None:
                 raise UsageError("out= needs records of one dtype and shape; these differ")
-            return [np.array(self.read(position)) for position in positions.tolist()]
-        out = _output((len(positions), *kind.shape), kind, out)
-        for part, where, local in pieces:
-            if len(pieces) == 1:
-                part.take_into(local, out)
+            return _copies(pieces, count)
+        out = _output((count, *kind.shape), kind, out)
+        for part, where, located in pieces:
+            if where is None:
+                part.take_into(located, out)
             else:
-                piece = np.empty((len(local), *kind.shape), kind.dtype)
-                part.take_into(local, piece)
+                piece = np.empty((len(where), *kind.shape), kind.dtype)
+                part.take_into(located, piece)
                 out[where] = piece
         return out
 
-    def _pieces(self, rows: Positions) -> list[tuple[Part | Tail, Any, Positions]]:
+    def _pieces(self, rows: Positions) -> list[Piece]:
         if self._only is not None:
-            return [(self._only, slice(None), rows)]
+            return [(self._only, None, self._only.locate(rows))]
         numbers = self._bounds.searchsorted(rows, side="right")
-        pieces: list[tuple[Part | Tail, Any, Positions]] = []
+        pieces: list[Piece] = []
         for number in np.unique(numbers).tolist():
             where = np.flatnonzero(numbers == number)
-            pieces.append((self.parts[number], where, rows[where] - self.starts[number]))
+            part = self.parts[number]
+            pieces.append((part, where, part.locate(rows[where] - self.starts[number])))
         return pieces
 
     # Chunks, keys and metadata.
@@ -329,6 +331,20 @@ def is_current(snapshot: Snapshot) -> bool:
     if latest is None or latest.commits != snapshot.manifest.commits:
         return False
     return snapshot.tail is None or not snapshot.tail.has_grown()
+
+
+# A part, the places of its records in a batch (None: all), and what it found for them.
+Piece = tuple[Part | Tail, Positions | None, Any]
+
+
+def _copies(pieces: list[Piece], count: int) -> list[Array]:
+    found: list[Any] = [None] * count
+    for part, where, located in pieces:
+        if where is None:
+            return part.copies(located)
+        for place, array in zip(where.tolist(), part.copies(located), strict=True):
+            found[place] = array
+    return found
 
 
 def _output(shape: tuple[int, ...], kind: Kind, out: Any) -> Array:

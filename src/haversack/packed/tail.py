@@ -122,12 +122,18 @@ class Tail:
         kind, payload = self._rows[position].stored
         return payload if kind.codec in images.NAMES else None
 
+    def locate(self, positions: Positions) -> Positions:
+        return positions
+
     def kind(self, positions: Positions) -> Kind | None:
         return common(self._rows[row].stored.kind for row in positions.tolist())
 
     def take_into(self, positions: Positions, out: Array) -> None:
         for slot, row in enumerate(positions.tolist()):
             self._decode(row, out[slot, ...])
+
+    def copies(self, positions: Positions) -> list[Array]:
+        return [self.read(row).copy() for row in positions.tolist()]
 
     def _decode(self, row: int, out: Array) -> None:
         kind, payload = self._rows[row].stored

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from haversack.errors import FormatError, HaversackError, MissingExtraError
 from haversack.events import Progress, task
 from haversack.packed.chunk import Chunk
 from haversack.packed.deletions import deletions_path
 from haversack.packed.journal import journal_path
-from haversack.packed.layout import HEADER_SIZE, check_header
+from haversack.packed.layout import BLOCK, HEADER_SIZE, check_header
 from haversack.packed.manifest import Manifest
-from haversack.packed.parts import chunk_path
+from haversack.packed.mapped import chunk_path
+from haversack.packed.rowtable import GROUP
 from haversack.packed.snapshot import Snapshot
 from haversack.packed.tail import Tail
 from haversack.storage.damage import Damage
@@ -41,19 +43,44 @@ def verify(snapshot: Snapshot, progress: Progress = None) -> list[Damage]:
 
 
 def _chunk_damage(chunk: Chunk, chunk_id: str) -> Iterator[Damage]:
-    try:
-        check_header(bytes(chunk.raw[:HEADER_SIZE]), chunk_id, chunk.path)
-        for name in ("key_hash", "key_row", "key_end", "key_text") if chunk.keyed else ():
-            chunk.section(name)
-    except FormatError as error:
-        yield _damage(chunk.path, "", error)
-    for row in range(chunk.rows):
+    bad = chunk.blocks.bad()
+    found = [*_structure_damage(chunk, chunk_id), *_record_damage(chunk)]
+    if len(bad) and not found:
+        where = f"bytes {bad[0] * BLOCK} to {bad[0] * BLOCK + BLOCK}"
+        found.append(Damage(chunk.path, where, "bytes between the records are damaged"))
+    yield from found
+
+
+def _structure_damage(chunk: Chunk, chunk_id: str) -> Iterator[Damage]:
+    checks: list[Callable[[], object]] = [
+        lambda: check_header(bytes(chunk.raw[:HEADER_SIZE]), chunk_id, chunk.path),
+        lambda: chunk.section("crc"),
+        lambda: chunk.keyed and chunk.key_table.check(),
+    ]
+    for check in checks:
         try:
-            chunk.check(row)
-            if not chunk.uniform and chunk.kind_of(row).codec != "none":
-                chunk.read(row)
+            check()
         except FormatError as error:
-            yield _damage(chunk.path, f"record {row}", error)
+            yield _damage(chunk.path, "", error)
+
+
+def _record_damage(chunk: Chunk) -> Iterator[Damage]:
+    encoded = np.array([kind.codec != "none" for kind in chunk.kinds], bool)
+    for start in range(0, chunk.rows, GROUP):
+        rows = np.arange(start, min(start + GROUP, chunk.rows))
+        try:
+            doubtful = chunk.blocks.in_bad(*chunk.table.spans(rows))
+            doubtful |= encoded.take(chunk.table.kinds(rows))
+        except FormatError as error:
+            yield _damage(chunk.path, f"records {start} to {rows[-1]}", error)
+            continue
+        for row in rows[doubtful].tolist():
+            try:
+                chunk.check(row)
+                if not chunk.uniform:
+                    chunk.read(row)
+            except FormatError as error:
+                yield _damage(chunk.path, chunk.name_of(row), error)
 
 
 def _index_damage(snapshot: Snapshot, number: int) -> Iterator[Damage]:

@@ -52,6 +52,9 @@ class PackWriter:
         that is called with each array and gives such a name.
     chunk_bytes
         Size at which a chunk file is closed and the next begun.
+    dedupe
+        Keep equal arrays once in each chunk. It takes about 200 bytes of memory for each that
+        differs, 200 MB at most, and a hash of each; small flushes, which share a journal, keep all.
     new
         Make a dataset that is not there yet, and refuse to add to one.
 
@@ -77,6 +80,7 @@ class PackWriter:
         *,
         codec: CodecChoice = "none",
         chunk_bytes: int = 1 << 30,
+        dedupe: bool = False,
         new: bool = False,
     ) -> None:
         self._encoder = Encoder(codec)
@@ -88,7 +92,9 @@ class PackWriter:
         self._closed = False
         check_place(self.path)
         auto = Auto() if codec == AUTO else None
-        self._committer = Committer(self.path, chunk_bytes=chunk_bytes, new=new, auto=auto)
+        self._committer = Committer(
+            self.path, chunk_bytes=chunk_bytes, new=new, auto=auto, dedupe=dedupe
+        )
 
     def append(
         self,

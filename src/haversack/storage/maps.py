@@ -18,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAGE = mmap.ALLOCATIONGRANULARITY
+# Files placed at multiples of this may be mapped by huge pages where the page cache has some.
+HUGE_PAGE = 1 << 21
 _FAILED = ctypes.c_void_p(-1).value
+_WILLNEED = getattr(mmap, "MADV_WILLNEED", None)
 _MAP_FIXED, _NORESERVE = 0x10, 0x4000 if sys.platform == "linux" else 0x40
 
 
@@ -28,6 +31,7 @@ def _libc() -> Any:
         libc.mmap.restype = ctypes.c_void_p
         libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
         libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     except (AttributeError, OSError, TypeError):
         return None
     return libc
@@ -55,14 +59,16 @@ class Reservation:
             self._whole: NDArray[np.uint8] | None = None
             return
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
-        self._address = _map(None, self.size, 0, flags, -1)
+        reserved = self.size + HUGE_PAGE
+        start = _map(None, reserved, 0, flags, -1)
+        self._address = rounded(start, HUGE_PAGE)
         self.__array_interface__ = {
             "version": 3,
             "shape": (self.size,),
             "typestr": "|u1",
             "data": (self._address, True),
         }
-        finalizer = weakref.finalize(self, _LIBC.munmap, self._address, self.size)
+        finalizer = weakref.finalize(self, _LIBC.munmap, start, reserved)
         # At exit the process lets go of everything; threads that still read must not be cut off.
         finalizer.atexit = False
 
@@ -93,3 +99,21 @@ def _map(address: int | None, size: int, protection: int, flags: int, descriptor
         code = ctypes.get_errno()
         raise OSError(code, f"cannot map {size} bytes: {os.strerror(code)}")
     return result
+
+
+def will_need(array: NDArray[np.uint8], starts: NDArray[Any], stops: NDArray[Any]) -> None:
+    """Have ranges of a mapped array, in ascending order, read from the disk together.
+
+    It returns at once. Otherwise the first use of each page waits for the disk, and has the kernel
+    read megabytes around it where it was told to read ahead that far.
+    """
+    if not ADJACENT or _WILLNEED is None or not len(starts):
+        return
+    first = (array.__array_interface__["data"][0] + starts) // mmap.PAGESIZE
+    last = -(-(array.__array_interface__["data"][0] + stops) // mmap.PAGESIZE)
+    # A range goes on in the next where they meet.
+    gap = np.flatnonzero(first[1:] > last[:-1])
+    begin = first[np.append(0, gap + 1)] * mmap.PAGESIZE
+    size = last[np.append(gap, len(last) - 1)] * mmap.PAGESIZE - begin
+    for address, length in zip(begin.tolist(), size.tolist(), strict=True):
+        _LIBC.madvise(address, length, _WILLNEED)

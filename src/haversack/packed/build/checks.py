@@ -16,7 +16,7 @@ from haversack.packed.build.runs import Part, Run
 from haversack.packed.chunk import Chunk
 from haversack.packed.keys import key_bytes
 from haversack.packed.kinds import Kind, as_bytes, make_kind
-from haversack.packed.parts import chunk_path, open_chunk, reserve
+from haversack.packed.mapped import chunk_path, open_chunk, reserve
 from haversack.packed.table import IndexFile
 
 
@@ -97,5 +97,6 @@ def _decoded(chunk: Chunk, row: int, mine: Kind, theirs: Kind) -> bytes | None:
     if (mine.dtype, mine.shape) != (theirs.dtype, theirs.shape):
         return None
     out = np.empty(mine.shape, mine.dtype)
-    chunk.read_into(row, out)
+    chunk.check(row)
+    chunk.decode(row, theirs, out)
     return as_bytes(out).tobytes()

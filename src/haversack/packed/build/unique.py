@@ -15,7 +15,7 @@ from haversack.packed.chunk import Chunk
 from haversack.packed.drafts import Draft, discard
 from haversack.packed.encoding import Stored
 from haversack.packed.keys import KeyType
-from haversack.packed.parts import open_chunk, reserve
+from haversack.packed.mapped import open_chunk, reserve
 from haversack.packed.table import IndexFile
 
 

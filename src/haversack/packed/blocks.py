@@ -1,0 +1,120 @@
+"""Check a chunk's file in blocks of 16 KiB, each when something in it is first used.
+
+A checksum computed for every record would cost several times the copy of a small one. That of a
+block is computed once for all records in it, and covers the row table alike, so that opening a
+chunk reads none of that.
+"""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.packed.layout import BLOCK, BLOCK_BITS
+from haversack.storage.checksum import crc32c
+from haversack.storage.maps import will_need
+
+UNKNOWN: Final = 0
+GOOD: Final = 1
+BAD: Final = 2
+_WINDOW: Final = 512  # blocks that are fetched together
+
+
+class Blocks:
+    """Which blocks of some bytes were found right.
+
+    ``whole`` is true once all blocks up to ``end`` (in bytes) are good. Threads may share it: what
+    one finds is what any other would find, and nothing goes back to unknown.
+    """
+
+    def __init__(self, raw: NDArray[np.uint8], sums: NDArray[Any], end: int) -> None:
+        self._raw, self._sums = raw, sums
+        self._state = bytearray(len(sums))
+        self._flags = np.frombuffer(self._state, np.uint8)
+        self._end = -(-end >> BLOCK_BITS)
+        self._first_unknown = 0
+        self._any_bad = False
+        self.whole = False
+
+    def good(self, start: int, stop: int) -> bool:
+        """Whether all blocks that hold these bytes are good; those not yet known are checked."""
+        if start >= stop:
+            return True
+        first, last = start >> BLOCK_BITS, (stop - 1) >> BLOCK_BITS
+        state = self._state
+        if state[first] == GOOD and last - first < 2 and state[last] == GOOD:
+            return True
+        self._check(np.arange(first, last + 1))
+        return not any(state[number] != GOOD for number in range(first, last + 1))
+
+    def all_good(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bool:
+        """Whether all blocks that hold any of these ranges of bytes are good."""
+        first, last = _ends(starts, stops)
+        numbers = np.concatenate((first, last))
+        wide = np.flatnonzero(last - first > 1)
+        if len(wide):
+            pairs = zip(first[wide].tolist(), last[wide].tolist(), strict=True)
+            numbers = np.concatenate((numbers, *(np.arange(*pair) for pair in pairs)))
+        unknown = numbers[self._flags.take(numbers) == UNKNOWN]
+        if len(unknown):
+            self._check(np.unique(unknown))
+        return bool((self._flags.take(numbers) == GOOD).all())
+
+    def bad(self) -> NDArray[np.intp]:
+        """Check all blocks and list the numbers of those that are bad."""
+        self._check(np.flatnonzero(self._flags == UNKNOWN))
+        return np.flatnonzero(self._flags == BAD)
+
+    def in_bad(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say of each range of bytes whether it touches a block that was found bad."""
+        first, last = _ends(starts, stops)
+        before = np.concatenate(([0], np.cumsum(self._flags == BAD)))
+        found: NDArray[np.bool_] = before[last + 1] > before[first]
+        return found
+
+    def _check(self, numbers: NDArray[Any]) -> None:
+        # What nobody has checked is perhaps not in memory: the disk begins with the next ones
+        # before these are computed.
+        windows = [numbers[at : at + _WINDOW] for at in range(0, len(numbers), _WINDOW)]
+        for first in windows[:1]:
+            self._fetch(first)
+        for window, following in zip_longest(windows, windows[1:]):
+            if following is not None:
+                self._fetch(following)
+            self._compare(window)
+        self._settle()
+
+    def _fetch(self, numbers: NDArray[Any]) -> None:
+        starts = numbers << BLOCK_BITS
+        will_need(self._raw, starts, np.minimum(starts + BLOCK, len(self._raw)))
+
+    def _compare(self, numbers: NDArray[Any]) -> None:
+        state, raw = self._state, self._raw
+        expected = self._sums.take(numbers).tolist()
+        for number, wanted in zip(numbers.tolist(), expected, strict=True):
+            if state[number] == UNKNOWN:
+                at = number << BLOCK_BITS
+                if crc32c(raw[at : at + BLOCK]) == wanted:
+                    state[number] = GOOD
+                else:
+                    self._any_bad = True
+                    state[number] = BAD
+
+    def _settle(self) -> None:
+        # The search goes on from where the last one stood, so all of them together are one pass.
+        unknown = self._state.find(UNKNOWN, self._first_unknown, self._end)
+        if unknown >= 0:
+            self._first_unknown = unknown
+        else:
+            self.whole = not self._any_bad
+
+
+def _ends(
+    starts: NDArray[np.int64], stops: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the first and the last block of each range; an empty one has the block it lies in."""
+    first = starts >> BLOCK_BITS
+    return first, np.maximum((stops - 1) >> BLOCK_BITS, first)

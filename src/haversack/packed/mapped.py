@@ -1,0 +1,55 @@
+"""Map chunk files into memory, after checking that they are those that the manifest names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from haversack.errors import FormatError, IntegrityError
+from haversack.packed.chunk import Chunk
+from haversack.packed.manifest import ChunkEntry, missing
+from haversack.storage.maps import Reservation
+from haversack.storage.publish import storage_error
+
+LARGEST_RANGE = 1 << 46
+
+
+def chunk_path(root: Path, chunk_id: str) -> Path:
+    """Name the file of a chunk."""
+    return root / "chunks" / f"{chunk_id}.chunk"
+
+
+def open_chunk(root: Path, entry: ChunkEntry, place: Reservation, offset: int = 0) -> Chunk:
+    """Map a chunk's file after checking that it is the one that the manifest names."""
+    path = chunk_path(root, entry.id)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise missing(root, path, entry.rows) from None
+    except OSError as error:
+        raise storage_error("open", path, error) from error
+    try:
+        size = os.fstat(descriptor).st_size
+        if size != entry.bytes:
+            raise IntegrityError(
+                f"{path} has {size} bytes instead of {entry.bytes}: it was cut or changed"
+            )
+        place.place(descriptor, offset, size)
+    except OSError as error:
+        raise storage_error("map", path, error) from error
+    finally:
+        os.close(descriptor)
+    chunk = Chunk(path, entry.id, place.bytes[offset : offset + size])
+    if chunk.trailer_crc != entry.trailer or chunk.rows != entry.rows:
+        raise IntegrityError(f"{path} is not the file that the manifest names")
+    return chunk
+
+
+def reserve(root: Path, size: int) -> Reservation:
+    """Reserve addresses for chunks of so many bytes."""
+    if size >= LARGEST_RANGE:
+        raise FormatError(f"{root}: chunks of {size} bytes are too large to map")
+    try:
+        return Reservation(size)
+    except OSError as error:
+        raise storage_error("map", root, error) from error
