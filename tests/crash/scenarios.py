@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from haversack.errors import HaversackError
-from haversack.packed import PackWriter, is_packed, open_packed, pack
+from haversack.packed import PackWriter, compact, is_packed, open_packed, pack
 
 ALL = {}
 
@@ -221,3 +221,43 @@ def two_in_a_journal(path, step):
             change(writer)
             writer.flush()
         writer = None if step.failed else writer
+
+
+def some_deleted(path):
+    """Write three chunks, and delete a record of each but one."""
+    for number in range(3):
+        with PackWriter(path) as writer:
+            do([("add", 2 * number), ("add", 2 * number + 1)], number, writer)
+    with PackWriter(path) as writer:
+        do([("delete", 1), ("delete", 4)], 0, writer)
+
+
+LEFT = [(0, 0), (2, 1), (3, 1), (5, 2)]
+
+
+def compact_or(change, path, **options):
+    """Do what a step is; one without effects is a compaction."""
+    if change.args[0]:
+        with PackWriter(path) as writer:
+            change(writer)
+    else:
+        compact(path, **options)
+
+
+@scenario([[("add", 10)], [], [("delete", 2)], []], prepare=some_deleted, before=LEFT)
+def compaction(path, step):
+    """Compactions that also remove what no version needs."""
+    for number in step:
+        with step(number) as change:
+            compact_or(change, path, remove=True, keep=1, older_than=-5)
+
+
+@scenario(
+    ([[], []], [[("add", 1000)], [("put", 1000), ("add", 1001)]]),
+    prepare=some_deleted,
+    before=LEFT,
+)
+def compaction_beside_a_writer(path, step):
+    for number in step:
+        with step(number) as change:
+            compact_or(change, path)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from haversack.errors import (
     FormatError,
     IntegrityError,
+    KeyExistsError,
     StorageError,
     UsageError,
     VersionGoneError,
@@ -24,6 +25,7 @@ from haversack.packed import PackWriter, compact, compaction, open_packed
 from haversack.packed.compaction import plan
 from haversack.packed.manifest import ChunkEntry, Deletions, kept_manifests
 from haversack.packed.manifest import files as named
+from haversack.packed.removal import remove_files
 
 from .conftest import METADATA, arrays, same
 
@@ -383,6 +385,46 @@ def test_a_reader_of_a_forgotten_version_is_told_to_refresh(path):
         with pytest.raises(VersionGoneError, match=r"refresh\(\)"):
             read()
     assert content(lazy.refresh()) == expected
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_writer_goes_on_where_the_files_of_its_version_are_removed(path, begun):
+    writer = PackWriter(path)
+    if begun:
+        writer.append([99], key=99)
+        writer.flush()
+    for number in (100, 101):
+        compact(path)
+        compact(path, remove=True, keep=1, older_than=-5)
+        writer.append([number], key=number)
+        with pytest.raises(KeyExistsError):
+            writer.append([1], key=49)
+        writer.put([number], key=48)
+        writer.delete(47 - number % 2)
+        writer.flush()
+    writer.close()
+    ds = open_packed(path)
+    assert set(ds.keys()) >= {100, 101, 48, 49}
+    assert not {46, 47}.intersection(ds.keys())
+    assert ds.record(48).data.tolist() == [101]
+    assert ds.verify() == []
+
+
+@pytest.mark.parametrize("folder", ["manifest", "manifest/tags", "build"])
+def test_a_directory_that_cannot_be_read_is_not_taken_for_an_empty_one(path, folder, monkeypatch):
+    open_packed(path, version=1).tag("one")
+    age(path)
+    there, listdir = files(path), os.listdir
+
+    def failing(name):
+        if str(name) == str(path / folder):
+            raise PermissionError(13, "Permission denied", name)
+        return listdir(name)
+
+    monkeypatch.setattr(os, "listdir", failing)
+    with pytest.raises(StorageError, match="permission denied"):
+        remove_files(path, keep=1)
+    assert files(path) == there
 
 
 BIG = np.zeros(5 << 20, "u1")  # too big for the journal

@@ -11,7 +11,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import HaversackError, KeyExistsError, RecordNotFoundError, UsageError
+from haversack.errors import (
+    HaversackError,
+    KeyExistsError,
+    RecordNotFoundError,
+    UsageError,
+    VersionGoneError,
+)
 from haversack.packed.auto import Auto
 from haversack.packed.change import Change
 from haversack.packed.drafts import Finished, make_folders
@@ -94,10 +100,21 @@ class Committer:
         held = self._pending.holds(key) if self._pending is not None else self._change.holds(key)
         if held is not None:
             return held
-        row = self._base.find_row(key)
+        try:
+            row = self._base.find_row(key)
+        except VersionGoneError:
+            self._renew()
+            row = self._base.find_row(key)
         if self._journal is not None:
             return self._journal.replay.holder(key, row) is not None
         return row is not None
+
+    def _renew(self) -> None:
+        """Go on from the current version where files of the one before were removed."""
+        if self._journal is not None:
+            self._open_journal(self._journal.id)
+        else:
+            self._base = open_latest(self._root) or self._base
 
     def take(self, step: Step) -> None:
         """Keep one step: in memory while there are few, else in chunks."""
@@ -193,7 +210,12 @@ class Committer:
     def _appended(self, pending: Pending) -> tuple[Journal, Outcome]:
         while True:
             journal = self._journal or self._open_journal()
-            outcome = journal.append(*pending.operations(self._base.find_row))
+            try:
+                steps = pending.operations(self._base.find_row)
+            except VersionGoneError:
+                self._renew()
+                continue
+            outcome = journal.append(*steps)
             if outcome is not Outcome.ENDED:
                 return journal, outcome
             self._await_next(journal.id)
@@ -221,7 +243,7 @@ class Committer:
             published = publish(
                 self._root, lambda base: change.applied(base, self.key_type), first=first
             )
-        except (KeyExistsError, RecordNotFoundError, UsageError):
+        except (KeyExistsError, RecordNotFoundError, UsageError, VersionGoneError):
             change.drop_unnamed()
             self._reopen()
             raise

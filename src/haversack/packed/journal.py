@@ -49,6 +49,13 @@ def make_journal(root: Path) -> str:
 class Log:
     """The frames of a journal, read from its beginning on.
 
+    Parameters
+    ----------
+    path, journal_id
+        Its file, and the id that its frames must have.
+    descriptor
+        Read from this open file; otherwise the path is opened for each look.
+
     Attributes
     ----------
     end
@@ -58,8 +65,8 @@ class Log:
         disk, left of one.
     """
 
-    def __init__(self, path: Path, journal_id: str) -> None:
-        self.path, self.id = path, journal_id
+    def __init__(self, path: Path, journal_id: str, descriptor: int | None = None) -> None:
+        self.path, self.id, self._descriptor = path, journal_id, descriptor
         self.end, self.size = 0, 0
         self.gaps: list[tuple[int, int]] = []
         self._ends: list[int] = []
@@ -99,17 +106,26 @@ class Log:
 
     def _read(self, stop: int | None) -> bytes:
         try:
-            with self.path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size > _LARGEST:
-                    raise FormatError(f"{self.path} has {size} bytes, more than any journal")
-                self.size = size if stop is None else min(size, stop)
-                file.seek(self.end)
-                return file.read(max(0, self.size - self.end))
+            if self._descriptor is not None:
+                return self._read_from(self._descriptor, stop)
+            with self.path.open("rb", buffering=0) as file:
+                return self._read_from(file.fileno(), stop)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise storage_error("read", self.path, error) from error
+
+    def _read_from(self, descriptor: int, stop: int | None) -> bytes:
+        size = os.fstat(descriptor).st_size
+        if size > _LARGEST:
+            raise FormatError(f"{self.path} has {size} bytes, more than any journal")
+        self.size = size if stop is None else min(size, stop)
+        os.lseek(descriptor, self.end, os.SEEK_SET)
+        pieces, left = [], max(0, self.size - self.end)
+        while left and (piece := os.read(descriptor, left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
 
     def _frames(self, data: bytes, at: int) -> Iterator[Frame]:
         offset = self.end
@@ -183,15 +199,17 @@ class Journal:
         self.id = manifest.journal or ""
         self.manifest = manifest
         self.path = path = journal_path(root, self.id)
-        self.log, self.replay = Log(path, self.id), Replay(manifest)
+        self.replay = Replay(manifest)
         self._synced, self._count = 0, 0
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError:
             raise
         except OSError as error:
             raise storage_error("open", path, error) from error
         self.close = weakref.finalize(self, os.close, self._file)
+        # Read as it was opened, also when it was ended and removed meanwhile.
+        self.log = Log(path, self.id, self._file)
         # What stands there may be no more than remembered: synced, it is ours to promise. So with
         # the manifest that names it, whose writer may have died before it synced that name.
         size = os.fstat(self._file).st_size

@@ -26,7 +26,7 @@ from haversack.packed.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_n
 from haversack.storage.checksum import crc32c
 from haversack.storage.mend import mended
 from haversack.storage.names import component, fold
-from haversack.storage.publish import create
+from haversack.storage.publish import create, names_in
 
 FOLDER: Final = "manifest"
 TAGS: Final = "tags"  # a folder of FOLDER
@@ -106,10 +106,7 @@ def is_packed(path: str | os.PathLike[str]) -> bool:
 
 def numbers(root: Path) -> list[int]:
     """List the versions whose manifests are there, the newest last."""
-    try:
-        names = os.listdir(root / FOLDER)  # noqa: PTH208 (names alone, of what may be many files)
-    except OSError:
-        return []
+    names = names_in(root / FOLDER)
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
@@ -235,11 +232,17 @@ def read_tags(root: Path) -> list[Tagged]:
     """Read all tags, by name."""
     while True:
         try:
-            paths = sorted((root / FOLDER / TAGS).glob("[!.]*.json"))
-            found = [decode(path.read_bytes(), path, Tagged) for path in paths]
+            found = [decode(path.read_bytes(), path, Tagged) for path in tag_paths(root)]
         except FileNotFoundError:
             continue  # one was removed or moved meanwhile; the version may have another
         return sorted(found, key=lambda tagged: tagged.tag)
+
+
+def tag_paths(root: Path) -> list[Path]:
+    """List the files of all tags."""
+    folder = root / FOLDER / TAGS
+    names = sorted(name for name in names_in(folder) if name[0] != "." and name.endswith(".json"))
+    return [folder / name for name in names]
 
 
 def kept_manifests(root: Path) -> Iterator[Manifest]:

@@ -222,7 +222,7 @@ class _Repair:
 
     def _mended_list(self, path: Path, entry: ChunkEntry) -> Rows | None:
         assert entry.deleted is not None
-        with suppress(OSError, FormatError):
+        with suppress(FileNotFoundError, FormatError):
             data = mended(path.read_bytes(), entry.deleted.crc32c)
             if data is not None:
                 return list_of(data, path, entry).astype(np.int64)

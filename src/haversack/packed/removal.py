@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from haversack.errors import FormatError
 from haversack.packed.manifest import (
     FOLDER,
     TAGS,
@@ -24,7 +25,12 @@ from haversack.packed.manifest import (
     read_manifest,
     read_tags,
 )
-from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error, sync_directory
+from haversack.storage.publish import (
+    TEMPORARY_SUFFIX,
+    names_in,
+    storage_error,
+    sync_directory,
+)
 
 DAY: Final = 86_400.0
 BUILDS: Final = "build"
@@ -70,16 +76,18 @@ def remove_files(
         The disk refuses.
     """
     found = numbers(root)
+    if not found:
+        raise FormatError(f"{root} has no manifest: nothing tells which files are needed")
     forgotten = [] if keep is None else found[:-keep]
-    named = _named(root, set(found).difference(forgotten))  # raises before anything is removed
+    # Both raise, if they have to, before anything is removed.
+    named, building = _named(root, set(found).difference(forgotten)), _building(root)
     limit = time.time() - older_than
     if not dry_run:
         _forget(root, forgotten)
     # In this order: what is published after the names were read was touched after the listing.
     candidates = list(_candidates(root, limit))
     if not dry_run:
-        named = _named(root, set(numbers(root)))
-    building = _building(root)
+        named, building = _named(root, set(numbers(root))), _building(root)
     doomed = [
         (path, size)
         for path, size in candidates
@@ -101,15 +109,10 @@ def _forget(root: Path, versions: list[int]) -> None:
 def _candidates(root: Path, limit: float) -> Iterator[tuple[Path, int]]:
     """List files of ours, and temporaries, that are old enough."""
     for folder, ours in _OURS.items():
-        try:
-            entries = sorted((root / folder).iterdir())
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise storage_error("list", root / folder, error) from error
-        for path in entries:
-            temporary = path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
-            if temporary or ours.fullmatch(path.name):
+        for name in sorted(names_in(root / folder)):
+            temporary = name.startswith(".") and name.endswith(TEMPORARY_SUFFIX)
+            if temporary or ours.fullmatch(name):
+                path = root / folder / name
                 with suppress(FileNotFoundError):
                     status = path.lstat()
                     if status.st_mtime < limit and stat.S_ISREG(status.st_mode):
@@ -129,7 +132,10 @@ def _named(root: Path, versions: Iterable[int]) -> set[Path]:
 def _building(root: Path) -> set[str]:
     """List the ids that running builds speak of."""
     found: set[str] = set()
-    for path in (root / BUILDS).glob("*.json"):
+    for name in names_in(root / BUILDS):
+        path = root / BUILDS / name
+        if not name.endswith(".json"):
+            continue
         try:
             found.update(_ID.findall(path.read_text(errors="replace")))
         except FileNotFoundError:

@@ -15,11 +15,10 @@ from haversack.errors import (
     HaversackError,
     NewerFormatError,
 )
-from haversack.packed.deletions import list_of
+from haversack.packed.deletions import deletions_path, list_of
 from haversack.packed.keys import KeyType
 from haversack.packed.manifest import (
     FOLDER,
-    TAGS,
     ChunkEntry,
     Deletions,
     Manifest,
@@ -29,6 +28,7 @@ from haversack.packed.manifest import (
     manifest_path,
     mend,
     numbers,
+    tag_paths,
 )
 from haversack.packed.mapped import chunk_path
 from haversack.packed.roughchunk import entry_of
@@ -36,7 +36,7 @@ from haversack.packed.salvage import read_index
 from haversack.packed.table import index_path
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
-from haversack.storage.publish import replace, storage_error
+from haversack.storage.publish import names_in, replace, storage_error
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -85,7 +85,7 @@ def find_base(root: Path, *, dry_run: bool) -> Base:
     """
     known = numbers(root)
     paths = [manifest_path(root, number) for number in known]
-    tags = sorted((root / FOLDER / TAGS).glob("[!.]*.json"))
+    tags = tag_paths(root)
     read = [*_read_all(paths, Manifest, dry_run=dry_run)]
     tagged = [*_read_all(tags, Tagged, dry_run=dry_run)]
     unreadable = [each.path for each in (*read, *tagged) if each.manifest is None]
@@ -193,7 +193,8 @@ def _from_files(root: Path, base: Base) -> Base:
         raise FormatError(f"{root} has neither a manifest nor a chunk that can be read")
     what = (
         "there is no manifest that can be read; records are in the order of their files' times, "
-        "and what was deleted or replaced, or left by a commit that failed, may be back"
+        "what was deleted or replaced may be back, and records without a key that were written "
+        "anew by a merge or a compaction may be there twice"
     )
     lost = [
         Damage(chunk_path(root, chunk_id), "", "its records are lost: nothing tells their kinds")
@@ -207,12 +208,8 @@ def _from_files(root: Path, base: Base) -> Base:
 
 
 def _chunk_ids(root: Path) -> list[str]:
-    names = [path.name for path in (root / "chunks").glob("*.chunk")]
-    return [
-        name[:32]
-        for name in names
-        if len(name) == 38 and not set(name[:32]) - set("0123456789abcdef")
-    ]
+    names = (Path(name) for name in names_in(root / "chunks"))
+    return [name.stem for name in names if name.suffix == ".chunk" and _ID.fullmatch(name.stem)]
 
 
 def _entry(root: Path, chunk_id: str) -> ChunkEntry | None:
@@ -236,9 +233,10 @@ def _entry(root: Path, chunk_id: str) -> ChunkEntry | None:
 
 def _newest_list(root: Path, entry: ChunkEntry) -> Deletions | None:
     """Find the deletion list of a chunk with the highest number that is one."""
-    found = (root / "index").glob(f"{entry.id}.*.del")
-    ordered = sorted((int(n), path) for path in found if (n := path.name[33:-4]).isdecimal())
-    for number, path in reversed(ordered):
+    pattern = re.compile(rf"{entry.id}\.(\d+)\.del")
+    found = (pattern.fullmatch(name) for name in names_in(root / "index"))
+    for number in sorted((int(match[1]) for match in found if match), reverse=True):
+        path = deletions_path(root, entry.id, number)
         try:
             data = path.read_bytes()
             rows = list_of(data, path, entry)

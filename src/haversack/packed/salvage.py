@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from haversack.errors import FormatError, HaversackError, MissingExtraError
+from haversack.errors import FormatError, HaversackError, MissingExtraError, StorageError
 from haversack.packed.chunk import Chunk
 from haversack.packed.copying import key_texts
 from haversack.packed.encoding import Stored
@@ -25,6 +25,7 @@ from haversack.packed.values import loads
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
 from haversack.storage.mend import mended
+from haversack.storage.publish import storage_error
 
 _LONGEST_INDEX: Final = 1 << 20  # that is mended: its pages have checksums of their own
 
@@ -118,12 +119,16 @@ def _open(
         check_header(bytes(chunk.raw[:HEADER_SIZE]), entry.id, path)
         if not len(chunk.blocks.bad()):
             return chunk, frozenset(), _keys_of(chunk), True
+    except StorageError:
+        raise
     except HaversackError:
         pass
     try:
         rough = open_roughly(path, entry)
-    except OSError:
+    except FileNotFoundError:
         rough = None
+    except OSError as error:  # is no damage of ours, and may pass
+        raise storage_error("read", path, error) from error
     if rough is None:
         return None, frozenset(), None, False
     keys = rough.keys
@@ -166,8 +171,10 @@ def read_index(path: Path, entry: ChunkEntry) -> Index:
     nothing = Index([None] * entry.rows, None, whole=False)
     try:
         data = path.read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return nothing
+    except OSError as error:
+        raise storage_error("read", path, error) from error
     whole = (len(data), crc32c(data)) == (entry.index_bytes, entry.index_crc32c)
     if not whole and len(data) == entry.index_bytes:
         data = mended(data, entry.index_crc32c, longest=_LONGEST_INDEX) or data

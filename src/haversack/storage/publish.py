@@ -26,6 +26,22 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
 
 
+def names_in(folder: Path) -> list[str]:
+    """List the names in a directory; none where there is no such directory.
+
+    Raises
+    ------
+    StorageError
+        It cannot be read, which is not to be taken for an empty one.
+    """
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (names alone, of what may be many files)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise storage_error("list", folder, error) from error
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory survive power loss."""
     if not calls.directory_sync:
