@@ -30,6 +30,8 @@ class Scenario:
     prepare: Callable[..., None] | None = None
     before: list[tuple[int, int]] = field(default_factory=list)
     look: Callable[..., None] | None = None  # what more to check of a dataset, given what was said
+    mend: Callable[..., object] | None = None  # what to do to a dataset before it is checked
+    without: frozenset[str] = frozenset()  # jobs that mean nothing here
     spare: frozenset[str] = frozenset()  # syncs without which no promise is broken
 
     def ready(self, path):

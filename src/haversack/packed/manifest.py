@@ -26,7 +26,7 @@ from haversack.packed.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_n
 from haversack.storage.checksum import crc32c
 from haversack.storage.mend import mended
 from haversack.storage.names import component, fold
-from haversack.storage.publish import create
+from haversack.storage.publish import create, storage_error
 
 FOLDER: Final = "manifest"
 TAGS: Final = "tags"  # a folder of FOLDER
@@ -96,6 +96,11 @@ class _Head(msgspec.Struct):
 def is_packed(path: str | os.PathLike[str]) -> bool:
     """Tell whether a directory is a packed dataset.
 
+    Raises
+    ------
+    StorageError
+        It cannot be listed.
+
     Examples
     --------
     >>> is_packed("no/such/place")
@@ -105,11 +110,19 @@ def is_packed(path: str | os.PathLike[str]) -> bool:
 
 
 def numbers(root: Path) -> list[int]:
-    """List the versions whose manifests are there, the newest last."""
+    """List the versions whose manifests are there, the newest last.
+
+    Raises
+    ------
+    StorageError
+        They cannot be listed: to take that for none would have files removed that they name.
+    """
     try:
         names = os.listdir(root / FOLDER)  # noqa: PTH208 (names alone, of what may be many files)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise storage_error("list", root / FOLDER, error) from error
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
