@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from haversack.errors import HaversackError
-from haversack.packed import PackWriter, is_packed, open_packed, pack
+from haversack.packed import PackWriter
 
 ALL = {}
 
@@ -181,28 +181,6 @@ def few_chunks():
     import haversack.packed.merge as merging
 
     vars(merging).update(MOST=2)
-
-
-def packed_by_the_next(path, said):
-    """Pack again where it was not done: that ends in the same as had nothing happened."""
-    if not is_packed(path):
-        _pack(path)
-        assert open_packed(path).keys() == ITEMS
-
-
-ITEMS = list(range(9))
-
-
-@scenario([[("add", item) for item in ITEMS]], look=packed_by_the_next)
-def build(path, step):
-    """A build in threads, of several chunks."""
-    for number in step:
-        with step(number):
-            _pack(path)
-
-
-def _pack(path):
-    pack(ITEMS, path, read=lambda item: record(item, 0), key=int, chunk_bytes=10, workers=2)
 
 
 @scenario(([[("add", 0)], [("add", 1), ("delete", 0)]], [[("add", 1000)], [("add", 1001)]]))

@@ -1,8 +1,11 @@
 """Scenarios of looking after a dataset: tags, compaction, removal of files."""
 
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from haversack.packed import PackWriter, compact, open_packed, repair
+from haversack.packed import PackWriter, compact, is_packed, open_packed, pack, repair
 
 from .check import BrokenPromiseError, visible
 from .scenarios import ALL, record, say, scenario
@@ -125,3 +128,51 @@ def repairing(path, step):
     for number in step:
         with step(number):
             repair(path)
+
+
+ITEMS = list(range(9))
+
+
+def resumed(path, said):
+    """Build again where it was not done: that ends in the same as an uninterrupted build."""
+    if not is_packed(path):
+        build_in_runs(path)
+        build_in_runs(path.parent / "again")
+        again = open_packed(path.parent / "again")
+        if layout(open_packed(path)) != layout(again) or again.keys() != ITEMS:
+            raise BrokenPromiseError(f"{layout(open_packed(path))} was built")
+        shutil.rmtree(again.path)
+
+
+def layout(ds):
+    rows = [chunk.rows for chunk in ds.located()[0].manifest.chunks]
+    return rows, [(each.key, each.data.tolist(), each.metadata) for each in ds]
+
+
+@scenario(
+    [[("add", item) for item in ITEMS]],
+    look=resumed,
+    # What a build notes of its progress only saves work.
+    spare=frozenset({"data in ds/build", "names in ds/build"}),
+)
+def build(path, step):
+    """A build of several runs in threads, gone on from where it was killed."""
+    for number in step:
+        with step(number):
+            build_in_runs(path)
+
+
+def build_in_runs(path):
+    from haversack.packed.build import building, reading, runs
+
+    for module in (building, reading, runs):
+        vars(module).update(SAMPLE=2, _MOST_ITEMS=3)
+    with ThreadPoolExecutor(2) as executor:
+        pack(
+            ITEMS,
+            path,
+            read=partial(record, step=0),
+            key=int,
+            chunk_bytes=10,
+            executor=executor,
+        )
