@@ -6,7 +6,7 @@ import time
 from . import ptrace
 from .jobs import jobs_of, run_all
 from .place import Tally
-from .scenarios import ALL
+from .upkeep import ALL
 
 _COLUMNS = {
     "kill": "kills",

@@ -38,6 +38,8 @@ def check(path, scenario, said, *, torn=False, plain=False):
     ]
     if errors:
         raise BrokenPromiseError(f"a writer ended in {errors[0][-500:]}")
+    if scenario.mend is not None:
+        scenario.mend(path)
     found = visible(path, torn=torn)
     by_writer = {}
     for key, step in found:
@@ -70,13 +72,13 @@ def _outcomes(steps, said, before):
                 yield list(state.items())
 
 
-def visible(path, *, torn=False):
+def visible(path, *, version=None, torn=False):
     """List the (key, step) of a dataset's records, each read in every way."""
     if not is_packed(path):
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ds = open_packed(path)
+        ds = open_packed(path, version=version)
     keys, found = ds.keys(), []
     if not len(ds) == len(keys) == len(set(keys)):
         raise BrokenPromiseError(f"{len(ds)} records with the keys {keys}")

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 from . import runner
 from .place import Tally
-from .scenarios import ALL
+from .upkeep import ALL
 
 _SHARES = 4  # pieces of what has many points
 
@@ -23,6 +23,9 @@ class Job:
     share: tuple[int, int] = (0, 1)
     sample: int | None = None
 
+    def __str__(self):
+        return f"{self.what} {self.kind}" if self.kind else self.what
+
 
 def jobs_of(scenario):
     """List all jobs of a scenario."""
@@ -35,7 +38,11 @@ def jobs_of(scenario):
                 Job(scenario.name, what, "hold", writer) for what in ("struck", "powerless_after")
             ]
     shared = [replace(job, share=(part, _SHARES)) for job in found for part in range(_SHARES)]
-    return [*shared, Job(scenario.name, "unsynced")]
+    return _meant([*shared, Job(scenario.name, "unsynced")], scenario)
+
+
+def _meant(jobs, scenario):
+    return [job for job in jobs if str(job) not in scenario.without]
 
 
 def sample_of(scenario, number):
@@ -43,7 +50,7 @@ def sample_of(scenario, number):
     errors = [runner.ERRORS[(2 * number + more) % len(runner.ERRORS)] for more in range(2)]
     kinds = [("struck", "kill"), *(("struck", kind) for kind in errors), ("powerless", None)]
     kinds.append(("powerless_after", ("kill", "sync EIO", "hold")[number % 3]))
-    return [Job(scenario.name, what, kind, sample=1) for what, kind in kinds]
+    return _meant([Job(scenario.name, what, kind, sample=1) for what, kind in kinds], scenario)
 
 
 def run_all(jobs, *, processes=None):

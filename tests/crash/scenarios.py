@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from haversack.errors import HaversackError
-from haversack.packed import PackWriter, compact, is_packed, open_packed, pack
+from haversack.packed import PackWriter
 
 ALL = {}
 
@@ -30,6 +30,8 @@ class Scenario:
     prepare: Callable[..., None] | None = None
     before: list[tuple[int, int]] = field(default_factory=list)
     look: Callable[..., None] | None = None  # what more to check of a dataset, given what was said
+    mend: Callable[..., object] | None = None  # what to do to a dataset before it is checked
+    without: frozenset[str] = frozenset()  # jobs that mean nothing here
     spare: frozenset[str] = frozenset()  # syncs without which no promise is broken
 
     def ready(self, path):
@@ -181,28 +183,6 @@ def few_chunks():
     vars(merging).update(MOST=2)
 
 
-def packed_by_the_next(path, said):
-    """Pack again where it was not done: that ends in the same as had nothing happened."""
-    if not is_packed(path):
-        _pack(path)
-        assert open_packed(path).keys() == ITEMS
-
-
-ITEMS = list(range(9))
-
-
-@scenario([[("add", item) for item in ITEMS]], look=packed_by_the_next)
-def build(path, step):
-    """A build in threads, of several chunks."""
-    for number in step:
-        with step(number):
-            _pack(path)
-
-
-def _pack(path):
-    pack(ITEMS, path, read=lambda item: record(item, 0), key=int, chunk_bytes=10, workers=2)
-
-
 @scenario(([[("add", 0)], [("add", 1), ("delete", 0)]], [[("add", 1000)], [("add", 1001)]]))
 def two_writers(path, step):
     """Two processes that close after each commit, and so seal the journal."""
@@ -221,43 +201,3 @@ def two_in_a_journal(path, step):
             change(writer)
             writer.flush()
         writer = None if step.failed else writer
-
-
-def some_deleted(path):
-    """Write three chunks, and delete a record of each but one."""
-    for number in range(3):
-        with PackWriter(path) as writer:
-            do([("add", 2 * number), ("add", 2 * number + 1)], number, writer)
-    with PackWriter(path) as writer:
-        do([("delete", 1), ("delete", 4)], 0, writer)
-
-
-LEFT = [(0, 0), (2, 1), (3, 1), (5, 2)]
-
-
-def compact_or(change, path, **options):
-    """Do what a step is; one without effects is a compaction."""
-    if change.args[0]:
-        with PackWriter(path) as writer:
-            change(writer)
-    else:
-        compact(path, **options)
-
-
-@scenario([[("add", 10)], [], [("delete", 2)], []], prepare=some_deleted, before=LEFT)
-def compaction(path, step):
-    """Compactions that also remove what no version needs."""
-    for number in step:
-        with step(number) as change:
-            compact_or(change, path, remove=True, keep=1, older_than=-5)
-
-
-@scenario(
-    ([[], []], [[("add", 1000)], [("put", 1000), ("add", 1001)]]),
-    prepare=some_deleted,
-    before=LEFT,
-)
-def compaction_beside_a_writer(path, step):
-    for number in step:
-        with step(number) as change:
-            compact_or(change, path)

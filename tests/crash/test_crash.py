@@ -10,7 +10,7 @@ import pytest
 
 from .jobs import Job, run_all, sample_of
 from .place import Tally
-from .scenarios import ALL
+from .upkeep import ALL
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -33,7 +33,6 @@ def test_faults_and_power_cuts_break_no_promise(tallies, name):
     assert not tally.wrong, "\n\n".join(tally.wrong)
     assert tally.counts["kill"] == 1
     assert tally.counts["power cut"] > 10
-    assert len(tally.counts) > 3
 
 
 def test_a_sync_that_is_left_out_is_noticed(tallies):

@@ -98,12 +98,15 @@ def remove_files(
 
 
 def _forget(root: Path, versions: list[int]) -> None:
-    for number in versions:
-        manifest_path(root, number).unlink(missing_ok=True)
-    for folder in (FOLDER, f"{FOLDER}/{TAGS}"):
-        # Else a power cut could bring back a version whose files are gone.
-        if (root / folder).is_dir():
-            sync_directory(root / folder)
+    try:
+        for number in versions:
+            manifest_path(root, number).unlink(missing_ok=True)
+        for folder in (FOLDER, f"{FOLDER}/{TAGS}"):
+            # Else a power cut could bring back a version whose files are gone.
+            if (root / folder).is_dir():
+                sync_directory(root / folder)
+    except OSError as error:
+        raise storage_error("remove versions of", root, error) from error
 
 
 def _candidates(root: Path, limit: float) -> Iterator[tuple[Path, int]]:
