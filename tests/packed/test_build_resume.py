@@ -1,6 +1,7 @@
 """A build that was killed is gone on from, and ends as if nothing had happened."""
 
 import json
+import logging
 import os
 import random
 import signal
@@ -194,7 +195,9 @@ def test_a_damaged_chunk_of_a_killed_build_is_made_anew(tmp_path, small_runs, sa
     check_nothing_else(tmp_path / "ds")
 
 
-def test_items_that_cannot_be_compared_are_read_again(tmp_path, small_runs, same_code):
+def test_items_that_cannot_be_compared_are_read_again(tmp_path, small_runs, same_code, caplog):
+    caplog.set_level(logging.INFO)
+
     class Strange:
         def __init__(self, number):
             self.number = number
@@ -213,6 +216,7 @@ def test_items_that_cannot_be_compared_are_read_again(tmp_path, small_runs, same
     ds = pack(give(), tmp_path / "ds", read=read)
     assert [int(r.data[0]) for r in ds] == list(range(300))
     assert [*range(201), *range(300)] == READ
+    assert caplog.text.count("cannot be compared") == 2
 
 
 def test_keys_of_runs_that_were_taken_over_count(tmp_path, small_runs, same_code):

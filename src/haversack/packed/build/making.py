@@ -56,6 +56,7 @@ class Making:
         self._notes: Notes | None = None
         self._found: dict[int, Note] = {}
         self._building: Building | None = None
+        self._told = False  # whether it was said that items cannot be compared
         self._spoiled = False  # whether to go on would end in the same way
 
     def begin(self, *, resume: bool) -> None:
@@ -102,6 +103,14 @@ class Making:
         self._parts += run.parts
         assert self._notes is not None
         self._notes.add(run, building.length)
+        if run.marks is None and self._recipe.read is not None and not self._told:
+            self._told = True
+            log.info(
+                "%s: items such as %d cannot be compared: they would be read again if this build "
+                "was killed",
+                self._root,
+                run.first,
+            )
 
     def _settle_keys(self, run: Run) -> None:
         """Leave out records whose keys cannot stand beside those of earlier runs, or give up."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from haversack.errors import UsageError
-from haversack.events import Progress, task
+from haversack.events import Progress, silent, task
 from haversack.packed.build.blocks import Errors, Recipe, Skipped
 from haversack.packed.build.making import Making
 from haversack.packed.build.source import Source
@@ -106,7 +106,8 @@ def pack(
     try:
         making.begin(resume=resume)
         with task(progress, "pack", total=total, unit="record") as work:
-            building = making.building(Source(items), total, work, each=bool(progress))
+            each = bool(progress) and progress is not silent
+            building = making.building(Source(items), total, work, each=each)
             making.go_through(building, workers, executor)
         making.publish()
     except BaseException as error:
