@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haversack.disk import DiskDataset, LockTimeoutException, is_disk
+from haversack.disk import DiskDataset, is_disk
 from haversack.errors import (
     ExistsError,
     FormatError,
@@ -19,7 +19,6 @@ from haversack.errors import (
     RecordNotFoundError,
     UnsupportedError,
 )
-from haversack.storage.lock import exclusive
 
 ODD = [
     "",
@@ -36,7 +35,6 @@ ODD = [
     "nul\x00byte",
     "line\nbreak",
     '"quoted", [1]',
-    "\udcff lone",
     "CON",
 ]
 
@@ -187,16 +185,6 @@ def test_iteration_keeps_to_the_images_of_its_beginning(dataset):
     dataset.add_image("d", "s", np.array(0))
     assert [about["location_id"] for _, about in rest] == ["b", "c"]
     assert [about["location_id"] for _, about in dataset.load_images("s")] == ["a", "c", "d"]
-
-
-def test_waiting_ends_after_lock_timeout_sec(dataset):
-    dataset.add_image("a", "s", np.array(0))
-    with (
-        exclusive(dataset._base / "lock"),
-        pytest.raises(LockTimeoutException, match="0.05 s"),
-    ):
-        DiskDataset(dataset.base_dir, lock_timeout_sec=0.05).add_image("b", "s", np.array(0))
-    assert not dataset.has_image("b", "s")
 
 
 def test_other_directories_are_not_taken_over(tmp_path):
