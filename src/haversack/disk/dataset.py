@@ -217,7 +217,7 @@ class DiskDataset(ImageReader):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (str(self._base.absolute()), *self._arguments)
+        return _reopen, (str(self._base), *self._arguments)
 
 
 def _reopen(base_dir: str, lock_timeout_sec: float | None, codec: str) -> DiskDataset:

@@ -29,14 +29,15 @@ class ImageReader:
     """What a :class:`DiskDataset` has to read; each call sees what is there when it begins."""
 
     def __init__(self, base_dir: str | os.PathLike[str], codec: str) -> None:
-        self._base = Path(base_dir)
+        self._given = os.fspath(base_dir)
+        self._base = Path(base_dir).absolute()  # whatever directory the process changes to
         self._opened = Opened(self._base, codec)
         check(self._base)
 
     @property
     def base_dir(self) -> str:
-        """Directory of the dataset."""
-        return str(self._base)
+        """Directory of the dataset, as it was given."""
+        return self._given
 
     @property
     def path(self) -> Path:
