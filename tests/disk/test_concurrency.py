@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,21 @@ def start(cwd, name, count, rows=16_384):
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def start_changer(cwd, step):
+    return subprocess.Popen(
+        [sys.executable, "-c", CHANGER, str(step)], cwd=cwd, stdout=subprocess.PIPE, text=True
+    )
+
+
+def killed(writer, least, pause):
+    """Kill a writer a moment after so many numbers; give all that it has told."""
+    told = [writer.stdout.readline() for _ in range(least)]
+    time.sleep(pause)
+    os.kill(writer.pid, signal.SIGKILL)
+    told += writer.stdout.read().split("\n")[:-1]
+    return [int(line) for line in told]
 
 
 def test_eight_threads_and_four_processes_together_lose_nothing(tmp_path, monkeypatch):
@@ -172,14 +188,10 @@ def test_it_goes_to_other_processes_by_pickle(tmp_path, monkeypatch):
 
 def test_a_killed_writer_loses_nothing_acknowledged_and_blocks_nobody(tmp_path):
     for kill in range(4):
-        writer = start(tmp_path, f"run {kill}", 1000)
-        assert writer.stdout is not None
-        acknowledged = [writer.stdout.readline() for _ in range(2 + kill)]
-        time.sleep(0.003 * kill)
-        writer.send_signal(signal.SIGKILL)
-        acknowledged += writer.communicate(timeout=60)[0].split()
+        with start(tmp_path, f"run {kill}", 1000) as writer:
+            acknowledged = killed(writer, 2 + kill, 0.003 * kill)
         dataset = DiskDataset(tmp_path / "images", lock_timeout_sec=0)
-        for number in map(int, acknowledged):
+        for number in acknowledged:
             assert (dataset.load_image(f"run {kill} {number}", "s") == number).all()
         dataset.add_image(f"after {kill}", "s", np.array(kill))
     dataset.close()
@@ -189,22 +201,16 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_blocks_nobody(tmp_path):
             assert (image == about["metadata"]["number"]).all()
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.slow)])
 def test_killed_anywhere_it_is_what_it_was_before_or_after_the_last_step(tmp_path, kills):
-    names: dict = {}
+    names: dict[str, Any] = {}
     exec(STEPS, names)
-    model: dict = {}
+    model: dict[str, int] = {}
     step = 0
     random = np.random.default_rng(kills)
     for _ in range(kills):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", CHANGER, str(step)], cwd=tmp_path, stdout=subprocess.PIPE
-        )
-        assert writer.stdout is not None
-        done = [int(writer.stdout.readline()) for _ in range(int(random.integers(1, 60)))]
-        time.sleep(float(random.random()) * 0.002)
-        os.kill(writer.pid, signal.SIGKILL)
-        done += map(int, writer.communicate(timeout=60)[0].split(b"\n")[:-1])
+        with start_changer(tmp_path, step) as writer:
+            done = killed(writer, int(random.integers(1, 60)), random.random() * 0.002)
         for each in done:
             names["apply"](model, each)
         step = done[-1] + 1
