@@ -224,7 +224,7 @@ def test_any_text_comes_back_as_it_was(tmp_path_factory, pairs):
         half = len(pairs) // 2
         dataset.add_images((*ids, np.array(n)) for n, ids in enumerate(pairs[:half]))
         for number, ids in enumerate(pairs[half:], half):
-            dataset.add_image(*ids, np.array(number))
+            dataset.add_image(ids[0], ids[1], np.array(number))
         listed = dataset.metadata()
         found = list(zip(listed["location_id"], listed["source_id"], strict=True))
         assert found == pairs
