@@ -78,7 +78,8 @@ class DiskDataset(ImageReader):
         location_id, source_id
             Any text.
         image
-            An array of numbers of any shape; its dtype is kept.
+            An array of numbers of any shape, whose dtype is kept; or the bytes of a JPEG, PNG or
+            TIFF file, which are kept and decoded when it is loaded.
         metadata
             Anything of numbers, text, dates, bytes, lists, tuples and dicts, kept as it is.
         replace
