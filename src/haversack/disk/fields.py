@@ -30,8 +30,10 @@ def joined(location_id: str, source_id: str, metadata: Mapping[Any, Any] | None)
         raise UsageError(
             f"metadata is a mapping of names to values, not {type(metadata).__name__}"
         ) from error
-    record = {"location_id": str(location_id), "source_id": str(source_id)}
-    return record | {_written(name): value for name, value in given.items()}
+    record: dict[Any, Any] = {"location_id": str(location_id), "source_id": str(source_id)}
+    for name, value in given.items():
+        record[_written(name)] = value
+    return record
 
 
 def parted(record: Mapping[Any, Any]) -> dict[str, Any]:
@@ -42,9 +44,13 @@ def parted(record: Mapping[Any, Any]) -> dict[str, Any]:
     >>> parted({"location_id": "mine", "source_id": "spot", "metadata:source_id": 7})
     {'location_id': 'mine', 'source_id': 'spot', 'metadata': {'source_id': 7}}
     """
-    row = {name: record[name] for name in _IDS}
-    metadata = {_read(name): value for name, value in record.items() if name not in _IDS}
-    return row | {"metadata": metadata}
+    metadata = {
+        name.removeprefix(_PREFIX) if type(name) is str else name: value
+        for name, value in record.items()
+        if name not in _IDS
+    }
+    location_id, source_id = record["location_id"], record["source_id"]
+    return {"location_id": location_id, "source_id": source_id, "metadata": metadata}
 
 
 def _written(name: Any) -> Any:
@@ -52,7 +58,3 @@ def _written(name: Any) -> Any:
     if isinstance(name, str) and (name.casefold() in _IDS or name.startswith(_PREFIX)):
         return _PREFIX + name
     return name
-
-
-def _read(name: Any) -> Any:
-    return name.removeprefix(_PREFIX) if isinstance(name, str) else name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json.encoder import encode_basestring_ascii as _quoted
 
 import msgspec
 
@@ -26,7 +26,7 @@ def image_key(location_id: str, source_id: str) -> str:
     """
     check_id("location_id", location_id)
     check_id("source_id", source_id)
-    return json.dumps([str(location_id), str(source_id)], separators=(",", ":"))
+    return f"[{_quoted(location_id)},{_quoted(source_id)}]"
 
 
 def check_id(name: str, value: str) -> None:
@@ -35,6 +35,8 @@ def check_id(name: str, value: str) -> None:
         raise UnsupportedError(
             f"{name} is text, not {value!r} ({type(value).__name__}): use str(...) of it"
         )
+    if value.isascii():
+        return
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from haversack.disk.fields import COLUMNS, parted
 from haversack.disk.ids import check_id, ids_of
@@ -55,4 +58,14 @@ def series(record: Mapping[Any, Any]) -> pd.Series[Any]:
     """Make the row of one image of its record's metadata."""
     import pandas as pd
 
-    return pd.Series(parted(record), dtype=object)
+    values = np.empty(len(COLUMNS), object)
+    values[:] = list(parted(record).values())
+    return pd.Series(values, index=_index(), copy=False)
+
+
+@cache
+def _index() -> pd.Index[str]:
+    """Name the values of a row; making this anew would be most of the work for each."""
+    import pandas as pd
+
+    return pd.Index(COLUMNS)
