@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+
 from haversack.disk.dataset import DiskDataset
 from haversack.disk.ids import ids_of, named
 from haversack.disk.opened import Opened
 from haversack.errors import KeyExistsError
 from haversack.packed import PackedDataset
-from haversack.packed.writer import OnConflict
+from haversack.packed.extending import OnConflict
 
 
 def merge_datasets(

@@ -42,7 +42,7 @@ class ImageReader:
     @property
     def path(self) -> Path:
         """Directory of the dataset, from the root."""
-        return self._base.absolute()
+        return self._base
 
     # One image.
 
