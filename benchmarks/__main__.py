@@ -7,10 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.disk.suite import Suite as Disk
 from benchmarks.machine import describe
-from benchmarks.records.suite import Suite
+from benchmarks.records.suite import Suite as Records
 
-SUITES = {"records": Suite}
+SUITES = {"records": Records, "disk": Disk}
 _RESULTS = Path("build/bench")
 
 

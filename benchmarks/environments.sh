@@ -31,3 +31,4 @@ if [ "$(cat "$venv/bench-peers/.peers" 2>/dev/null || true)" != "$peers" ]; then
   echo "$peers" > "$venv/bench-peers/.peers"
 fi
 make_env compat-acumen 'acumenindexer==0.0.1' 'numpy==2.4.6' 'pandas==2.3.3'
+make_env compat-bcolz 'bcolz-zipline==1.13.0' 'numpy==2.4.6'

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.disk.suite import ADD, BULK, LOAD, Suite
 from benchmarks.figures import Figures
 from benchmarks.records import forge, reading
 from benchmarks.records.contenders import LIMIT, OURS
@@ -64,3 +65,18 @@ def test_an_index_made_for_the_purpose_reads_like_a_real_one(tmp_path, shapes):
         assert len(ds) == 30
         assert [record.data.shape for record in ds] == [array.shape for array in arrays * 3]
         assert ds.verify() == []
+
+
+@pytest.mark.slow
+def test_the_growth_of_keyed_images_is_measured_and_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.disk.suite._PLOT", tmp_path / "growth.png")
+    suite = Suite(tmp_path, tmp_path / "no environments", quick=True)
+    monkeypatch.setattr(suite, "_counts", [10, 20])
+    monkeypatch.setattr(suite, "_singles", 5)
+    found = suite.run()["tables"]
+    for what in (BULK, ADD, LOAD):
+        for count in ("10", "20"):
+            assert set(found[what]["figures"][count]) == {"haversack", "SQLite", ".npy files"}
+    assert "no environment bench-peers" in found[BULK]["missing"]["10"]["LMDB"]
+    assert "LMDB: no 10: no environment" in capsys.readouterr().out
+    assert (tmp_path / "growth.png").stat().st_size > 1000

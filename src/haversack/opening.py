@@ -55,6 +55,7 @@ def open(  # noqa: A001
 
 def _open_existing(place: Path, version: int | str | None) -> Any:
     from haversack.catalog import is_catalog, read_catalog
+    from haversack.convert.bcolz import is_storage
     from haversack.disk import DiskDataset, is_disk
     from haversack.packed import is_packed, open_packed
     from haversack.split import SplitDataset, is_split
@@ -70,6 +71,11 @@ def _open_existing(place: Path, version: int | str | None) -> Any:
         return SplitDataset(place)
     if is_catalog(place):
         return read_catalog(place)
+    if is_storage(place):
+        raise FormatError(
+            f"{place} is a directory of the old storage API: make a DiskDataset of it with "
+            f"`haversack convert {place} NEW`"
+        )
     if (place / "index.csv").is_file() and (place / "chunks").is_dir():
         raise FormatError(
             f"{place} is a directory of AcumenIndexer: read it with haversack.load_index, or turn "

@@ -11,3 +11,4 @@ python=$2
 make_env compat-split 'split_dataset==0.4.4' 'numpy==1.26.4' 'tables==3.11.1'
 make_env compat-mlhub 'radiant_mlhub==0.5.5'
 make_env compat-acumen 'acumenindexer==0.0.1' 'numpy==2.4.6' 'pandas==2.3.3'
+make_env compat-bcolz 'bcolz-zipline==1.13.0' 'numpy==2.4.6'

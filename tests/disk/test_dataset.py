@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,13 @@ from haversack.errors import (
     IntegrityError,
     KeyExistsError,
     NewerFormatError,
+    PositionError,
     RecordNotFoundError,
     UnsupportedError,
+    UsageError,
 )
-from haversack.storage.lock import exclusive
 
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 ODD = [
     "",
     "../../x",
@@ -36,7 +39,6 @@ ODD = [
     "nul\x00byte",
     "line\nbreak",
     '"quoted", [1]',
-    "\udcff lone",
     "CON",
 ]
 
@@ -61,6 +63,13 @@ def test_the_old_readme_runs_with_the_import_changed(tmp_path):
         assert about["location_id"] == f"mine_site_{number}"
         assert about["source_id"] == "landsat8_32day"
         assert about["metadata"] == metadata
+
+
+def packed(dataset):
+    """The packed dataset, which is there."""
+    images = dataset.images()
+    assert images is not None
+    return images
 
 
 @pytest.fixture
@@ -189,14 +198,277 @@ def test_iteration_keeps_to_the_images_of_its_beginning(dataset):
     assert [about["location_id"] for _, about in dataset.load_images("s")] == ["a", "c", "d"]
 
 
-def test_waiting_ends_after_lock_timeout_sec(dataset):
+def test_ids_that_are_no_text_are_refused_everywhere(dataset):
     dataset.add_image("a", "s", np.array(0))
-    with (
-        exclusive(dataset._base / "lock"),
-        pytest.raises(LockTimeoutException, match="0.05 s"),
+    wrong: list[Any] = [("\udcff", "s"), ("a", "x\ud800"), (None, "s"), ("a", b"s")]
+    for ids in wrong:
+        for call in (dataset.has_image, dataset.load_image, dataset.remove_image):
+            with pytest.raises(UnsupportedError, match=r"(location|source)_id"):
+                call(*ids)
+        with pytest.raises(UnsupportedError):
+            dataset.add_image(*ids, np.array(1))
+        with pytest.raises(UnsupportedError, match="image 0"):
+            dataset.add_images([(*ids, np.array(1))])
+    with pytest.raises(UnsupportedError):
+        list(dataset.load_images("\udcff"))
+    with pytest.raises(UsageError, match="list of texts"):
+        dataset.images("s", locations="a")
+    assert len(dataset) == 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=12, unique=True))
+def test_any_text_comes_back_as_it_was(tmp_path_factory, pairs):
+    root = tmp_path_factory.mktemp("any")
+    with DiskDataset(root / "set") as dataset:
+        half = len(pairs) // 2
+        dataset.add_images((*ids, np.array(n)) for n, ids in enumerate(pairs[:half]))
+        for number, ids in enumerate(pairs[half:], half):
+            dataset.add_image(ids[0], ids[1], np.array(number))
+        listed = dataset.metadata()
+        found = list(zip(listed["location_id"], listed["source_id"], strict=True))
+        assert found == pairs
+        for number, ids in enumerate(pairs):
+            assert dataset.load_image(*ids) == number
+        for source in {source for _, source in pairs}:
+            mine = [about["location_id"] for _, about in dataset.load_images(source)]
+            assert mine == sorted(location for location, other in pairs if other == source)
+    assert [path.name for path in root.iterdir()] == ["set"]
+
+
+def test_nothing_waits_whatever_lock_timeout_sec_says(dataset):
+    assert issubclass(LockTimeoutException, TimeoutError)
+    hurried = DiskDataset(dataset.base_dir, lock_timeout_sec=0)
+    hurried.add_image("a", "s", np.array(1))
+    DiskDataset(dataset.base_dir, 5).add_image("b", "s", np.array(2))
+    assert sorted(path.name for path in dataset._base.iterdir()) == ["disk.json", "images"]
+
+
+def test_metadata_keeps_names_that_are_ours(dataset):
+    row = {
+        "location_id": "other",
+        "Source_ID": 3,
+        "metadata": {"a": 1},
+        "metadata:location_id": 4,
+        "metadata:x": [5],
+        7: "seven",
+        "_key": "k",
+    }
+    dataset.add_image("a", "s", np.array(0), row)
+    about = dataset.image_metadata("a", "s")
+    assert about is not None
+    assert about["location_id"] == "a"
+    assert about["metadata"] == row
+    assert list(about["metadata"]) == list(row)
+    assert dataset.metadata()["metadata"].tolist() == [row]
+    assert len(dataset.query("location_id = 'a' AND source_id = 's'")) == 1
+    assert len(dataset.query("\"metadata:location_id\" = 'other'")) == 1
+    with pytest.raises(UsageError, match="metadata is a mapping"):
+        dataset.add_image("b", "s", np.array(0), 7)
+
+
+def test_an_image_takes_the_place_of_another_when_asked(dataset):
+    for value in range(3):
+        dataset.add_image("a", "s", np.full(value + 1, value), {"n": value}, replace=True)
+        assert dataset.load_image("a", "s").tolist() == [value] * (value + 1)
+    assert dataset.metadata()["metadata"].tolist() == [{"n": 2}]
+    with pytest.raises(KeyExistsError, match="replace=True"):
+        dataset.add_image("a", "s", np.array(9))
+
+
+def test_an_image_is_made_only_where_it_is_missing(dataset):
+    calls = []
+
+    def make():
+        calls.append(1)
+        return np.arange(3), {"made": True}
+
+    for _ in range(3):
+        assert dataset.get_or_add("a", "s", make).tolist() == [0, 1, 2]
+    assert len(calls) == 1
+    assert dataset.image_metadata("a", "s")["metadata"] == {"made": True}
+    dataset.get_or_add("b", "s", lambda: np.ones(2), {"b": 1})
+    assert dataset.image_metadata("b", "s")["metadata"] == {"b": 1}
+    with pytest.raises(ZeroDivisionError):
+        dataset.get_or_add("c", "s", lambda: 1 / 0)
+    assert not dataset.has_image("c", "s")
+
+
+def test_a_part_of_an_image_is_what_numpy_gives(dataset):
+    image = np.random.default_rng(1).random((20, 30, 4, 2))
+    dataset.add_image("a", "s", image)
+    parts: list[Any] = [
+        np.s_[3:9, 10:12],
+        np.s_[..., 0],
+        np.s_[:, :, [0, 2], 1],
+        np.s_[5],
+        np.s_[::2, ::-1, 1, -1],
+        np.s_[image[..., 0, 0] > 0.5],
+        np.s_[1, 2, 3, 0],
+        (),
+    ]
+    for closed in (False, True):
+        for part in parts:
+            found = dataset.load_image("a", "s", part)
+            np.testing.assert_array_equal(found, image[part])
+            assert found.flags.writeable
+            assert found.base is None
+        if not closed:
+            dataset.close()
+    with pytest.raises(
+        PositionError, match=r"location 'a', source 's' has the shape \(20, 30, 4, 2\)"
     ):
-        DiskDataset(dataset.base_dir, lock_timeout_sec=0.05).add_image("b", "s", np.array(0))
-    assert not dataset.has_image("b", "s")
+        dataset.load_image("a", "s", np.s_[20])
+
+
+def test_many_images_are_added_together_or_not_at_all(dataset):
+    buffer = np.zeros(4, "i4")
+
+    def images(count, last=None):
+        for number in range(count):
+            buffer[:] = number  # the same memory each time
+            yield (f"m{number}", "s", buffer, {"n": number})
+        if last is not None:
+            yield last
+
+    assert dataset.add_images(images(5)) == 5
+    assert dataset.add_images([]) == 0
+    before = dataset.metadata()
+    for last, error, words in [
+        (("m3", "s", buffer), KeyExistsError, "'m3'"),
+        (("n0", "s", buffer), KeyExistsError, "'n0'"),
+        (("x", "s", np.array([{}])), UnsupportedError, "image 300: .*dtype"),
+        (("x", "s"), UsageError, "image 300: .*tuples"),
+        ("nonsense", UsageError, "image 300"),
+        (("x", "s", buffer, 7), UsageError, "image 300: metadata"),
+    ]:
+        more = (("n" + name[1:], *rest) for name, *rest in images(300))
+        with pytest.raises(error, match=words):
+            dataset.add_images([*((n, s, i.copy(), m) for n, s, i, m in more), last])
+        pd.testing.assert_frame_equal(dataset.metadata(), before)
+    assert dataset.add_images(images(6), replace=True) == 6
+    assert dataset.add_images([("x", "s", np.array(1)), ("x", "s", np.array(2))], replace=True) == 2
+    assert dataset.load_image("x", "s") == 2
+    assert len(dataset) == 7
+    for number in range(6):
+        assert dataset.load_image(f"m{number}", "s").tolist() == [number] * 4
+
+
+@pytest.fixture
+def places(dataset):
+    for number in (3, 0, 2, 1):
+        for source in ("image", "mask", "other")[: 1 + number]:
+            cloud = {"cloud": 10 * number} if source == "image" else {}
+            dataset.add_image(f"p{number}", source, np.full(2, number), cloud)
+    return dataset
+
+
+def test_sources_are_read_side_by_side(places):
+    for closed in (False, True):
+        found = list(places.load_aligned(["mask", "image"]))
+        assert [location for location, _ in found] == ["p1", "p2", "p3"]
+        assert all((a == int(where[1:])).all() for where, images in found for a in images)
+        assert [place for place, _ in places.load_aligned(["image", "other", "mask"])] == [
+            "p2",
+            "p3",
+        ]
+        assert [p for p, _ in places.load_aligned(["image"], locations=["p3", "p0", "x"])] == [
+            "p0",
+            "p3",
+        ]
+        assert list(places.load_aligned(["image", "none"])) == []
+        if not closed:
+            places.close()
+    rest = places.load_aligned(["image", "mask"])
+    assert next(rest)[0] == "p1"
+    places.remove_image("p2", "mask")
+    assert [place for place, _ in rest] == ["p2", "p3"]
+    with pytest.raises(UsageError, match="several"):
+        next(places.load_aligned("image"))
+
+
+def test_images_are_chosen_by_source_and_location(places):
+    assert len(places.images()) == 9
+    assert [record.data[0] for record in places.images("image")] == [0, 1, 2, 3]
+    assert len(places.images(locations=["p3", "p1"])) == 5
+    assert len(places.images("mask", locations=["p3", "p0"])) == 1
+    assert len(places.images("none")) == 0
+    (batch,) = places.images("image").batches(10)
+    assert batch.data[:, 0].tolist() == [0, 1, 2, 3]
+    found = [about["location_id"] for _, about in places.load_images("image", locations=["p2"])]
+    assert found == ["p2"]
+
+
+def test_queries_know_ids_and_metadata(places):
+    for closed in (False, True):
+        found = places.query("source_id = 'image' AND cloud < 25 AND location_id <> 'p0'")
+        assert list(found.columns) == ["location_id", "source_id", "metadata"]
+        assert sorted(found["location_id"]) == ["p1", "p2"]
+        assert sorted(row["cloud"] for row in found["metadata"]) == [10, 20]
+        with pytest.raises(UsageError, match="the columns are"):
+            places.query("clouds < 3")
+        if not closed:
+            places.close()
+    assert len(DiskDataset(str(places.base_dir) + "-none").query("nonsense !")) == 0
+
+
+def test_a_split_parts_locations_and_keeps_them_there(dataset):
+    parts = {"train": 0.7, "validation": 0.2, "test": 0.1}
+    dataset.add_images((f"m{n}", s, np.array(n)) for n in range(1000) for s in ("a", "b"))
+    first = dataset.split(parts, seed=5)
+    assert list(first) == list(parts)
+    assert sorted(place for part in first.values() for place in part) == sorted(
+        f"m{n}" for n in range(1000)
+    )
+    for name, share in parts.items():
+        assert abs(len(first[name]) - 1000 * share) < 60
+        assert first[name] == sorted(first[name])
+    dataset.add_images((f"n{n}", "a", np.array(n)) for n in range(50))
+    dataset.remove_image("m7", "a")
+    later = dataset.split(parts, seed=5)
+    for name in parts:
+        assert set(first[name]) == {place for place in later[name] if place[0] == "m"}
+    assert dataset.split(parts, seed=6) != later
+    assert set(dataset.split()) == {"train", "validation", "test"}
+    assert dataset.split({"all": 1.0, "none": 0})["none"] == []
+    for wrong in ({}, {"a": 0.5}, {"a": 2, "b": -1}, {"a": float("nan")}):
+        with pytest.raises(UsageError):
+            dataset.split(wrong)
+
+
+def test_closing_seals_what_was_added_one_by_one(tmp_path):
+    with DiskDataset(tmp_path / "set") as dataset:
+        for number in range(5):
+            dataset.add_image(f"m{number}", "s", np.array(number))
+        assert packed(dataset).manifest.journal is not None
+    assert packed(dataset).manifest.journal is None
+    dataset.add_image("later", "s", np.array(7))
+    assert dataset.load_image("later", "s") == 7
+    with DiskDataset(tmp_path / "set") as reader:
+        version = packed(reader).version
+        assert reader.load_image("m3", "s") == 3
+    assert packed(reader).version == version  # who added nothing seals nothing
+
+
+def test_opening_and_closing_for_each_image_does_not_pile_up_chunks(tmp_path):
+    for number in range(80):
+        with DiskDataset(tmp_path / "set") as dataset:
+            dataset.add_image(f"m{number}", "s", np.array(number))
+    assert len(packed(dataset).manifest.chunks) <= 65
+    assert [int(image) for image, _ in dataset.load_images("s")] == sorted(range(80), key=str)
+
+
+def test_presence_and_metadata_are_told_without_reading_the_array(dataset):
+    dataset.add_image("a", "s", np.arange(5000), {"n": 1})
+    dataset.close()
+    (chunk,) = (dataset._base / "images" / "chunks").iterdir()
+    data = bytearray(chunk.read_bytes())
+    data[4096 + 77] ^= 1
+    chunk.write_bytes(data)
+    assert dataset.has_image("a", "s")
+    assert dataset.image_metadata("a", "s")["metadata"] == {"n": 1}
+    with pytest.raises(IntegrityError):
+        dataset.load_image("a", "s")
 
 
 def test_other_directories_are_not_taken_over(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from haversack import DiskDataset, merge_datasets
-from haversack.disk.ids import image_key
 from haversack.errors import (
     MissingExtraError,
     UnsupportedError,
@@ -204,9 +203,7 @@ def test_copies_and_merges_keep_the_bytes(tmp_path):
 
 def test_merging_image_datasets_keeps_the_bytes(tmp_path):
     first, second = DiskDataset(tmp_path / "a"), DiskDataset(tmp_path / "b")
-    with first.writing() as writer:
-        ids = {"location_id": "here", "source_id": "cam", "metadata": {}}
-        writer.append(PNG, ids, key=image_key("here", "cam"))
+    first.add_image("here", "cam", PNG)
     merge_datasets([first], second)
     packed = second.images()
     assert packed is not None

@@ -557,3 +557,104 @@ def test_a_hostile_journal_is_refused_without_harm(path):
             [record.metadata for record in open_packed(path)]
     place.write_bytes(whole)
     assert list(state(path)) == ["a", "b", "c", "k0"]
+
+
+def test_a_rollback_drops_what_waits_and_learns_what_others_did(path):
+    one, other = PackWriter(path), PackWriter(path)
+    for writer, key in ((one, "d"), (other, "e")):
+        writer.append([3], key=key, n=3)
+        writer.flush()
+    other.delete("d")
+    other.append([4], key="f", n=4)
+    other.flush()
+    one.append([5], key="g", n=5)
+    with pytest.raises(KeyExistsError):
+        one.append([6], key="d", n=6)  # as far as it knows
+    one.rollback()
+    one.append([7], key="d", n=7)
+    with pytest.raises(KeyExistsError):
+        one.append([8], key="f", n=8)
+    one.delete("e")
+    one.flush()
+    assert state(path) == {"a": 0, "b": 1, "c": 2, "f": 4, "d": 7}
+    other.close()  # ends the journal
+    with PackWriter(path) as third:
+        third.delete("f")
+    one.rollback()
+    one.append([9], key="f", n=9)
+    one.close()
+    assert state(path) == {"a": 0, "b": 1, "c": 2, "d": 7, "f": 9}
+
+
+def test_a_rollback_of_a_large_commit_leaves_no_file(path):
+    before = sorted((path / "chunks").iterdir())
+    with PackWriter(path, chunk_bytes=1000) as writer:
+        for number in range(50):
+            writer.append(np.zeros(1 << 20, "u1"), key=f"k{number}", n=number)
+        writer.rollback()
+        writer.append([1], key="k1", n=1)
+    assert state(path) == {"a": 0, "b": 1, "c": 2, "k1": 1}
+    assert len(list((path / "chunks").iterdir())) == len(before) + 1
+
+
+@pytest.mark.parametrize("with_journal", [True, False])
+def test_looking_for_news_lists_no_versions_and_misses_none(path, monkeypatch, with_journal):
+    writer = PackWriter(path)
+    if with_journal:
+        writer.append([3], key="d", n=3)
+        writer.flush()
+    long_ago = 10**18
+    os.utime(path / "manifest", ns=(long_ago, long_ago))
+    ds = open_packed(path)
+    with monkeypatch.context() as context:
+        context.setattr(os, "listdir", None)
+        assert ds.latest().version == ds.version
+        if with_journal:
+            writer.append([4], key="e", n=4)
+            writer.flush()
+            ds = ds.latest()
+            assert ds.record("e").data == [4]
+    version = ds.version
+    with PackWriter(path) as other:
+        other.delete("a")
+    assert "a" not in ds.latest()
+    writer.append([5], key="f", n=5)
+    writer.flush()
+    ds = ds.refresh()
+    assert "f" in ds
+    assert ds.version > version
+    writer.close()
+    assert ds.refresh().manifest.journal is None
+    assert set(ds.keys()) == set(state(path))
+
+
+def test_what_was_read_of_files_serves_all_snapshots_of_the_same_chunks(path):
+    with PackWriter(path) as writer:
+        writer.delete("b")
+        writer.flush()
+        writer.append([3], key="d", n=3)
+        writer.close()
+    writer = PackWriter(path)
+    writer.append([9], key="y", n=9)
+    writer.flush()
+    writer.delete("y")
+    writer.flush()
+    with pytest.raises(RecordNotFoundError):
+        writer.delete("b")
+    ds = open_packed(path)
+    assert ds.metadata_of("c") == {"n": 2}
+    for file in (path / "index").iterdir():
+        file.rename(file.with_suffix(".hidden"))
+    for number in range(3):
+        writer.append([9], key=f"x{number}", n=9)
+        writer.delete(["a", "c", "d"][number])
+        writer.flush()
+        ds = ds.latest()
+        assert "b" not in ds
+        assert f"x{number}" in ds
+        assert len(ds) == 3
+    assert ds.keys() == ["x0", "x1", "x2"]
+    assert ds.metadata_of("x1") == {"n": 9}
+    assert ds.metadata_of("c") is ds.metadata_of("none") is None
+    assert ds[1:].texts() == ['{"n":9}'] * 2
+    assert ds[1:].metadata_of("x0") is None

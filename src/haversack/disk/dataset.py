@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-import html
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haversack.disk.ids import ids_of, image_key, named
-from haversack.disk.place import IMAGES, check, writing_turn
-from haversack.errors import KeyExistsError, RecordNotFoundError
-from haversack.events import Progress
-from haversack.packed import PackedDataset, PackWriter, Record, is_packed, open_packed
-from haversack.storage.damage import Damage
+from haversack.disk.fields import joined
+from haversack.disk.ids import image_key, named
+from haversack.disk.reading import ImageReader
+from haversack.errors import (
+    HaversackError,
+    KeyExistsError,
+    RecordNotFoundError,
+    StorageError,
+    UsageError,
+)
+from haversack.packed import PackWriter
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-_COLUMNS = ("location_id", "source_id", "metadata")
-
-
-class DiskDataset:
+class DiskDataset(ImageReader):
     """Keep images on disk by location and source, each with metadata.
 
     Any number of threads and processes may read and write one dataset at once: each call sees what
-    was there when it began. An image is durable when :meth:`add_image` returns.
+    was there when it began, and nobody waits for anybody. An image is durable when
+    :meth:`add_image` returns. Closing (or leaving a ``with`` block) is never needed; it seals what
+    was added one by one, and the dataset can be used on.
 
     Parameters
     ----------
     base_dir
         Directory of the dataset; made by the first image that is added.
     lock_timeout_sec
-        How long to wait for other writers; None waits for its turn, however long.
+        Taken for the sake of older programs: there is no lock to wait for any more.
+    codec
+        How images that are added are compressed: ``none``, ``blosc-lz4``, ``blosc-zstd``, ``zstd``
+        or ``gzip``. Those that are there stay as they are.
 
     Examples
     --------
+    >>> import numpy as np
     >>> dataset = DiskDataset("sites")
     >>> dataset.add_image("mine_0", "landsat8", np.ones((4, 4, 3)), {"bands": ["B1", "B2", "B3"]})
     >>> dataset.load_image("mine_0", "landsat8").shape
@@ -49,101 +53,14 @@ class DiskDataset:
     """
 
     def __init__(
-        self, base_dir: str | os.PathLike[str], lock_timeout_sec: float | None = None
+        self,
+        base_dir: str | os.PathLike[str],
+        lock_timeout_sec: float | None = None,
+        *,
+        codec: str = "none",
     ) -> None:
-        self._base = Path(base_dir)
-        self._timeout = lock_timeout_sec
-        self._opened: PackedDataset | None = None
-        check(self._base)
-
-    @property
-    def base_dir(self) -> str:
-        """Directory of the dataset."""
-        return str(self._base)
-
-    # Reading.
-
-    def images(self) -> PackedDataset | None:
-        """Open the images as a packed dataset, as they are now; None where none was ever added.
-
-        Its keys are JSON lists of the two ids; ``batches`` and ``filter`` work on it.
-        """
-        if self._opened is None and not is_packed(self._base / IMAGES):
-            check(self._base)
-            return None
-        # Another thread may be reading what is open: it is replaced, never moved.
-        opened = self._opened = (
-            self._opened.latest() if self._opened else open_packed(self._base / IMAGES)
-        )
-        return opened
-
-    def _find(self, location_id: str, source_id: str) -> Record | None:
-        key = image_key(location_id, source_id)
-        current = self.images()
-        return None if current is None else current.get(key)
-
-    def has_image(self, location_id: str, source_id: str) -> bool:
-        """Whether there is an image of this location and source."""
-        return self._find(location_id, source_id) is not None
-
-    def load_image(self, location_id: str, source_id: str) -> NDArray[Any]:
-        """Load an image: an array of its own, with the dtype and shape that were added.
-
-        Raises
-        ------
-        RecordNotFoundError
-            There is none (a KeyError too).
-        """
-        record = self._find(location_id, source_id)
-        if record is None:
-            raise RecordNotFoundError(
-                f"{self._base} has no image of {named(location_id, source_id)}"
-            )
-        return np.array(record.data)
-
-    def image_metadata(self, location_id: str, source_id: str) -> pd.Series[Any] | None:
-        """Give the ids and metadata of an image as a Series, None if there is none."""
-        record = self._find(location_id, source_id)
-        return None if record is None else _series(record)
-
-    def load_images(self, source_id: str) -> Iterator[tuple[NDArray[Any], pd.Series[Any]]]:
-        """Load all images of a source, one by one, in the order of their locations.
-
-        Yields
-        ------
-        tuple
-            The image, and a Series of ``location_id``, ``source_id`` and ``metadata``. The images
-            are those that were there at the first one.
-        """
-        current = self.images()
-        if current is None:
-            return
-        places = [
-            (ids, position)
-            for position, ids in enumerate(map(ids_of, _keys(current)))
-            if ids[1] == source_id
-        ]
-        # A selection stays with its version while others write.
-        chosen = current[[position for _, position in sorted(places)]]
-        for record in chosen:
-            yield np.array(record.data), _series(record)
-
-    def metadata(self) -> pd.DataFrame:
-        """List all images: a DataFrame of ``location_id``, ``source_id`` and ``metadata``."""
-        import pandas as pd
-
-        current = self.images()
-        records = [] if current is None else current.metadata().to_dict("records")
-        columns = {name: [record[name] for record in records] for name in _COLUMNS}
-        return pd.DataFrame(columns, dtype=object, columns=list(_COLUMNS))
-
-    # Writing.
-
-    @contextmanager
-    def writing(self) -> Iterator[PackWriter]:
-        """Wait for the turn to write; what is written in the block is published at its end."""
-        with writing_turn(self._base, self._timeout) as images, PackWriter(images) as writer:
-            yield writer
+        super().__init__(base_dir, codec)
+        self._arguments = lock_timeout_sec, codec
 
     def add_image(
         self,
@@ -151,6 +68,8 @@ class DiskDataset:
         source_id: str,
         image: ArrayLike,
         metadata: Mapping[Any, Any] | None = None,
+        *,
+        replace: bool = False,
     ) -> None:
         """Add an image; it is durable when this returns.
 
@@ -159,28 +78,113 @@ class DiskDataset:
         location_id, source_id
             Any text.
         image
-            An array of numbers of any shape; its dtype is kept.
+            An array of numbers of any shape, whose dtype is kept; or the bytes of a JPEG, PNG or
+            TIFF file, which are kept and decoded when it is loaded.
         metadata
             Anything of numbers, text, dates, bytes, lists, tuples and dicts, kept as it is.
+        replace
+            Take the place of the image of that location and source, if there is one.
 
         Raises
         ------
         KeyExistsError
-            There is an image of that location and source: remove it first.
-        LockTimeoutException
-            Others wrote for longer than ``lock_timeout_sec``.
+            There is an image of that location and source, and it is not to be replaced.
+        UnsupportedError
+            An id is no text, or the image or a value is of a kind that cannot be kept exactly.
         """
-        key = image_key(location_id, source_id)
-        about = _about(location_id, source_id, metadata)
-        array = np.asarray(image)
+        step = _adding(location_id, source_id, image, metadata, replace=replace)
         try:
-            with self.writing() as writer:
-                writer.append(array, about, key=key)
+            self._opened.commit(step)
         except KeyExistsError as error:
-            raise KeyExistsError(
-                f"{self._base} already has an image of {named(location_id, source_id)}: "
-                "remove_image() first"
-            ) from error
+            raise self._exists(location_id, source_id) from error
+
+    def _exists(self, location_id: str, source_id: str) -> KeyExistsError:
+        return KeyExistsError(
+            f"{self._base} already has an image of {named(location_id, source_id)}: "
+            "replace=True puts this one in its place"
+        )
+
+    def get_or_add(
+        self,
+        location_id: str,
+        source_id: str,
+        make: Callable[[], Any],
+        metadata: Mapping[Any, Any] | None = None,
+    ) -> NDArray[Any]:
+        """Load an image, or make and add it where it is missing.
+
+        Where several make it at once, one of them is added, and all get that one.
+
+        Parameters
+        ----------
+        location_id, source_id
+            Which image.
+        make
+            Called without arguments if there is none; gives the image, or a tuple of the image and
+            its metadata.
+        metadata
+            That of an image which ``make`` gives without any.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> dataset = DiskDataset("slopes")
+        >>> dataset.get_or_add("mine_0", "slope", lambda: np.full((2, 2), 7)).tolist()
+        [[7, 7], [7, 7]]
+        >>> dataset.get_or_add("mine_0", "slope", lambda: 1 / 0).tolist()
+        [[7, 7], [7, 7]]
+        """
+        made: list[Any] = []
+        while True:
+            with suppress(RecordNotFoundError):
+                return self.load_image(location_id, source_id)
+            made = made or _pair(make(), metadata)
+            with suppress(KeyExistsError):
+                self.add_image(location_id, source_id, *made)
+
+    def add_images(self, images: Iterable[tuple[Any, ...]], *, replace: bool = False) -> int:
+        """Add many images at once: all of them, durable when this returns, or none.
+
+        Much faster than one by one.
+
+        Parameters
+        ----------
+        images
+            Tuples of location, source, image and, if it has any, metadata; taken as they come.
+        replace
+            As in :meth:`add_image`; of several for one location and source the last stays.
+
+        Returns
+        -------
+        int
+            How many were given.
+
+        Raises
+        ------
+        KeyExistsError, UnsupportedError
+            As in :meth:`add_image`; the message says which one it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> dataset = DiskDataset("thousand")
+        >>> dataset.add_images((f"mine_{n}", "spot", np.full(3, n), {"n": n}) for n in range(1000))
+        1000
+        """
+        count = 0
+        with self._opened.bulk() as writer:
+            for given in images:
+                try:
+                    location_id, source_id, image, metadata = _four(given)
+                    _adding(location_id, source_id, image, metadata, replace=replace)(writer)
+                except KeyExistsError as error:
+                    raise self._exists(location_id, source_id) from error
+                except StorageError:
+                    raise
+                except HaversackError as error:
+                    raise type(error)(f"image {count}: {error}") from error
+                count += 1
+        return count
 
     def remove_image(self, location_id: str, source_id: str) -> None:
         """Remove an image; it is gone when this returns.
@@ -190,65 +194,64 @@ class DiskDataset:
         RecordNotFoundError
             There is none (a KeyError too).
         """
-        missing = RecordNotFoundError(
-            f"{self._base} has no image of {named(location_id, source_id)} to remove"
-        )
         key = image_key(location_id, source_id)
-        if self.images() is None:
-            raise missing
+        if self._opened.images() is None:
+            raise self._missing(location_id, source_id)
         try:
-            with self.writing() as writer:
-                writer.delete(key)
+            self._opened.commit(lambda writer: writer.delete(key))
         except RecordNotFoundError as error:
-            raise missing from error
+            raise self._missing(location_id, source_id) from error
 
-    # Looking after it.
+    def close(self) -> None:
+        """Seal what this process has added one by one, so that it is read as fast as the rest."""
+        self._opened.close()
 
-    def __len__(self) -> int:
-        current = self.images()
-        return 0 if current is None else len(current)
+    def __enter__(self) -> Self:
+        return self
 
-    def info(self) -> dict[str, Any]:
-        """Describe the dataset in plain words, ready for JSON."""
-        current = self.images()
-        about = {} if current is None else current.info()
-        pairs = [ids_of(key) for key in _keys(current)]
-        return {
-            "kind": "disk dataset",
-            "path": self.base_dir,
-            "images": len(pairs),
-            "locations": len({location for location, _ in pairs}),
-            "sources": sorted({source for _, source in pairs}),
-            "arrays": about.get("arrays", "none"),
-            "bytes": about.get("bytes", 0),
-        }
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
-    def verify(self, progress: Progress = None) -> list[Damage]:
-        """Read all images and list what is damaged."""
-        current = self.images()
-        return [] if current is None else current.verify(progress)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (str(self._base), *self._arguments)
 
-    def __repr__(self) -> str:
-        return f"DiskDataset({self.base_dir!r}: {len(self)} images)"
 
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
-            for name, value in self.info().items()
+def _reopen(base_dir: str, lock_timeout_sec: float | None, codec: str) -> DiskDataset:
+    return DiskDataset(base_dir, lock_timeout_sec, codec=codec)
+
+
+def _adding(
+    location_id: str,
+    source_id: str,
+    image: Any,
+    metadata: Mapping[Any, Any] | None,
+    *,
+    replace: bool,
+) -> Callable[[PackWriter], None]:
+    """Make the step of a writer that adds an image."""
+    key = image_key(location_id, source_id)
+    record = joined(location_id, source_id, metadata)
+    if replace:
+        return lambda writer: writer.put(image, record, key=key)
+    return lambda writer: writer.append(image, record, key=key)
+
+
+def _four(given: Any) -> tuple[Any, Any, Any, Any]:
+    if not isinstance(given, tuple | list) or len(given) not in (3, 4):
+        raise UsageError(
+            "images are given as tuples (location_id, source_id, image) or "
+            f"(location_id, source_id, image, metadata), not {given!r:.100}"
         )
-        return f"<table>{rows}</table>"
+    location_id, source_id, image, *rest = given
+    return location_id, source_id, image, rest[0] if rest else None
 
 
-def _about(location_id: str, source_id: str, metadata: Mapping[Any, Any] | None) -> dict[str, Any]:
-    values = (location_id, source_id, dict(metadata or {}))
-    return dict(zip(_COLUMNS, values, strict=True))
-
-
-def _keys(current: PackedDataset | None) -> list[str]:
-    return [] if current is None else [str(key) for key in current.keys()]  # noqa: SIM118 (no dict)
-
-
-def _series(record: Record) -> pd.Series[Any]:
-    import pandas as pd
-
-    return pd.Series({name: record.metadata[name] for name in _COLUMNS}, dtype=object)
+def _pair(made: Any, metadata: Mapping[Any, Any] | None) -> list[Any]:
+    if isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], Mapping | None):
+        return list(made)
+    return [made, metadata]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from json.encoder import encode_basestring_ascii as _quoted
 
-from haversack.errors import UnsupportedError
+import msgspec
+
+from haversack.errors import FormatError, UnsupportedError
+
+_decode = msgspec.json.Decoder(tuple[str, str]).decode
 
 
 def image_key(location_id: str, source_id: str) -> str:
@@ -13,19 +17,33 @@ def image_key(location_id: str, source_id: str) -> str:
     Raises
     ------
     UnsupportedError
-        An id is not text.
+        An id is not text, or not valid Unicode (half of a surrogate pair).
 
     Examples
     --------
     >>> image_key("a/b", "c"), image_key("a", "b/c")
     ('["a/b","c"]', '["a","b/c"]')
     """
-    for name, value in (("location_id", location_id), ("source_id", source_id)):
-        if not isinstance(value, str):
-            raise UnsupportedError(
-                f"{name} is text, not {value!r} ({type(value).__name__}): use str(...) of it"
-            )
-    return json.dumps([str(location_id), str(source_id)], separators=(",", ":"))
+    check_id("location_id", location_id)
+    check_id("source_id", source_id)
+    return f"[{_quoted(location_id)},{_quoted(source_id)}]"
+
+
+def check_id(name: str, value: str) -> None:
+    """Refuse what is no id; ``name`` says which of the two it would be."""
+    if not isinstance(value, str):
+        raise UnsupportedError(
+            f"{name} is text, not {value!r} ({type(value).__name__}): use str(...) of it"
+        )
+    if value.isascii():
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UnsupportedError(
+            f"{name} {_short(value)} is not valid Unicode text ({error.reason}): "
+            "write the id in characters that can be stored"
+        ) from error
 
 
 def ids_of(key: str) -> tuple[str, str]:
@@ -36,8 +54,10 @@ def ids_of(key: str) -> tuple[str, str]:
     >>> ids_of('["a/b","c"]')
     ('a/b', 'c')
     """
-    location_id, source_id = json.loads(key)
-    return location_id, source_id
+    try:
+        return _decode(key)
+    except msgspec.DecodeError as error:
+        raise FormatError(f"{key[:100]!r} is not the key of an image: {error}") from error
 
 
 def named(location_id: str, source_id: str) -> str:

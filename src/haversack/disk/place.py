@@ -1,22 +1,19 @@
-"""The directory of a DiskDataset: a marker, a packed dataset of its images, and a lock file."""
+"""The directory of a DiskDataset: a marker, and a packed dataset of its images."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from haversack.errors import ExistsError, FormatError, NewerFormatError
-from haversack.storage.lock import exclusive
 from haversack.storage.publish import create, make_directory, storage_error
 
 FORMAT: Final = 1
 MARKER: Final = "disk.json"
 IMAGES: Final = "images"
-_LOCK: Final = "lock"
 _OLD: Final = "metadata.json"
 
 
@@ -37,7 +34,7 @@ def check(base: Path) -> bool:
     Raises
     ------
     NewerFormatError, FormatError
-        A later haversack made it, or its marker is damaged.
+        A later haversack made it, its marker is damaged, or the old storage API made it.
     ExistsError
         The directory holds something else.
     """
@@ -67,25 +64,19 @@ def _check_empty(base: Path) -> None:
     names = {entry.name for entry in base.iterdir()}
     if _OLD in names:
         raise FormatError(
-            f"{base} is a dataset of the old storage API, which cannot be opened as it is: load "
-            "its images there and add them here"
+            f"{base} is a dataset of the old storage API, which cannot be opened as it is: make a "
+            f"new one of it with `haversack convert {base} NEW`"
         )
-    if strangers := names - {MARKER, IMAGES, _LOCK} - {n for n in names if n.startswith(".")}:
+    if strangers := names - {MARKER, IMAGES} - {n for n in names if n.startswith(".")}:
         raise ExistsError(
             f"{base} is no DiskDataset and not empty (it holds {min(strangers)!r}): choose another"
         )
 
 
-@contextmanager
-def writing_turn(base: Path, timeout: float | None) -> Iterator[Path]:
-    """Make the directory where it is missing and wait for the turn to write into it.
-
-    The turn spares writers from repeating their commits; that they do not overwrite one another
-    rests on the packed dataset alone.
-    """
-    make_directory(base)
-    with exclusive(base / _LOCK, timeout=timeout):
-        if not check(base):
-            with suppress(ExistsError):
-                create(base / MARKER, json.dumps({"format": FORMAT}).encode())
-        yield base / IMAGES
+def make_place(base: Path) -> Path:
+    """Make the directory and its marker where they are missing; give the place of the images."""
+    if not check(base):
+        make_directory(base)
+        with suppress(ExistsError):
+            create(base / MARKER, json.dumps({"format": FORMAT}).encode())
+    return base / IMAGES

@@ -180,9 +180,30 @@ class Committer:
                 self._spill()  # a journal for this alone would cost more
             self.commit()
             if seal:
-                publish(self._root, lambda base: base, unless=lambda base: base.journal is None)
+                self._seal()
         finally:
             self.drop()
+
+    def _seal(self) -> None:
+        """Make a chunk of the journal, and fewer of many small ones."""
+        change = self._change
+        published = publish(
+            self._root,
+            lambda base: change.applied(base, base.key_type),
+            unless=lambda base: base.journal is None,
+        )
+        change.drop_unnamed(published)
+
+    def rollback(self) -> None:
+        """Drop what is not committed, and learn what others have committed."""
+        self._change.drop_unnamed()
+        if self._journal is not None:
+            self._journal.read_on()
+            if not self._journal.replay.ended:
+                self.key_type = self._journal.replay.key_type or self._base.key_type
+                self._start()
+                return
+        self._reopen()
 
     def drop(self) -> None:
         """Let go of what is not committed, and of the journal."""
@@ -254,6 +275,8 @@ class Committer:
     def _reopen(self) -> None:
         """Go on from the current version."""
         self._close_journal()
-        self._base = open_latest(self._root) or self._base
+        latest = open_latest(self._root)
+        if latest is not None:
+            self._base, self._exists = latest, self._exists or not self._new
         self.key_type = self._base.key_type
         self._start()

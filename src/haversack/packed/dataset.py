@@ -227,8 +227,8 @@ class PackedDataset:
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Give the record of a key, or the default."""
-        position = self._snapshot.find(key)
-        if position is None or not self._has(position):
+        position = self._find(key)
+        if position is None:
             return default
         return Record(self._snapshot.peek(position), self._snapshot, position)
 
@@ -245,21 +245,32 @@ class PackedDataset:
             raise RecordNotFoundError(f"{self._snapshot.root} has no record of key {key!r}")
         return found
 
-    def __contains__(self, key: Any) -> bool:
-        position = self._snapshot.find(key)
-        return position is not None and self._has(position)
+    def metadata_of(self, key: Any) -> dict[Any, Any] | None:
+        """Give the metadata of a key's record, whose array is not read; None if there is none."""
+        position = self._find(key)
+        return None if position is None else self._snapshot.metadata(position)
 
-    def _has(self, position: int) -> bool:
-        if self._selection is None:
-            return True
-        if isinstance(self._selection, range):
-            return position in self._selection
-        return bool((self._selection == position).any())
+    def __contains__(self, key: Any) -> bool:
+        return self._find(key) is not None
+
+    def _find(self, key: Any) -> int | None:
+        """Find the position, in the version, of a record that is among those selected."""
+        position = self._snapshot.find(key)
+        if position is None or self._selection is None:
+            return position
+        chosen = self._selection
+        is_chosen = position in chosen if isinstance(chosen, range) else (chosen == position).any()
+        return position if is_chosen else None
 
     def keys(self) -> list[Key | None]:
         """List the records' keys, None where one has none."""
         keys = self._snapshot.keys()
         return keys if self._selection is None else [keys[at] for at in self._selection]
+
+    def texts(self) -> list[str]:
+        """Give the metadata of all records as the JSON that is stored."""
+        chosen = range(self._length) if self._selection is None else self._selection
+        return self._snapshot.texts(chosen)
 
     def metadata(self) -> pd.DataFrame:
         """Give the metadata of all records as a DataFrame, values as they were given.
@@ -267,11 +278,10 @@ class PackedDataset:
         Keys that a record lacks are None there; record keys, if any, are column ``_key``. Of no
         records it has the columns of the whole dataset.
         """
-        chosen = range(self._length) if self._selection is None else self._selection
         keyed = self._snapshot.key_type is not None
         if self._length == 0:
             return empty_frame(self._snapshot.columns, keyed=keyed)
-        return make_frame(self._snapshot.texts(chosen), self.keys() if keyed else None)
+        return make_frame(self.texts(), self.keys() if keyed else None)
 
     def filter(self, predicate: str) -> PackedDataset:
         """Choose records by an SQL predicate over their metadata.

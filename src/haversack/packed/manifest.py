@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from haversack.storage.publish import create, names_in
 
 FOLDER: Final = "manifest"
 TAGS: Final = "tags"  # a folder of FOLDER
+_FRESH: Final = 2_000_000_000  # nanoseconds; the clocks of file systems tick more often
 KEPT: Final = 64  # newest manifests, and the commits that each remembers
 _NAME = re.compile(r"(\d{8,18})\.json")
 _PREFIX = b'{"crc32c":"%08x",'
@@ -108,6 +110,19 @@ def numbers(root: Path) -> list[int]:
     """List the versions whose manifests are there, the newest last."""
     names = names_in(root / FOLDER)
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+
+
+def unmoved_since(root: Path) -> int | None:
+    """Give the time at which the list of versions last changed, in nanoseconds.
+
+    While it stays the same no version was published. None where it is too fresh to tell: a later
+    change could bear the same time.
+    """
+    try:
+        changed = (root / FOLDER).stat().st_mtime_ns
+    except OSError:
+        return None
+    return changed if time.time_ns() - changed > _FRESH else None
 
 
 def manifest_path(root: Path, version: int) -> Path:

@@ -21,11 +21,20 @@ from haversack.packed.chunk import Array, Chunk
 from haversack.packed.deletions import Rows, read_deletions
 from haversack.packed.keys import Key, KeyType, key_bytes, key_from_bytes, key_type
 from haversack.packed.kinds import Kind, common
-from haversack.packed.manifest import Manifest, add_columns, read_latest
+from haversack.packed.manifest import Manifest, add_columns, read_latest, unmoved_since
 from haversack.packed.parts import Part, Positions, make_parts
 from haversack.packed.table import IndexFile, column_types, index_path, plain_fields
 from haversack.packed.tail import Tail
 from haversack.packed.values import loads
+
+
+class _Files:
+    """What was read of the files of some chunks, for all snapshots that have the same chunks."""
+
+    def __init__(self) -> None:
+        self.indexes: dict[int, IndexFile] = {}
+        self.lists: dict[int, Rows] = {}
+        self.gone: Positions | None = None
 
 
 class Snapshot:
@@ -56,12 +65,12 @@ class Snapshot:
             self.tail = Tail(root, manifest, stop, before.tail if before else None)
         reused = before is not None and before.manifest.chunks == manifest.chunks
         self._lay_out(before.chunk_parts if before and reused else None)
+        self.files: _Files = before.files if before and reused else _Files()
         self.chunk_starts = [0, *accumulate(entry.rows for entry in manifest.chunks)]
         deleted = self._count_deleted()
         self._has_deleted = deleted > 0
         self.rows = self.starts[-1] - deleted
-        self._indexes: dict[int, IndexFile] = {}
-        self._lists: dict[int, Rows] = {}
+        self.since: int | None = None  # when its manifest became the last, if that is known
 
     def _lay_out(self, chunk_parts: list[Part] | None) -> None:
         """Put the parts one behind the other."""
@@ -103,21 +112,30 @@ class Snapshot:
 
     def deleted(self, number: int) -> Rows:
         """List the rows of a chunk that its deletion list names."""
-        if number not in self._lists:
-            self._lists[number] = read_deletions(self.root, self.manifest.chunks[number])
-        return self._lists[number]
+        lists = self.files.lists
+        if number not in lists:
+            lists[number] = read_deletions(self.root, self.manifest.chunks[number])
+        return lists[number]
 
     @cached_property
     def gone(self) -> Positions:
         """All deleted rows, ascending."""
+        listed = self.files.gone
+        if listed is None:
+            listed = self.files.gone = self._listed()
+        if self.tail is None or not (self.tail.dead or self.tail.doomed):
+            return listed
+        more = self.tail.deleted_rows(self.chunk_starts[-1])
+        return np.insert(listed, listed.searchsorted(more), more)
+
+    def _listed(self) -> Positions:
+        """List the rows that the deletion lists name, ascending."""
         lists = [
             self.chunk_starts[number] + self.deleted(number).astype(np.int64)
             for number, entry in enumerate(self.manifest.chunks)
             if entry.deleted
         ]
-        if self.tail is not None:
-            lists.append(self.tail.deleted_rows(self.chunk_starts[-1]))
-        return np.sort(np.concatenate(lists)) if lists else np.empty(0, np.int64)
+        return np.concatenate(lists) if lists else np.empty(0, np.int64)
 
     def gone_of(self, number: int) -> Positions:
         """List the deleted rows of a chunk, counted in it."""
@@ -271,10 +289,10 @@ class Snapshot:
 
     def index(self, number: int) -> IndexFile:
         """Open the index file of a chunk."""
-        if number not in self._indexes:
-            entry = self.manifest.chunks[number]
-            self._indexes[number] = IndexFile(self.root, entry)
-        return self._indexes[number]
+        indexes = self.files.indexes
+        if number not in indexes:
+            indexes[number] = IndexFile(self.root, self.manifest.chunks[number])
+        return indexes[number]
 
     def index_paths(self) -> list[Path]:
         return [index_path(self.root, entry.id) for entry in self.manifest.chunks]
@@ -318,19 +336,45 @@ class Snapshot:
 def open_latest(root: Path, before: Snapshot | None = None) -> Snapshot | None:
     """Open the current version, None where there is none yet."""
     while True:
+        followed = None if before is None else _followed(before)
+        if followed is not None:
+            return followed
+        since = unmoved_since(root)
         manifest = read_latest(root)
         if manifest is None:
             return None
         with suppress(VersionGoneError):  # its journal was removed meanwhile: there is a newer one
-            return Snapshot(root, manifest, before=before)
+            snapshot = Snapshot(root, manifest, before=before)
+            snapshot.since = since
+            return snapshot
+
+
+def _followed(before: Snapshot) -> Snapshot | None:
+    """Read the journal of a snapshot on; None where it has ended, so that a version may follow."""
+    if before.tail is None or before.tail.ended:
+        return None
+    with suppress(VersionGoneError):
+        snapshot = Snapshot(before.root, before.manifest, before=before)
+        if snapshot.tail is not None and not snapshot.tail.ended:
+            return snapshot
+    return None
 
 
 def is_current(snapshot: Snapshot) -> bool:
     """Whether nothing was committed since it was opened."""
+    tail = snapshot.tail
+    if tail is not None and tail.has_grown():
+        return False
+    if tail is not None and not tail.ended:
+        return True  # who publishes a version ends the journal first
+    since = unmoved_since(snapshot.root)
+    if since is not None and since == snapshot.since:
+        return True
     latest = read_latest(snapshot.root)
     if latest is None or latest.commits != snapshot.manifest.commits:
         return False
-    return snapshot.tail is None or not snapshot.tail.has_grown()
+    snapshot.since = since
+    return True
 
 
 # A part, the places of its records in a batch (None: all), and what it found for them.

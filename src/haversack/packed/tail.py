@@ -55,6 +55,8 @@ class Tail:
     ----------
     end
         How many bytes of the journal were read.
+    ended
+        Whether the journal ends there, so that a version may follow it.
     dead
         Which of the rows are deleted.
     doomed
@@ -87,6 +89,7 @@ class Tail:
         self.starts = [0, self.rows]
         self.dead, self.doomed = frozenset(replay.dead), frozenset(replay.doomed)
         self.key_type: KeyType | None = replay.key_type
+        self.ended = replay.ended
         self.end, self.torn = reader.log.end, reader.log.torn
         self._found: dict[bytes, int] | None = None
 

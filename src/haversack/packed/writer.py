@@ -308,6 +308,21 @@ class PackWriter:
                 self._end_after(error)
                 raise
 
+    def rollback(self) -> None:
+        """Drop what was appended, put and deleted since the last flush; the writer goes on.
+
+        It then knows what others have committed so far: what :meth:`append` and :meth:`delete`
+        say of keys is as of the last flush or rollback.
+        """
+        self._check_process()
+        with self._lock:
+            self._check_open()
+            try:
+                self._committer.rollback()
+            except BaseException as error:
+                self._end_after(error)
+                raise
+
     def close(self, *, seal: bool = True) -> None:
         """Flush and end the writer; a dataset without records is made too.
 
