@@ -21,7 +21,7 @@ from haversack.packed.shuffle import Numbers, Windows
 if TYPE_CHECKING:
     from haversack.packed.dataset import PackedDataset
 
-_SPARSE = 4  # a block of a selection is read whole where it has a quarter of what it spans
+_GAP = 1 << 17  # bytes that are read along rather than skipped
 
 
 class Reader:
@@ -58,21 +58,19 @@ def advise(dataset: PackedDataset, start: int, stop: int) -> None:
     # What is damaged or missing is told when it is read.
     with suppress(HaversackError, OSError):
         for chunk, rows in _in_chunks(dataset, start, stop):
-            if rows[-1] - rows[0] < _SPARSE * len(rows):
-                _advise(chunk, rows[0], rows[-1])
-            else:
-                for row in rows:
-                    _advise(chunk, row, row)
+            gap = 1 + _GAP * chunk.rows // len(chunk.raw)
+            for run in np.split(rows, np.flatnonzero(np.diff(rows) > gap) + 1):
+                _advise(chunk, int(run[0]), int(run[-1]))
 
 
-def _in_chunks(dataset: PackedDataset, start: int, stop: int) -> Iterator[tuple[Chunk, list[int]]]:
+def _in_chunks(dataset: PackedDataset, start: int, stop: int) -> Iterator[tuple[Chunk, Numbers]]:
     """Yield the chunks that have these records, and their rows there, ascending."""
     snapshot, positions = dataset._snapshot, dataset._positions(range(start, stop))  # noqa: SLF001
     rows, starts = np.sort(snapshot.rows_at(positions)), snapshot.chunk_starts
     bounds = rows.searchsorted(starts).tolist()
     for number, (first, last) in enumerate(pairwise(bounds)):
         if first < last:
-            yield snapshot.chunk(number), (rows[first:last] - starts[number]).tolist()
+            yield snapshot.chunk(number), rows[first:last] - starts[number]
 
 
 def _advise(chunk: Chunk, first: int, last: int) -> None:

@@ -212,7 +212,10 @@ class Loader:
         self._next, self._now, self._running = self._place_of(state), None, None
 
     def _place_of(self, state: Mapping[str, Any]) -> _Place:
-        worker, workers, given = state.get("share", (0, 1, 0))
+        try:
+            worker, workers, given = state.get("share", (0, 1, 0))
+        except (TypeError, ValueError):
+            raise UsageError(f"no share of a worker: {_short(state.get('share'))}") from None
         place = _Place(
             epoch=integer("epoch", state.get("epoch")),
             batches=integer("batches", state.get("batches"), 0),

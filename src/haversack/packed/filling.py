@@ -78,23 +78,33 @@ class Filler:
                     pool.submit(task)
                 waiting.append(group.found)
                 if len(waiting) > self.ahead:
-                    yield from _of(owner, waiting.popleft())
+                    yield from _handed_over(waiting.popleft().result())
+                _check_process(owner)
             while waiting:
-                yield from _of(owner, waiting.popleft())
+                yield from _handed_over(waiting.popleft().result())
+                _check_process(owner)
         finally:
             pool.shutdown(wait=os.getpid() == owner, cancel_futures=True)
 
 
-def _of(owner: int, found: Future[list[Any]]) -> Iterator[Any]:
+def _check_process(owner: int) -> None:
     if os.getpid() != owner:
         raise UsageError("this epoch was begun in another process: begin one in this process")
-    return _handed_over(found.result())
+
+
+@dataclass(slots=True)
+class _Raised:
+    """Stands for a batch, the last one to be drawn."""
+
+    error: BaseException
 
 
 def _handed_over(found: list[Any]) -> Iterator[Any]:
     """Yield batches without holding on to them."""
     found.reverse()
     while found:
+        if isinstance(found[-1], _Raised):
+            raise found.pop().error
         yield found.pop()
 
 
@@ -117,7 +127,7 @@ class _Group:
         try:
             self._data = self._filler.buffers.array((count, *shape), dtype)
         except MemoryError as error:
-            self.found.set_exception(error)
+            self.found.set_result([_Raised(error)])
             return []
         pieces = max(1, min(threads, self._data.nbytes // _PIECE, count))
         bounds = [count * piece // pieces for piece in range(pieces + 1)]
@@ -132,15 +142,15 @@ class _Group:
         except BaseException as error:  # noqa: BLE001 (whoever waits for the batch is told)
             with self._lock:
                 if not self.found.done():
-                    self.found.set_exception(error)
+                    self.found.set_result([_Raised(error)])
 
     def _read(self, start: int, stop: int) -> None:
-        data, dataset = self._data, self._filler.dataset
+        data = self._data
         try:
             if data is not None:
-                dataset.take(self._indices[start:stop], data[start:stop])
-        except UsageError:
-            self._data = None  # the records are not what was expected
+                self._filler.dataset.take(self._indices[start:stop], data[start:stop])
+        except HaversackError:
+            self._data = None  # a record is damaged, or not like those before
         del data
         with self._lock:
             self._left -= 1
@@ -158,17 +168,23 @@ class _Group:
 
     def _read_apart(self) -> None:
         """Read batches one by one: what each gives depends on its own records alone."""
-        found = [self._filler.dataset.take(part) for part in self._cut(self._indices)]
-        self._filler.layout = layout_of(found[-1])
-        self._finish(found)
+        arrays: list[Any] = []
+        try:
+            for part in self._cut(self._indices):
+                arrays.append(self._filler.dataset.take(part))
+                self._filler.layout = layout_of(arrays[-1])
+        except HaversackError as error:
+            arrays.append(_Raised(error))
+        self._finish(arrays)
 
     def _finish(self, arrays: list[Any]) -> None:
-        batches = zip(self._numbers, arrays, self._cut(self._indices), strict=True)
-        dataset = self._filler.dataset
+        parts, dataset = self._cut(self._indices), self._filler.dataset
         self.found.set_result(
             [
-                self._transformed(number, Batch(data, part, dataset))
-                for number, data, part in batches
+                array
+                if isinstance(array, _Raised)
+                else self._transformed(number, Batch(array, part, dataset))
+                for number, part, array in zip(self._numbers, parts, arrays, strict=False)
             ]
         )
 
