@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,14 @@ def contents(batches):
 def test_two_ranks_resumed_in_other_processes_give_the_rest_to_the_byte(path):
     wanted, rest, seen = [], [], []
     for rank in range(2):
-        given = {"size": 4, "shuffle": True, "seed": 5, "threads": 2, "rank": rank, "world": 2}
+        given: dict[str, Any] = {
+            "size": 4,
+            "shuffle": True,
+            "seed": 5,
+            "threads": 2,
+            "rank": rank,
+            "world": 2,
+        }
         loader = open_packed(path).batches(**given)
         batches = iter(loader)
         seen += [next(batches) for _ in range(5)]
@@ -175,7 +183,7 @@ OTHER = [
 @pytest.mark.parametrize("other", OTHER, ids=str)
 def test_the_state_of_another_loader_is_refused(path, other):
     ds = open_packed(path)
-    given = {"size": 7, "shuffle": True, "rank": 0, "world": 2}
+    given: dict[str, Any] = {"size": 7, "shuffle": True, "rank": 0, "world": 2}
     state = ds.batches(**given).state_dict()
     loader = ds.batches(**{**given, **other})
     with pytest.raises(UsageError, match=f"cannot go on.*{next(iter(other))}"):

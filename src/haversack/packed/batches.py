@@ -14,7 +14,7 @@ import numpy as np
 from haversack.errors import UsageError
 from haversack.packed import ahead, filling
 from haversack.packed.buffers import Buffers
-from haversack.packed.dealing import Dealing, integer
+from haversack.packed.dealing import Dealing, Order, integer
 from haversack.packed.records import Batch
 from haversack.packed.shuffle import Numbers, Windows
 
@@ -135,7 +135,7 @@ class Loader:
     def _epoch(self, place: _Place, numbers: range) -> Iterator[Any]:
         # The loader must not hold this generator, nor it the threads: dropping it ends them.
         order = self._dealing.order(place.epoch)
-        filler = self._filler(order, numbers)
+        filler = self._filler(order, numbers, place.workers)
         blocks = self._dealing.blocks(order, numbers, filler.whole)
         reader = ahead.Reader(self.dataset, order) if isinstance(order, Windows) else None
         for batch in filler.fill(ahead.reading(reader, blocks)):
@@ -144,13 +144,13 @@ class Loader:
         if self._now is place:
             self._now = None
 
-    def _filler(self, order: Any, numbers: range) -> filling.Filler:
+    def _filler(self, order: Order, numbers: range, workers: int) -> filling.Filler:
         size, threads = self._dealing.size, self._threads
         if self._layout is None and numbers:
             places = self._dealing.places(numbers[:1])
             self._layout = filling.first_layout(self.dataset, order.at(places[:1]))
         if threads is None:
-            threads = min(_MOST_THREADS, _processors())
+            threads = min(_MOST_THREADS, max(1, _processors() // workers))
         transformed = self._transform is not None
         whole = filling.batches_of_a_group(self._layout, size, transformed)
         ahead_ = filling.groups_ahead(self._layout, size, threads, transformed)
