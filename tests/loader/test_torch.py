@@ -1,6 +1,8 @@
 """Packed datasets in torch's own loaders: workers of any kind, every record once."""
 
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -419,3 +421,16 @@ def test_acumenindexers_example_runs_with_the_import_changed(tmp_path, monkeypat
     loader = DataLoader(dataset, batch_size=7, shuffle=True, num_workers=workers, collate_fn=list)
     found = [metadata["n"] for batch in loader for data, metadata in batch if data[0, 0] + 1]
     assert sorted(found) == list(range(30))
+
+
+def test_the_examples_of_the_docs_run(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "loader.md").read_text()
+    blocks = re.findall(r"```py(?:thon)?\n(.*?)```", page, re.DOTALL)
+    assert sum("torch" in block.lower() for block in blocks) == 2
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        if "import jax" not in block:
+            exec(block, names)
+    assert len(names["rest"]) == 22
+    assert len(names["labels"]) == 64
