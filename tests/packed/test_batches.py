@@ -1,6 +1,8 @@
 """Batches give every record once, in an order that depends on nothing but seed and epoch."""
 
 import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -388,6 +390,37 @@ def test_a_forked_child_begins_its_own_epoch(heavy):
 def test_batches_that_make_no_sense_are_refused_at_once(hundred, wrong):
     with pytest.raises(UsageError):
         hundred.batches(**{"size": 3, **wrong})
+
+
+def test_threads_that_touch_a_dataset_first_at_once_read_the_same(tmp_path):
+    with PackWriter(tmp_path / "ds", chunk_bytes=20_000) as writer:
+        for n in range(400):
+            writer.append(np.full(100, n, "i4"))
+    command = [sys.executable, "-c", FIRST_TOUCH, str(tmp_path / "ds")]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+
+
+FIRST_TOUCH = """
+import sys, threading
+import numpy as np
+from haversack.packed import open_packed
+
+def read(start):
+    together.wait()
+    chosen = np.arange(start, start + 100)
+    if (ds.take(chosen)[:, 0] != chosen).any():
+        print("wrong")
+
+sys.setswitchinterval(1e-6)
+for _ in range(400):
+    ds, together = open_packed(sys.argv[1]), threading.Barrier(4)
+    threads = [threading.Thread(target=read, args=(start,)) for start in range(0, 400, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
 
 
 def test_a_batch_larger_than_the_dataset_costs_nothing(hundred):
