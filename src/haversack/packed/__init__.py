@@ -3,6 +3,7 @@
 The file format is told in ``docs/spec/packed-v1.md``.
 """
 
+from haversack.packed.batches import Loader
 from haversack.packed.build import Skipped, pack
 from haversack.packed.compaction import Compacted, compact
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
@@ -16,6 +17,7 @@ from haversack.packed.writer import PackWriter
 __all__ = [
     "Batch",
     "Compacted",
+    "Loader",
     "PackWriter",
     "PackedDataset",
     "Record",

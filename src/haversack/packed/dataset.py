@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from haversack.errors import (
 )
 from haversack.events import Progress
 from haversack.packed import about, query
-from haversack.packed.batches import batches
+from haversack.packed.batches import Loader, make_loader
 from haversack.packed.frame import empty_frame, make_frame
 from haversack.packed.keys import Key
 from haversack.packed.manifest import Manifest
@@ -187,13 +187,22 @@ class PackedDataset:
         self,
         size: int,
         *,
-        shuffle: bool = False,
+        shuffle: bool | Literal["window"] = False,
+        window: int | None = None,
         seed: int = 0,
         epoch: int = 0,
-        threads: int = 1,
         drop_last: bool = False,
-    ) -> Iterator[Batch]:
-        """Draw all records once, in batches.
+        rank: int = 0,
+        world: int = 1,
+        even: bool = False,
+        threads: int | None = None,
+        prefetch: int | None = None,
+        transform: Callable[[Batch], Any] | None = None,
+    ) -> Loader:
+        """Draw all records once an epoch, in batches.
+
+        The arrays of a batch are yours for as long as you keep them, or views of them; then their
+        memory is used for later batches.
 
         Parameters
         ----------
@@ -201,10 +210,31 @@ class PackedDataset:
             Records in a batch; the last may have fewer unless ``drop_last``.
         shuffle
             Draw in an order that is a permutation of all records, chosen by ``seed`` and
-            ``epoch``; it needs no memory and is the same everywhere.
+            ``epoch``; it needs no memory and is the same everywhere. With ``"window"`` blocks of
+            neighbouring records are read together and shuffled within a window of them, for data
+            that is not in memory.
+        window
+            Records in a window; implies ``shuffle="window"``.
+        epoch
+            The first iteration's; each further one is the next.
+        rank, world
+            Deal the batches to so many ranks in turn, and give this one's: together they have every
+            record once. Ranks differ by one batch at most; with ``even`` by none, and the batches
+            that are left over are dropped.
         threads
-            Threads that fill batches ahead while you work on one; 0 fills each when it is asked
-            for. The order of batches never depends on it.
+            Threads that fill batches ahead while you work on one; by default as many as there are
+            processors, but 4 at most. 0 fills each when it is asked for. The order of batches never
+            depends on it.
+        prefetch
+            Batches that are kept ahead; by default two, of very large ones one, and where threads
+            do not share the work on a batch one for each.
+        transform
+            Called in these threads with each Batch; what it gives is drawn instead.
+
+        Raises
+        ------
+        UsageError
+            An argument makes no sense.
 
         Examples
         --------
@@ -212,15 +242,23 @@ class PackedDataset:
         >>> ds = pack([(np.arange(3) + i, {}) for i in range(10)], "tens")
         >>> [len(batch) for batch in ds.batches(4, shuffle=True, seed=7)]
         [4, 4, 2]
+        >>> [batch.indices.tolist() for batch in ds.batches(4, rank=1, world=2)]
+        [[4, 5, 6, 7]]
         """
-        return batches(
-            self,
+        return make_loader(
+            PackedDataset(self._snapshot, self._selection),
             size,
             shuffle=shuffle,
+            window=window,
             seed=seed,
             epoch=epoch,
-            threads=threads,
             drop_last=drop_last,
+            rank=rank,
+            world=world,
+            even=even,
+            threads=threads,
+            prefetch=prefetch,
+            transform=transform,
         )
 
     # Keys and metadata.

@@ -71,6 +71,10 @@ class Footer(msgspec.Struct, frozen=True):
     sections: dict[str, Section]
 
 
+# Made now: threads that decode a type first at once crash msgspec.
+_decode = msgspec.json.Decoder(Footer).decode
+
+
 def header(chunk_id: str) -> bytes:
     """Make the first page of a chunk file."""
     head = _HEADER.pack(_HEADER_MAGIC, FORMAT, 0, bytes.fromhex(chunk_id))
@@ -133,7 +137,7 @@ def read_footer(data: Any, chunk_id: str, path: Path) -> tuple[Footer, int]:
 
 def _decode_footer(text: bytes, path: Path) -> Footer:
     try:
-        return msgspec.json.decode(text, type=Footer)
+        return _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise FormatError(f"{path}: the footer is not what it should be: {error}") from error
 

@@ -95,6 +95,12 @@ class _Head(msgspec.Struct):
     format: int
 
 
+# Made now: threads that decode a type first at once crash msgspec.
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (_Head, Manifest, Tagged)
+}
+
+
 def is_packed(path: str | os.PathLike[str]) -> bool:
     """Tell whether a directory is a packed dataset.
 
@@ -169,8 +175,8 @@ def decode(data: bytes, path: Path, kind: type[AnyManifest]) -> AnyManifest:
             "`haversack repair` goes on from what is whole"
         )
     try:
-        refuse_newer(msgspec.json.decode(data, type=_Head).format, path)
-        manifest = msgspec.json.decode(data, type=kind)
+        refuse_newer(_DECODERS[_Head].decode(data).format, path)
+        manifest: AnyManifest = _DECODERS[kind].decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is not a manifest: {error}") from error
     for chunk in manifest.chunks:

@@ -61,16 +61,22 @@ class Uniform:
 
     def _reserve(self) -> Reservation:
         if self._place is None:
-            kind, size = self._kind, self._offsets[-1]
-            place = reserve(self._root, size)
-            if kind.nbytes == 0:
-                self._array = np.empty((self.rows, *kind.shape), kind.dtype)
-            elif ADJACENT:
-                count = (size - PAYLOADS) // kind.nbytes
-                self._array = np.ndarray((count, *kind.shape), kind.dtype, place.bytes, PAYLOADS)
-            self._words = place.bytes.view(_SLOT)
+            # Threads may come at once: all must use the range that came first, as one of theirs
+            # would read where another has placed nothing. A lock could be held during a fork.
+            place, array = self.__dict__.setdefault("_first", self._reserved())
+            self._array, self._words = array, place.bytes.view(_SLOT)
             self._place = place
         return self._place
+
+    def _reserved(self) -> tuple[Reservation, Array]:
+        kind, size = self._kind, self._offsets[-1]
+        place, array = reserve(self._root, size), self._array
+        if kind.nbytes == 0:
+            array = np.empty((self.rows, *kind.shape), kind.dtype)
+        elif ADJACENT:
+            count = (size - PAYLOADS) // kind.nbytes
+            array = np.ndarray((count, *kind.shape), kind.dtype, place.bytes, PAYLOADS)
+        return place, array
 
     def chunk(self, number: int) -> Chunk:
         """Open a chunk of the part."""
