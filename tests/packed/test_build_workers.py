@@ -398,11 +398,12 @@ def test_records_without_keys_stand_beside_others(tmp_path, small_runs):
 
 
 def test_runs_do_not_depend_on_workers_and_chunks_are_not_tiny():
-    assert runs.run_length([784] * 64, 60_000, 1 << 30) == 8192
+    assert runs.run_length([784] * 64, 60_000, 1 << 30) == 16_384
     assert runs.run_length([784] * 64, None, 1 << 30) == 65_536
     assert runs.run_length([600_000] * 64, 1_000_000, 1 << 30) == 512
     assert runs.run_length([600_000] * 64, 100_000_000, 1 << 40) == 65_536
-    assert runs.run_length([600_000] * 64, 1_000_000, 10_000_000) == 16
+    assert runs.run_length([600_000] * 64, 1_000_000, 10_000_000) == 512  # of many chunks
+    assert runs.run_length([600_000] * 64, 1_000_000, 20_000_000) == 32
     assert runs.run_length([5_000_000_000], 10, 1 << 30) == 1
     assert runs.run_length([], None, 1) == 1 << 18
     assert runs.run_length([0] * 64, 1 << 40, 1 << 30) == 1 << 18

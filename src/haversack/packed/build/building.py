@@ -176,7 +176,7 @@ class Building:
 
     def _many(self, crew: Crew) -> bool:
         """Whether there are runs enough for all workers; else their items are handed out."""
-        count = _EACH * crew.workers * self.length
+        count = crew.workers * self.length
         if self._total is not None:
             return self._total - self._source.number >= count
         items = self._source.take(count, deep=False)

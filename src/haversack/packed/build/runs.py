@@ -20,7 +20,7 @@ from haversack.packed.manifest import ChunkEntry
 
 SAMPLE: Final = 64  # items by whose sizes the runs are cut
 SAMPLE_BYTES: Final = 64 << 20  # of which fewer are enough
-SMALLEST: Final = 8 << 20  # bytes of a run, if there are as many
+SMALLEST: Final = 16 << 20  # bytes of a run, if there are as many
 LARGEST: Final = 256 << 20
 UNKNOWN: Final = 64 << 20  # where the number of items is not known
 _PIECES: Final = 16  # runs of a small build, so that workers have some each
@@ -39,7 +39,7 @@ def run_length(sizes: Sequence[int], total: int | None, chunk_bytes: int) -> int
     Examples
     --------
     >>> run_length([784] * 64, 60_000, 1 << 30)
-    8192
+    16384
     >>> run_length([600_000] * 64, None, 1 << 30)
     64
     """
