@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
@@ -55,13 +56,25 @@ def sample_of(scenario, number):
 
 def run_all(jobs, *, processes=None):
     """Run jobs, as many at once as there are processors; yield each with its tally."""
-    # Threads of numpy's and a process that has them do not outlive a fork well.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PYTHONHASHSEED="0")
     context = get_context("spawn")
-    with ProcessPoolExecutor(processes or os.cpu_count(), context, _get_ready) as pool:
+    with (
+        _environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"),  # threads survive no fork
+        ProcessPoolExecutor(processes or os.cpu_count(), context, _get_ready) as pool,
+    ):
         futures = {pool.submit(run_job, job): job for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
+
+
+@contextmanager
+def _environment(**values):
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _get_ready():

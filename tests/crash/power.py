@@ -275,7 +275,7 @@ def _walk(folder, names, prefix=""):
             yield from _walk(node, names, f"{prefix}{name}/")
 
 
-def cuts(disk, calls, *, left_out=None, since=0, chance=None):
+def cuts(disk, calls, *, left_out=None, since=0, instants=None, chance=None):
     """Yield (state, what was said so far) for every instant of a cut, each pair once.
 
     Parameters
@@ -284,8 +284,8 @@ def cuts(disk, calls, *, left_out=None, since=0, chance=None):
         The disk as it was before the calls; it is changed.
     left_out
         Called with each sync: whether it is left out.
-    since
-        The number of the call before which no cut comes.
+    since, instants
+        The number of the call before which no cut comes, and of those after which one comes (all).
     """
     chance = chance or random.Random(0)
     said, seen = [], set()
@@ -294,7 +294,7 @@ def cuts(disk, calls, *, left_out=None, since=0, chance=None):
             said = [*said, (call.writer, call.data.decode())]
         elif not (call.is_sync and left_out is not None and left_out(call)):
             disk.apply(call)
-        if number < since:
+        if number < since or (instants is not None and number not in instants):
             continue
         for state in disk.states(chance):
             mark = hash((frozenset(state.items()), len(said)))

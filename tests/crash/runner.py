@@ -60,9 +60,13 @@ def powerless(scenario, *, share=(0, 1), sample=None):
         root = place.new(scenario)
         disk = Disk(root)
         done = run(scenario.ready(root / "ds"), root)
-        states = list(islice(cuts(disk, done.calls), share[0], None, share[1]))
-        if sample is not None:
-            states = random.Random(0).sample(states, min(_FEW * sample, len(states)))
+        if sample is None:
+            states = list(islice(cuts(disk, done.calls), share[0], None, share[1]))
+        else:
+            chance, count = random.Random(scenario.name), len(done.calls)
+            instants = chance.sample(range(count), min(_FEW * sample, count))
+            states = list(cuts(disk, done.calls, instants=instants))
+            states = chance.sample(states, min(_FEW * sample, len(states)))
         tally.counts["power cut"] += len(states)
         place.check_states(f"{scenario.name}: power cut", scenario, states, tally)
     return tally

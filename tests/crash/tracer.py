@@ -117,6 +117,9 @@ class _Tracer:
         self._make(pid, look(pid, self._writer(pid), self.root))
 
     def _at_call(self, pid):
+        if os.getpgid(pid) not in self.living:
+            os.kill(pid, signal.SIGKILL)  # the program that started it was killed
+            return
         call = look(pid, self._writer(pid), self.root)
         if call is None:
             ptrace.go(pid)
@@ -175,7 +178,9 @@ class _Tracer:
 
     def _make(self, pid, call, answer=None):
         call.result = ptrace.finish(pid)
-        if call.result is None:
+        if call.result is None:  # killed meanwhile
+            if pid in self.living:
+                self.run.ends[self.living.pop(pid)] = -signal.SIGKILL
             return
         self._note(call)
         if answer is not None:
