@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import IntegrityError, UsageError
-from haversack.packed import PackWriter, open_packed, pack
+from haversack.packed import PackWriter, mapped, open_packed, pack
 from haversack.packed.shuffle import Permutation, Windows
 
 
@@ -431,3 +431,20 @@ def test_a_batch_larger_than_the_dataset_costs_nothing(hundred):
 
 ORDER = [6, 2, 9, 7, 4, 5, 1, 8, 3, 0]
 WINDOWED = [3, 8, 2, 6, 9, 7, 0, 1, 4, 10, 5]
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+@pytest.mark.parametrize("chunk_bytes", [30_000, 1 << 30])
+def test_a_dataset_larger_than_memory_reads_the_same(tmp_path, monkeypatch, codec, chunk_bytes):
+    monkeypatch.setattr(mapped, "memory", lambda: 1000)
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 256, (500, 700), "u1")
+    with PackWriter(tmp_path / "ds", codec=codec, chunk_bytes=chunk_bytes) as writer:
+        for array in data:
+            writer.append(array)
+    ds = open_packed(tmp_path / "ds")
+    for size in (0, 1, 2, 300, 500):
+        order = rng.permutation(500)[:size]
+        assert len(ds.take(order)) == size
+        assert all(map(np.array_equal, ds.take(order), data[order]))
+    assert np.array_equal(np.concatenate([batch.data for batch in ds.batches(64)]), data)

@@ -7,20 +7,18 @@ chunk reads none of that.
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.packed.layout import BLOCK, BLOCK_BITS
+from haversack.packed.layout import BLOCK, BLOCK_BITS, scalars
 from haversack.storage.checksum import crc32c
-from haversack.storage.maps import will_need
 
 UNKNOWN: Final = 0
 GOOD: Final = 1
 BAD: Final = 2
-_WINDOW: Final = 512  # blocks that are fetched together
 
 
 class Blocks:
@@ -31,7 +29,7 @@ class Blocks:
     """
 
     def __init__(self, raw: NDArray[np.uint8], sums: NDArray[Any], end: int) -> None:
-        self._raw, self._sums = raw, sums
+        self._raw, self._sum_of = raw, scalars(sums)
         self._state = bytearray(len(sums))
         self._flags = np.frombuffer(self._state, np.uint8)
         self._end = -(-end >> BLOCK_BITS)
@@ -47,7 +45,7 @@ class Blocks:
         state = self._state
         if state[first] == GOOD and last - first < 2 and state[last] == GOOD:
             return True
-        self._check(np.arange(first, last + 1))
+        self._check(range(first, last + 1))
         return not any(state[number] != GOOD for number in range(first, last + 1))
 
     def all_good(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bool:
@@ -60,12 +58,12 @@ class Blocks:
             numbers = np.concatenate((numbers, *(np.arange(*pair) for pair in pairs)))
         unknown = numbers[self._flags.take(numbers) == UNKNOWN]
         if len(unknown):
-            self._check(np.unique(unknown))
+            self._check(np.unique(unknown).tolist())
         return bool((self._flags.take(numbers) == GOOD).all())
 
     def bad(self) -> NDArray[np.intp]:
         """Check all blocks and list the numbers of those that are bad."""
-        self._check(np.flatnonzero(self._flags == UNKNOWN))
+        self._check(range(len(self._state)))
         return np.flatnonzero(self._flags == BAD)
 
     def in_bad(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -75,33 +73,17 @@ class Blocks:
         found: NDArray[np.bool_] = before[last + 1] > before[first]
         return found
 
-    def _check(self, numbers: NDArray[Any]) -> None:
-        # What nobody has checked is perhaps not in memory: the disk begins with the next ones
-        # before these are computed.
-        windows = [numbers[at : at + _WINDOW] for at in range(0, len(numbers), _WINDOW)]
-        for first in windows[:1]:
-            self._fetch(first)
-        for window, following in zip_longest(windows, windows[1:]):
-            if following is not None:
-                self._fetch(following)
-            self._compare(window)
-        self._settle()
-
-    def _fetch(self, numbers: NDArray[Any]) -> None:
-        starts = numbers << BLOCK_BITS
-        will_need(self._raw, starts, np.minimum(starts + BLOCK, len(self._raw)))
-
-    def _compare(self, numbers: NDArray[Any]) -> None:
-        state, raw = self._state, self._raw
-        expected = self._sums.take(numbers).tolist()
-        for number, wanted in zip(numbers.tolist(), expected, strict=True):
+    def _check(self, numbers: Iterable[int]) -> None:
+        state, raw, sums = self._state, self._raw, self._sum_of
+        for number in numbers:
             if state[number] == UNKNOWN:
                 at = number << BLOCK_BITS
-                if crc32c(raw[at : at + BLOCK]) == wanted:
+                if crc32c(raw[at : at + BLOCK]) == sums[number]:
                     state[number] = GOOD
                 else:
                     self._any_bad = True
                     state[number] = BAD
+        self._settle()
 
     def _settle(self) -> None:
         # The search goes on from where the last one stood, so all of them together are one pass.

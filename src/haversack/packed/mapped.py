@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError
 from haversack.packed.chunk import Chunk
+from haversack.packed.layout import BLOCK
 from haversack.packed.manifest import ChunkEntry, missing
-from haversack.storage.maps import Reservation
+from haversack.storage.maps import Reservation, memory, will_need
 from haversack.storage.publish import storage_error
 
 LARGEST_RANGE = 1 << 46
+
+
+def exceed_memory(entries: Sequence[ChunkEntry]) -> bool:
+    """Whether chunks are more than memory will hold of them, so that most reads go to the disk.
+
+    Of fewer the kernel reads megabytes around each page that is asked for: they are soon all in
+    memory, in large pages, at the speed of sequential reads. Of these, that would be for nothing.
+    """
+    return sum(entry.bytes for entry in entries) > memory() // 2
+
+
+def fetch(
+    raw: NDArray[np.uint8], starts: NDArray[Any], stops: NDArray[Any], *, checked: bool
+) -> None:
+    """Begin to read payloads, and what has to be read to check them."""
+    if not checked:
+        starts = starts & -BLOCK
+        stops = np.minimum((stops + BLOCK - 1) & -BLOCK, len(raw))
+    will_need(raw, starts, stops)
 
 
 def chunk_path(root: Path, chunk_id: str) -> Path:

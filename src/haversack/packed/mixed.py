@@ -14,7 +14,7 @@ from haversack.packed.chunk import Array, Chunk
 from haversack.packed.kinds import Kind
 from haversack.packed.locate import Locator, Positions
 from haversack.packed.manifest import ChunkEntry
-from haversack.packed.mapped import open_chunk, reserve
+from haversack.packed.mapped import exceed_memory, fetch, open_chunk, reserve
 
 Row = tuple[Chunk, int, Kind]
 
@@ -30,6 +30,7 @@ class Mixed:
         self._locator = Locator(self.starts)
         self._chunks: list[Chunk | None] = [None] * len(entries)
         self._kinds: dict[Kind, Kind] = {}
+        self._from_disk = exceed_memory(entries)
 
     def chunk(self, number: int) -> Chunk:
         """Open a chunk of the part."""
@@ -66,6 +67,9 @@ class Mixed:
         chosen = numbers.tolist()
         chunks = {number: self.chunk(number) for number in set(chosen)}
         for number, chunk in chunks.items():
+            if self._from_disk:
+                spans = chunk.table.spans(rows[numbers == number])
+                fetch(chunk.raw, *spans, checked=chunk.trusted)
             if not chunk.trusted:
                 chunk.check_many(rows[numbers == number])
         return [

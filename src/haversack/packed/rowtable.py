@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from haversack.errors import FormatError
 from haversack.packed.kinds import Kind
-from haversack.packed.layout import PAYLOADS, Footer
+from haversack.packed.layout import PAYLOADS, Footer, scalars
 from haversack.packed.sections import Sections
 
 _GROUP_BITS: Final = 13
@@ -143,8 +143,8 @@ class Listed(Grouped):
         self._lengths = sections.view("length", rows)
         self._kinds = sections.view("kind", rows)
         # Of rows that were admitted. Single numbers are taken from these at a third of the cost.
-        self.start_of, self._length_of = _numbers(self._offsets), _numbers(self._lengths)
-        self.kind_of = _numbers(self._kinds)
+        self.start_of, self._length_of = scalars(self._offsets), scalars(self._lengths)
+        self.kind_of = scalars(self._kinds)
         self._sizes = np.array([kind.nbytes for kind in kinds], "<u8")
         self._raw = np.array([kind.codec == "none" for kind in kinds], bool)
 
@@ -186,11 +186,6 @@ class Listed(Grouped):
         """Give the numbers of the kinds of these rows."""
         self.admit(rows)
         return self._kinds.take(rows)
-
-
-def _numbers(array: NDArray[Any]) -> memoryview[int]:
-    """View numbers of a file for taking single ones; where bytes have another order, copy them."""
-    return memoryview(array.astype(array.dtype.newbyteorder("="), copy=False))  # type: ignore[arg-type]
 
 
 RowTable = Strided | Slotted | Listed

@@ -20,7 +20,7 @@ from haversack.packed.kinds import Kind
 from haversack.packed.layout import PAYLOADS, SECTIONS
 from haversack.packed.locate import Locator, Positions
 from haversack.packed.manifest import ChunkEntry
-from haversack.packed.mapped import LARGEST_RANGE, open_chunk, reserve
+from haversack.packed.mapped import LARGEST_RANGE, exceed_memory, fetch, open_chunk, reserve
 from haversack.packed.rowtable import Slotted
 from haversack.storage.maps import ADJACENT, HUGE_PAGE, PAGE, Reservation, rounded
 
@@ -39,6 +39,7 @@ class Uniform:
         self._chunks: list[Chunk | None] = [None] * len(entries)
         self._trusted = np.zeros(len(entries), bool)
         self._all_trusted = False
+        self._from_disk = exceed_memory(entries)
         self._place: Reservation | None = None
         self._offsets = _places(entries, kind.nbytes)
         if self._offsets[-1] >= LARGEST_RANGE:
@@ -116,11 +117,16 @@ class Uniform:
         """Turn positions into places in the range, after checking the records."""
         if self._locator is None:
             chunk = self._chunks[0] or self.chunk(0)
+            if self._from_disk:
+                self._fetch(positions)
             if not chunk.trusted:
                 chunk.check_many(positions)
+                self._all_trusted = chunk.trusted
             table = chunk.table
             return table.slots.take(positions) if isinstance(table, Slotted) else positions
         numbers = self._locator.numbers(positions)
+        if self._from_disk:
+            self._fetch(positions + self._shift_of.take(numbers))
         if not self._all_trusted and not self._trusted.take(numbers).all():
             self._check(positions, numbers)
         if self._any_shares:
@@ -136,6 +142,12 @@ class Uniform:
 
     def copies(self, located: Positions) -> list[Array]:
         return [self._array[place, ...].copy() for place in located.tolist()]
+
+    def _fetch(self, places: Positions) -> None:
+        """Begin to read records; where payloads are shared, they lie elsewhere."""
+        if not self._any_shares and self._place is not None:
+            starts = PAYLOADS + places * self._kind.nbytes
+            fetch(self._place.bytes, starts, starts + self._kind.nbytes, checked=self._all_trusted)
 
     def _shared(self, positions: Positions, numbers: Positions) -> Positions:
         """Put in place of positions, where payloads are shared, those of the slots."""

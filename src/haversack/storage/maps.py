@@ -42,6 +42,14 @@ _LIBC = _libc()
 ADJACENT = _LIBC is not None
 
 
+def memory() -> int:
+    """Say how many bytes of memory the machine has; what cannot be told is a great many."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return sys.maxsize
+
+
 def rounded(size: int, step: int = PAGE) -> int:
     """Round up to whole steps."""
     return -(-size // step) * step
@@ -102,18 +110,21 @@ def _map(address: int | None, size: int, protection: int, flags: int, descriptor
 
 
 def will_need(array: NDArray[np.uint8], starts: NDArray[Any], stops: NDArray[Any]) -> None:
-    """Have ranges of a mapped array, in ascending order, read from the disk together.
+    """Have scattered ranges of a mapped array read from the disk together, and nothing around them.
 
-    It returns at once. Otherwise the first use of each page waits for the disk, and has the kernel
-    read megabytes around it where it was told to read ahead that far.
+    It returns at once. Ranges that make up one are left to the kernel, which reads ahead.
     """
-    if not ADJACENT or _WILLNEED is None or not len(starts):
+    if not ADJACENT or _WILLNEED is None or len(starts) < 2:
         return
-    first = (array.__array_interface__["data"][0] + starts) // mmap.PAGESIZE
-    last = -(-(array.__array_interface__["data"][0] + stops) // mmap.PAGESIZE)
+    order = starts.argsort()
+    base = array.__array_interface__["data"][0]
+    first = (base + starts[order]) // mmap.PAGESIZE
+    last = np.maximum.accumulate(-(-(base + stops[order]) // mmap.PAGESIZE))
     # A range goes on in the next where they meet.
-    gap = np.flatnonzero(first[1:] > last[:-1])
-    begin = first[np.append(0, gap + 1)] * mmap.PAGESIZE
-    size = last[np.append(gap, len(last) - 1)] * mmap.PAGESIZE - begin
+    gaps = np.flatnonzero(first[1:] > last[:-1])
+    if not len(gaps):
+        return
+    begin = first[np.append(0, gaps + 1)] * mmap.PAGESIZE
+    size = last[np.append(gaps, len(last) - 1)] * mmap.PAGESIZE - begin
     for address, length in zip(begin.tolist(), size.tolist(), strict=True):
         _LIBC.madvise(address, length, _WILLNEED)
