@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import (
-    PositionError,
     RecordNotFoundError,
     UsageError,
-    VersionGoneError,
 )
 from haversack.events import Progress
 from haversack.packed import about, query
 from haversack.packed.batches import Loader, make_loader
+from haversack.packed.choosing import beyond, places
 from haversack.packed.frame import empty_frame, make_frame
 from haversack.packed.keys import Key
 from haversack.packed.manifest import Manifest
@@ -28,7 +27,7 @@ from haversack.packed.snapshot import Snapshot, is_current
 from haversack.packed.verify import verify
 from haversack.packed.versions import (
     Version,
-    numbered,
+    open_exactly,
     open_version,
     tag,
     untag,
@@ -103,7 +102,7 @@ class PackedDataset:
             index = int(index)
         position = index + self._length if index < 0 else index
         if not 0 <= position < self._length:
-            raise self._beyond(index)
+            raise beyond(index, self._length)
         if self._selection is not None:
             position = int(self._selection[position])
         return Record(self._snapshot.peek(position), self._snapshot, position)
@@ -121,39 +120,7 @@ class PackedDataset:
 
     def _positions(self, indices: Any) -> Positions:
         """Turn indices, checked, into positions of the version."""
-        chosen = indices
-        if type(indices) is not np.ndarray or indices.dtype != np.int64 or indices.ndim != 1:
-            chosen = self._integers(indices)
-        # As unsigned numbers negative ones are huge: one pass finds both kinds that need care.
-        if chosen.size and int(np.maximum.reduce(chosen.view(np.uint64))) >= self._length:
-            chosen = self._counted_from_end(chosen)
-        return self._of_version(chosen)
-
-    def _integers(self, indices: Any) -> Positions:
-        """Turn what chooses records into integers."""
-        given = np.asarray(indices)
-        if given.ndim != 1 or (given.dtype.kind not in "biu" and given.size):
-            raise UsageError(
-                "records are chosen by integers, a slice, a boolean mask or a list of integers, "
-                f"not by {type(indices).__name__}; by key: ds.record(key)"
-            )
-        if given.dtype == bool:
-            if len(given) != self._length:
-                raise UsageError(f"a mask of {len(given)} for {self._length} records")
-            return np.flatnonzero(given)
-        # Such an integer may be beyond those of 64 bits with a sign.
-        if given.dtype.kind == "u" and given.size and int(given.max()) >= self._length:
-            raise self._beyond(int(given.max()))
-        return given.astype(np.int64, copy=False)
-
-    def _counted_from_end(self, chosen: Positions) -> Positions:
-        low, high = int(chosen.min()), int(chosen.max())
-        if low < -self._length or high >= self._length:
-            raise self._beyond(high if high >= self._length else low)
-        return np.where(chosen < 0, chosen + self._length, chosen)
-
-    def _beyond(self, index: int) -> PositionError:
-        return PositionError(f"record {index} of a dataset of {self._length} records")
+        return self._of_version(places(indices, self._length))
 
     def _of_version(self, chosen: Positions) -> Positions:
         if self._selection is None:
@@ -479,14 +446,10 @@ def open_snapshot(path: str | os.PathLike[str], snapshot: Mapping[str, Any]) -> 
     VersionGoneError
         That version is no longer kept, or the dataset was made anew.
     """
-    root, version = Path(path).absolute(), snapshot["version"]
-    manifest = numbered(root, version)
-    if manifest.commits[-1] != snapshot["commit"]:
-        raise VersionGoneError(f"version {version} of {root} is another one: it was made anew")
-    return PackedDataset(Snapshot(root, manifest, snapshot["journal"]))
+    return PackedDataset(open_exactly(Path(path).absolute(), snapshot))
 
 
 def _reopen(
     path: str, snapshot: Mapping[str, Any], selection: range | Positions | None
 ) -> PackedDataset:
-    return PackedDataset(open_snapshot(path, snapshot)._snapshot, selection)  # noqa: SLF001
+    return PackedDataset(open_exactly(Path(path), snapshot), selection)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -105,6 +107,20 @@ def open_version(
     else:
         raise UsageError(f"a version is a number or the text of a tag, not {version!r}")
     return Snapshot(root, manifest, _end(manifest))
+
+
+def open_exactly(root: Path, told: Mapping[str, Any]) -> Snapshot:
+    """Open what a snapshot told of itself (``ds.snapshot``), whatever was committed since.
+
+    Raises
+    ------
+    VersionGoneError
+        That version is no longer kept, or the dataset was made anew.
+    """
+    manifest = numbered(root, told["version"])
+    if manifest.commits[-1] != told["commit"]:
+        raise VersionGoneError(f"version {told['version']} of {root} is another one: made anew")
+    return Snapshot(root, manifest, told["journal"])
 
 
 def numbered(root: Path, version: int) -> Manifest:
