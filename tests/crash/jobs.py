@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
-from . import runner
+from . import ptrace, runner
 from .place import Tally
 from .upkeep import ALL
 
@@ -80,6 +80,8 @@ def _environment(**values):
 def _get_ready():
     import pandas  # noqa: F401, ICN001
     import pyarrow.parquet  # noqa: F401
+
+    ptrace.end_with_parent()
 
 
 def run_job(job):

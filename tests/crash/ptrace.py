@@ -125,6 +125,11 @@ def begin(names):
             raise OSError(ctypes.get_errno(), "prctl")
 
 
+def end_with_parent():
+    """Be interrupted when the parent of this process has ended."""
+    _libc.prctl(1, signal.SIGINT, 0, 0, 0)
+
+
 def started(pid):
     """Wait for a child to :func:`begin`, and let it go on."""
     os.waitpid(pid, _WALL)
