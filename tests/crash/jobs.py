@@ -62,8 +62,11 @@ def run_all(jobs, *, processes=None):
         ProcessPoolExecutor(processes or os.cpu_count(), context, _get_ready) as pool,
     ):
         futures = {pool.submit(run_job, job): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

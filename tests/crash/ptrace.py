@@ -126,8 +126,8 @@ def begin(names):
 
 
 def end_with_parent():
-    """Be interrupted when the parent of this process has ended."""
-    _libc.prctl(1, signal.SIGINT, 0, 0, 0)
+    """Let the kernel kill this process when its parent has ended."""
+    _libc.prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
 def started(pid):
