@@ -37,7 +37,8 @@ def main(names):
 
 def _say_how_far(done, total, began):
     if sys.stderr.isatty():
-        print(f"\r{done} of {total}, {time.monotonic() - began:.0f} s ", end="", file=sys.stderr)
+        seconds = time.monotonic() - began
+        print(f"\r{done} of {total}, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
 
 
 def table(tallies):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
-from . import runner
+from . import ptrace, runner
 from .place import Tally
 from .upkeep import ALL
 
@@ -62,8 +62,11 @@ def run_all(jobs, *, processes=None):
         ProcessPoolExecutor(processes or os.cpu_count(), context, _get_ready) as pool,
     ):
         futures = {pool.submit(run_job, job): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -80,6 +83,8 @@ def _environment(**values):
 def _get_ready():
     import pandas  # noqa: F401, ICN001
     import pyarrow.parquet  # noqa: F401
+
+    ptrace.end_with_parent()
 
 
 def run_job(job):

@@ -125,6 +125,11 @@ def begin(names):
             raise OSError(ctypes.get_errno(), "prctl")
 
 
+def end_with_parent():
+    """Let the kernel kill this process when its parent has ended."""
+    _libc.prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
 def started(pid):
     """Wait for a child to :func:`begin`, and let it go on."""
     os.waitpid(pid, _WALL)
