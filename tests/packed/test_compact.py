@@ -361,6 +361,12 @@ def test_what_a_running_build_names_stays(path):
     age(path)
     removed = compact(path, remove=True).removed
     assert [file.name for file in removed.files] == [f"{'2' * 32}.chunk"]
+    # What a build of ours makes begins with its name, before its notes speak of it.
+    (path / f"build/{'3' * 16}.json").write_text("")
+    for name in (f"chunks/{'3' * 16}{'0' * 16}.chunk", f"chunks/.{'3' * 16}{'1' * 16}.partial"):
+        (path / name).write_bytes(b"x")
+    age(path)
+    assert compact(path, remove=True).removed.files == ()
 
 
 @pytest.mark.parametrize("name", ["manifest/00000001.json", "manifest/tags/one.json"])

@@ -91,7 +91,7 @@ def remove_files(
     doomed = [
         (path, size)
         for path, size in candidates
-        if path.relative_to(root) not in named and not building.intersection(_ID.findall(path.name))
+        if path.relative_to(root) not in named and not _is_of(path.name, building)
     ]
     gone = doomed if dry_run else [each for each in doomed if _unlink(each[0], limit)]
     return Removed(tuple(path for path, _ in gone), sum(size for _, size in gone), len(forgotten))
@@ -133,12 +133,13 @@ def _named(root: Path, versions: Iterable[int]) -> set[Path]:
 
 
 def _building(root: Path) -> set[str]:
-    """List the ids that running builds speak of."""
+    """List the ids that running builds speak of, and what the names of their own begin with."""
     found: set[str] = set()
     for name in names_in(root / BUILDS):
         path = root / BUILDS / name
         if not name.endswith(".json"):
             continue
+        found.add(path.stem)
         try:
             found.update(_ID.findall(path.read_text(errors="replace")))
         except FileNotFoundError:
@@ -146,6 +147,12 @@ def _building(root: Path) -> set[str]:
         except OSError as error:
             raise storage_error("read", path, error) from error
     return found
+
+
+def _is_of(name: str, building: set[str]) -> bool:
+    """Whether a file is of a running build: named by it, or not yet."""
+    plain = name.removeprefix(".")
+    return plain[:32] in building or any(plain.startswith(build) for build in building)
 
 
 def _unlink(path: Path, limit: float) -> bool:
