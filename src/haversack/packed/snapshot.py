@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from haversack.errors import FormatError, UsageError, VersionGoneError
+from haversack.errors import UsageError, VersionGoneError
 from haversack.packed.chunk import Array, Chunk
 from haversack.packed.deletions import Rows, read_deletions
 from haversack.packed.keys import Key, KeyType, key_bytes, key_from_bytes, key_type
+from haversack.packed.keytables import KeyTables
 from haversack.packed.kinds import Kind, common
 from haversack.packed.manifest import Manifest, add_columns, read_latest, unmoved_since
 from haversack.packed.parts import Part, Positions, make_parts
@@ -71,6 +72,8 @@ class Snapshot:
         self._has_deleted = deleted > 0
         self.rows = self.starts[-1] - deleted
         self.since: int | None = None  # when its manifest became the last, if that is known
+        merged = before.key_tables.merged if before else None
+        self.key_tables: KeyTables = KeyTables(root, manifest.chunks, merged)
 
     def _lay_out(self, chunk_parts: list[Part] | None) -> None:
         """Put the parts one behind the other."""
@@ -263,16 +266,10 @@ class Snapshot:
         return self._find_in_chunks(key)
 
     def _find_in_chunks(self, key: bytes) -> int | None:
-        damage = None
-        for number, start in enumerate(self.chunk_starts[:-1]):
-            try:
-                row = self.chunk(number).find(key)
-                if row is not None and not self._is_gone(start + row):
-                    return start + row
-            except FormatError as error:
-                damage = damage or error
-        if damage is not None:
-            raise damage
+        for number, row in self.key_tables.find(key, self.chunk):
+            place = self.chunk_starts[number] + row
+            if not self._is_gone(place):
+                return place
         return None
 
     def keys(self) -> list[Key | None]:
