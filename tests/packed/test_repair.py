@@ -16,13 +16,16 @@ from .conftest import METADATA, small_records
 from .test_damage import files, positions
 
 
-@pytest.fixture(params=["mixed", "uniform", "encoded", "one kind"])
+@pytest.fixture(params=["mixed", "uniform", "encoded", "one kind", "shared"])
 def closed(request, tmp_path):
     """A dataset of several chunks, with deleted records, and no older versions."""
     codec = "blosc-zstd" if request.param == "encoded" else "none"
-    with PackWriter(tmp_path / "ds", codec=codec, chunk_bytes=60) as writer:
+    shared = request.param == "shared"
+    with PackWriter(tmp_path / "ds", codec=codec, chunk_bytes=60, dedupe=shared) as writer:
         for key, array, metadata in small_records():
-            if request.param in {"uniform", "one kind"}:
+            if shared:
+                writer.append(np.full((2, 3), metadata["n"] % 3, ">i2"), metadata, key=key)
+            elif request.param in {"uniform", "one kind"}:
                 wide = 2 if request.param == "one kind" and metadata["n"] == 3 else 3
                 writer.append(np.full((2, wide), metadata["n"], ">i2"), metadata, key=key)
             else:
@@ -234,6 +237,19 @@ def test_keys_come_back_from_whichever_file_is_whole(tmp_path):
     done = repair(ds.path)
     assert open_packed(ds.path).keys() == ["k0", None, None, "k3", "k4", "k5"]
     assert [damage.what for damage in done.lost if "2 keys are lost" in damage.what]
+
+
+def test_payloads_that_were_shared_stay_so(tmp_path):
+    with PackWriter(tmp_path / "ds", dedupe=True) as writer:
+        for number in range(9):
+            writer.append(np.full(1000, number % 3, "u4"), key=number)
+    chunk = the(tmp_path / "ds", "chunks/*")
+    flip(4096 + 4000)(chunk)
+    done = repair(tmp_path / "ds")
+    assert [damage.where.split()[1] for damage in done.lost] == ["1", "4", "7"]
+    ds = open_packed(tmp_path / "ds")
+    assert ds.keys() == [0, 2, 3, 5, 6, 8]
+    assert ds.manifest.chunks[0].bytes < chunk.stat().st_size - 3000
 
 
 # Manifests.

@@ -326,8 +326,8 @@ class _Repair:
     def _write(self, found: Salvage) -> None:
         draft = Draft(self._root)
         try:
-            for stored, key, text in found.records():
-                draft.append_stored(stored, key, text)
+            for record in found.records():
+                draft.append_stored(*record)
             self._finish(draft)
         except BaseException:
             draft.abandon()

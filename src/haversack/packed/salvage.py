@@ -56,13 +56,16 @@ class Salvage:
     def whole(self) -> bool:
         return not self.damaged
 
-    def records(self) -> Iterator[tuple[Stored, bytes | None, str]]:
-        """Give the records as they are stored; lost metadata are an empty dict."""
+    def records(self) -> Iterator[tuple[Stored, bytes | None, str, Any]]:
+        """Give the records as they are stored, and what says that they share a payload.
+
+        Lost metadata are an empty dict.
+        """
         assert self.chunk is not None or not self.rows
         for row in self.rows:
             assert self.chunk is not None
             stored = Stored(self.chunk.kind_of(row), self.chunk.payload(row))
-            yield stored, self.keys[row], self.texts[row] or "{}"
+            yield stored, self.keys[row], self.texts[row] or "{}", self.chunk.sharing(row)
 
 
 def examine(root: Path, entry: ChunkEntry, gone: set[int], first: int) -> Salvage:
