@@ -196,7 +196,7 @@ def test_a_damaged_chunk_of_a_killed_build_is_made_anew(tmp_path, small_runs, sa
 
 
 def test_items_that_cannot_be_compared_are_read_again(tmp_path, small_runs, same_code, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="haversack")
 
     class Strange:
         def __init__(self, number):

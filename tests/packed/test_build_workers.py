@@ -185,7 +185,7 @@ def test_an_item_that_cannot_be_sent_among_others_is_read_here(
 
 
 def test_arrays_are_not_sent(tmp_path, processes, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="haversack")
     ds = pack([np.full(3, n) for n in range(9)], tmp_path / "ds", executor=processes)
     assert values(ds) == list(range(9))
     assert "cost more to send" in caplog.text

@@ -12,6 +12,7 @@ from haversack.errors import FormatError
 from haversack.packed import PackWriter, open_packed
 from haversack.packed.chunk import Chunk
 from haversack.packed.drafts import Draft
+from haversack.packed.encoding import Stored
 
 from . import second_reader
 from .conftest import arrays, same
@@ -105,7 +106,8 @@ def test_a_copy_of_a_chunk_shares_what_the_chunk_shares(tmp_path):
     (chunk,) = open_packed(tmp_path / "ds")._snapshot.chunks()
     draft = Draft(tmp_path / "copy")
     for row in range(1, 200):
-        draft.copy(chunk, row, "{}")
+        stored = Stored(chunk.kind_of(row), chunk.payload(row))
+        draft.append_stored(stored, None, "{}", chunk.sharing(row))
     assert draft.size == 10 * 5000
     finished = draft.finish(None)
     assert (finished.entry.rows, finished.entry.bytes < 70_000) == (199, True)

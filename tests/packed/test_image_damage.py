@@ -134,7 +134,7 @@ def test_a_payload_that_is_not_the_image_its_kind_says_is_a_named_error(
         with pytest.raises(FormatError, match=r"record 0 \(key 'k'\)"):
             use()
     (damage,) = ds.verify()
-    assert damage.where == "record 0"
+    assert damage.where == "record 0 (key 'k')"
 
 
 def test_a_damaged_image_does_not_hide_the_others(tmp_path):

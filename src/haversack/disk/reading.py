@@ -271,7 +271,7 @@ class ImageReader:
         >>> len(parts["train"]) + len(parts["test"])
         10
         >>> len(list(dataset.load_images("landsat8", locations=parts["test"])))
-        2
+        1
         """
         ids = all_ids(self._opened.images())
         return split_locations((location for location, _ in ids), parts, seed)
