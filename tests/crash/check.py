@@ -100,7 +100,7 @@ def visible(path, *, version=None, torn=False):
 
 def _is_torn(damage):
     return damage.path.suffix == ".journal" and damage.what.endswith(
-        "are a commit that was cut off"
+        "are a commit that was cut off or damaged"
     )
 
 

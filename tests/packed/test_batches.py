@@ -82,7 +82,7 @@ def test_batches_of_records_that_differ_are_lists(tmp_path):
     assert [len(array) for array in batch.data] == list(range(6))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     count=st.integers(0, 100),
     size=st.integers(1, 40),

@@ -238,3 +238,12 @@ def test_info_lists_the_arrays_of_each_kind(tmp_path):
     assert open_packed(tmp_path / "ds").info()["arrays"] == "uint16 [6, 8] (3), uint8 [8] (2)"
     encoded = pack([[1]], tmp_path / "encoded", codec="zstd")
     assert encoded.info()["arrays"] == "several dtypes or shapes or encoded"
+
+
+def test_metadata_named_like_the_key_column_hide_no_key(tmp_path):
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.append([1], key="a", _key="b")
+        writer.append([2], key="b", _key="a")
+    ds = open_packed(tmp_path / "ds")
+    assert ds.metadata()["_key"].tolist() == ["a", "b"]
+    assert ds.record("a").metadata == {"_key": "b"}

@@ -116,7 +116,7 @@ def flips(path, step):
 
 
 def test_after_a_flipped_byte_all_that_was_whole_is_there(closed, tmp_path):
-    sweep(closed, tmp_path, flips(closed, 1)[::1009])
+    sweep(closed, tmp_path, flips(closed, 1)[::2003])
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_after_a_lost_sector_all_that_was_whole_is_there(closed, tmp_path):
         if file.parent.name != "manifest" and file.suffix != ".del":
             damages += [(file, spoil(at, 64)) for at in range(max(0, size % 512), size, 512)]
             damages += [(file, spoil(size - at, 40)) for at in (40, 64, 100, 200, 300)]
-    sweep(closed, tmp_path, damages[:: max(1, len(damages) // 20)])
+    sweep(closed, tmp_path, damages[:: max(1, len(damages) // 10)])
 
 
 def test_after_a_cut_or_a_loss_all_that_was_whole_is_there(closed, tmp_path):

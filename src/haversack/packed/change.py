@@ -184,7 +184,8 @@ class Change:
                 continue
             if row is None:
                 raise RecordNotFoundError(
-                    f"{self._root}: another writer has deleted {given!r} meanwhile"
+                    f"{self._root}: another writer has deleted {given!r} meanwhile; "
+                    "nothing of this flush was kept"
                 )
             number, inside = current.place(row)
             rows[number].append(inside)
@@ -219,5 +220,5 @@ class Change:
             if text is not None and found is not None and found not in gone:
                 raise KeyExistsError(
                     f"{self._root}: another writer has committed the key "
-                    f"{key_from_bytes(text, key_type)!r} meanwhile"
+                    f"{key_from_bytes(text, key_type)!r} meanwhile; nothing of this flush was kept"
                 )

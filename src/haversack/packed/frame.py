@@ -21,7 +21,8 @@ def make_frame(texts: list[str], keys: list[Key | None] | None) -> pd.DataFrame:
     """Build a frame of metadata: a column for each key of any record, None where it is absent.
 
     Columns whose values are all numbers, or all text, of one type have the dtype of that type;
-    all others hold the objects themselves. Keys of records, if there are any, are column ``_key``.
+    all others hold the objects themselves. Keys of records, if there are any, are column ``_key``,
+    whatever metadata there are of that name.
     """
     return _frame([loads(text) for text in texts], keys)
 
@@ -31,6 +32,8 @@ def _frame(records: list[dict[Any, Any]], keys: Sequence[Key | None] | None) -> 
 
     names = dict.fromkeys(name for record in records for name in record)
     columns: dict[Any, Any] = {} if keys is None else {"_key": _column(list(keys))}
+    # A record's own key is never hidden by metadata that bear its column's name.
+    names = {name: None for name in names if name not in columns}
     columns |= {name: _column([record.get(name) for record in records]) for name in names}
     frame = pd.DataFrame(dict(enumerate(columns.values())), index=pd.RangeIndex(len(records)))
     try:

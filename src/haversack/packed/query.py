@@ -135,7 +135,7 @@ def _explained(snapshot: Snapshot, predicate: str, error: Exception) -> str:
             path = _text(f'$."{name}"')
             return (
                 f"column {name!r} has values of several types ({', '.join(types)}): write "
-                f"CAST(_meta->>{path} AS DOUBLE), or AS VARCHAR, instead of its name"
+                f"TRY_CAST(_meta->>{path} AS DOUBLE), or AS VARCHAR, instead of its name"
             )
     known = ", ".join(_columns(snapshot)) or "none"
     return f"cannot filter by {predicate!r}: {str(error).splitlines()[0]}; the columns are: {known}"

@@ -116,7 +116,9 @@ def _journal_damage(root: Path, manifest: Manifest) -> Iterator[Damage]:
         return
     if tail.torn:
         yield Damage(
-            path, f"byte {tail.end}", f"the last {tail.torn} bytes are a commit that was cut off"
+            path,
+            f"byte {tail.end}",
+            f"the last {tail.torn} bytes are a commit that was cut off or damaged",
         )
 
 

@@ -283,7 +283,7 @@ class PackWriter:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise UsageError(f"the writer of {self.path} is closed")
+            raise UsageError(f"the writer of {self.path} is closed: make another")
 
     def flush(self) -> None:
         """Make all that was appended, put and deleted durable and visible, as one commit.
