@@ -56,11 +56,27 @@ class Source:
 
 
 def _copied(item: Any) -> Any:
+    if type(item) is tuple:
+        return tuple(map(_copied, item))
+    if type(item) is np.ndarray and item.dtype.names is not None and not item.dtype.hasobject:
+        return _copied_structures(item)
     try:
         return deepcopy(item)
     except Exception:  # noqa: BLE001 (of the item's own class)
         return item
 
 
+def _copied_structures(array: NDArray[Any]) -> NDArray[Any]:
+    # numpy leaves what lies between the fields of a copy as the memory was, and so it would be kept.
+    copied = np.zeros(array.shape, array.dtype)
+    if array.flags.c_contiguous:
+        as_bytes(copied)[...] = as_bytes(array)
+    else:
+        copied[...] = array
+    return copied
+
+
 def _copied_flat(item: Any) -> Any:
+    if type(item) is np.ndarray:
+        return _copied(item)
     return copy(item) if type(item) in _MUTABLE else item
