@@ -9,6 +9,9 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
+
+from haversack.packed.kinds import as_bytes
 
 _MUTABLE: Final = frozenset({dict, list, set, bytearray, np.ndarray})
 
@@ -67,7 +70,7 @@ def _copied(item: Any) -> Any:
 
 
 def _copied_structures(array: NDArray[Any]) -> NDArray[Any]:
-    # numpy leaves what lies between the fields of a copy as the memory was, and so it would be kept.
+    # What lies between the fields of numpy's own copy is whatever the memory held before.
     copied = np.zeros(array.shape, array.dtype)
     if array.flags.c_contiguous:
         as_bytes(copied)[...] = as_bytes(array)
