@@ -33,14 +33,14 @@ class Opened:
     def images(self) -> PackedDataset | None:
         """Open the images as they are now, None where none was ever added."""
         mine = self._mine
-        if mine.images is None and not is_packed(self._base / IMAGES):
+        before = mine.images
+        if before is None and not is_packed(self._base / IMAGES):
             check(self._base)
             return None
         # Another thread may be reading what is open: it is replaced, never moved.
-        opened = mine.images = (
-            open_packed(self._base / IMAGES) if mine.images is None else mine.images.latest()
-        )
-        return opened
+        now = open_packed(self._base / IMAGES) if before is None else before.latest()
+        mine.images = now
+        return now
 
     def commit(self, step: Callable[[PackWriter], None]) -> None:
         """Make one append, put or delete durable.
