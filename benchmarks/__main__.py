@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 from benchmarks.disk.suite import Suite as Disk
+from benchmarks.loader.suite import Suite as Loader
 from benchmarks.machine import describe
 from benchmarks.records.suite import Suite as Records
 
-SUITES = {"records": Records, "disk": Disk}
+SUITES = {"records": Records, "disk": Disk, "loader": Loader}
 _RESULTS = Path("build/bench")
 
 

@@ -32,3 +32,5 @@ if [ "$(cat "$venv/bench-peers/.peers" 2>/dev/null || true)" != "$peers" ]; then
 fi
 make_env compat-acumen 'acumenindexer==0.0.1' 'numpy==2.4.6' 'pandas==2.3.3'
 make_env compat-bcolz 'bcolz-zipline==1.13.0' 'numpy==2.4.6'
+# Peers that DataLoaders are put over.
+make_env bench-torch 'numpy==2.1.3' 'torch==2.13.0' 'lmdb==3.0.0' 'datasets==5.0.1' 'pylance==14.0.2'

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from benchmarks.disk.suite import ADD, BULK, LOAD, Suite
 from benchmarks.figures import Figures
+from benchmarks.loader import suite as loader
+from benchmarks.loader.feeds import LOADER
 from benchmarks.records import forge, reading
-from benchmarks.records.contenders import LIMIT, OURS
+from benchmarks.records.contenders import COMPRESSED, LIMIT, OURS
 from benchmarks.records.effort import Effort
 from benchmarks.records.race import FailedError, Place, Race
 from benchmarks.records.sets import Set, make
@@ -80,3 +82,19 @@ def test_the_growth_of_keyed_images_is_measured_and_drawn(tmp_path, monkeypatch,
     assert "no environment bench-peers" in found[BULK]["missing"]["10"]["LMDB"]
     assert "LMDB: no 10: no environment" in capsys.readouterr().out
     assert (tmp_path / "growth.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_loaders_are_measured_warm_and_cold(tmp_path, monkeypatch, capsys):
+    tiny = [Set(name, 300, (8, 4), "|u1", batches=(16,)) for name in ("784 B", "600 kB")]
+    monkeypatch.setattr(loader, "SETS", tiny)
+    monkeypatch.setattr(loader, "smaller", lambda chosen: chosen)
+    run = loader.Suite(tmp_path, tmp_path / "no environments", quick=True)
+    monkeypatch.setattr(run, "_seconds", 0.05)
+    found = run.run()["tables"]
+    for table in (found["784 B"], found["784 B: MB held"]):
+        assert set(table["figures"][LOADER]) == {OURS, COMPRESSED}
+    assert set(found["600 kB"]["figures"][f"{LOADER}, cold"]) <= {OURS, COMPRESSED}
+    assert "no such loader" in found["784 B"]["missing"][LOADER][LIMIT]
+    assert "no environment bench-torch" in found["784 B"]["missing"][LOADER]["LMDB"]
+    assert "over the best peer" in capsys.readouterr().out

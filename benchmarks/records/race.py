@@ -25,10 +25,16 @@ class FailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a race runs: its scratch directory, and where the environments are."""
+    """Where a race runs: its scratch directory, and where the environments are.
+
+    ``worker`` is the module that contenders run in, ``peers`` the environment in the place of
+    bench-peers.
+    """
 
     scratch: Path
     environments: Path
+    worker: str = "benchmarks.records.worker"
+    peers: str = "bench-peers"
 
     @property
     def source(self) -> Path:
@@ -39,6 +45,7 @@ class Place:
         """Give an environment's interpreter; ours is the one that runs this."""
         if environment == "ours":
             return Path(sys.executable)
+        environment = self.peers if environment == "bench-peers" else environment
         return self.environments / environment / "bin" / "python"
 
 
@@ -52,7 +59,7 @@ class Runner:
             raise FailedError(f"no environment {contender.environment}: see environments.sh")
         self._log = (place.scratch / f"{name.replace(' ', '-')}.log").open("a+")
         self._process = subprocess.Popen(
-            [python, "-m", "benchmarks.records.worker", name, place.source, home],
+            [python, "-m", place.worker, name, place.source, home],
             cwd=_REPOSITORY,
             env=_environment(contender.environment, place.scratch),
             stdin=subprocess.PIPE,

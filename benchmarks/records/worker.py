@@ -257,15 +257,16 @@ def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {text[0] if text else ''}"[:200]}
 
 
-def main() -> None:
+def serve(kind: type[Worker]) -> None:
+    """Take requests until there are no more."""
     name, source, home = sys.argv[1:]
     # What contenders print must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    worker = Worker(CONTENDERS[name](load(Path(source)), Path(home)))
+    worker = kind(CONTENDERS[name](load(Path(source)), Path(home)))
     for line in sys.stdin:
         print(json.dumps(_answer(worker, json.loads(line))), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    serve(Worker)

@@ -16,6 +16,7 @@ PEERS: tuple[type[Contender], ...] = (
     plain.NpyFiles,
 )
 LIMIT, OURS = plain.Memmap.name, ours.Haversack.name
+COMPRESSED = ours.Compressed.name
 BARE = plain.BareMap.name
 IN_CHUNKS = tuple(ours.in_chunks(number) for number in (10, 100, 1000))
 ALL = (BARE, LIMIT, OURS, *(peer.name for peer in PEERS))
@@ -27,6 +28,7 @@ CONTENDERS: dict[str, type[Contender]] = {
         plain.BareMap,
         plain.Memmap,
         ours.Haversack,
+        ours.Compressed,
         *PEERS,
         *IN_CHUNKS,
         plain.Sqlite,

@@ -81,6 +81,18 @@ class Haversack(Contender):
         return len(self.ds)
 
 
+class Compressed(Haversack):
+    """A packed dataset whose records are compressed."""
+
+    name = "haversack, blosc-lz4"
+
+    def build(self) -> None:
+        from haversack.packed import pack
+
+        items, read = range(len(self.source)), self.source.__getitem__
+        pack(items, self.home, read=read, workers=1, codec="blosc-lz4")
+
+
 def in_chunks(number: int) -> type[Haversack]:
     """Make a contender: a packed dataset whose records lie in so many chunks."""
 
