@@ -56,7 +56,8 @@ class Runner:
         self.name, contender = name, CONTENDERS[name]
         python = place.python(contender.environment)
         if not python.exists():
-            raise FailedError(f"no environment {contender.environment}: see environments.sh")
+            named = python.parents[1].name
+            raise FailedError(f"no environment {named}: see environments.sh")
         self._log = (place.scratch / f"{name.replace(' ', '-')}.log").open("a+")
         self._process = subprocess.Popen(
             [python, "-m", place.worker, name, place.source, home],

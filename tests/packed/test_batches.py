@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import IntegrityError, UsageError
-from haversack.packed import PackWriter, mapped, open_packed, pack
+from haversack.packed import PackWriter, filling, mapped, open_packed, pack
 from haversack.packed.shuffle import Permutation, Windows
 
 
@@ -207,6 +207,23 @@ def test_large_batches_are_whole_whatever_reads_them(heavy, threads, prefetch):
         assert (batch.data == batch.indices[:, None, None]).all()
     kept = list(loader)
     assert all((batch.data == batch.indices[:, None, None]).all() for batch in kept)
+
+
+def test_small_records_are_read_by_one_thread_and_large_ones_by_several(hundred, heavy):
+    before = threading.active_count()
+    for ds, most in ((hundred, 1), (heavy, 4)):
+        loader = ds.batches(4)
+        next(loader)
+        assert threading.active_count() - before <= most
+        loader.close()
+    assert [filling.threads_that_help(((1 << 16,), np.dtype("u1")), n) for n in (0, 1, 3, 9)] == [
+        1,
+        1,
+        3,
+        4,
+    ]
+    assert filling.threads_that_help(((28, 28), np.dtype("u1")), 9) == 1
+    assert filling.threads_that_help(None, 9) == 1
 
 
 @pytest.mark.parametrize("threads", [0, 2])

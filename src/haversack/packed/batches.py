@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Shuffle = bool | Literal["window"]
 _FORMAT = 1
-_MOST_THREADS = 4
 _BLOCK_BYTES = 1 << 20  # of neighbours that are read together
 _BLOCKS = 256  # in a window
 _FEWEST_BLOCKS = 16
@@ -150,7 +149,7 @@ class Loader:
             places = self._dealing.places(numbers[:1])
             self._layout = filling.first_layout(self.dataset, order.at(places[:1]))
         if threads is None:
-            threads = min(_MOST_THREADS, max(1, _processors() // workers))
+            threads = filling.threads_that_help(self._layout, _processors() // workers)
         transformed = self._transform is not None
         whole = filling.batches_of_a_group(self._layout, size, transformed)
         ahead_ = filling.groups_ahead(self._layout, size, threads, transformed)

@@ -189,9 +189,9 @@ class PackedDataset:
             record once. Ranks differ by one batch at most; with ``even`` by none, and the batches
             that are left over are dropped.
         threads
-            Threads that fill batches ahead while you work on one; by default as many as there are
-            processors, but 4 at most. 0 fills each when it is asked for. The order of batches never
-            depends on it.
+            Threads that fill batches ahead while you work on one; by default one, and for records
+            of 64 kB and more as many as there are processors, but 4 at most. 0 fills each when it
+            is asked for. The order of batches never depends on it.
         prefetch
             Batches that are kept ahead; by default two, of very large ones one, and where threads
             do not share the work on a batch one for each.

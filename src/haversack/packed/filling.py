@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _GROUP = 1 << 20  # bytes that are worth handing over
 _PIECE = 1 << 19
+_PARALLEL = 1 << 16  # bytes of a record from which several threads gain more than they wait
+_MOST_THREADS = 4
 _LARGE = 1 << 25  # bytes of a batch of which one is kept ahead, not two
 
 Layout = tuple[tuple[int, ...], np.dtype[Any]]
@@ -215,6 +217,16 @@ def first_layout(dataset: PackedDataset, indices: Numbers) -> Layout | None:
 def size_of(layout: Layout | None) -> int | None:
     """Count the bytes of a record."""
     return None if layout is None else math.prod(layout[0]) * layout[1].itemsize
+
+
+def threads_that_help(layout: Layout | None, processors: int) -> int:
+    """Choose how many threads fill batches.
+
+    Python runs one thread at a time between the records: with small ones, two threads take twice as
+    long as one.
+    """
+    each = size_of(layout)
+    return 1 if each is None or each < _PARALLEL else max(1, min(_MOST_THREADS, processors))
 
 
 def batches_of_a_group(layout: Layout | None, size: int, transformed: bool) -> int:
