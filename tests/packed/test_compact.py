@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import (
@@ -150,6 +150,7 @@ def entries(sizes):
     st.lists(st.tuples(st.integers(5000, 90_000_000), st.integers(1, 2), st.booleans())),
     st.integers(1, 100_000_000),
 )
+@example([(5000, 2, False), (5000, 1, False), (16 << 20, 1, True)], 8_398_608)
 def test_a_plan_joins_small_neighbours_and_leaves_the_rest(sizes, chunk_bytes):
     chunks = entries(sizes)
     groups = plan(chunks, chunk_bytes)

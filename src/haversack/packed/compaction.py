@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -118,25 +118,28 @@ def compact(
 def plan(entries: Sequence[ChunkEntry], chunk_bytes: int) -> list[range]:
     """Choose neighbours that are to become one chunk, and chunks that are to lose rows."""
     groups: list[range] = []
-    start, size = 0, 0
+    start, size, largest, alike = 0, 0, 0, True
     for at, entry in enumerate(entries):
         left = entry.bytes - deleted_bytes(entry)
-        if at > start and (
-            size + left > chunk_bytes or not _join(entries[at - 1], entry, chunk_bytes)
-        ):
+        same = _kind(entry) == _kind(entries[start])
+        # Records of one kind are read faster alone: only where all are small, kinds are mixed.
+        joins = (alike and same) or max(largest, entry.bytes) < SMALL
+        stay = any(_stays(one, chunk_bytes) for one in (entries[max(at - 1, 0)], entry))
+        if at > start and (size + left > chunk_bytes or stay or not joins):
             groups.append(range(start, at))
-            start, size = at, 0
-        size += left
+            start, size, largest, alike, same = at, 0, 0, True, True
+        size, largest, alike = size + left, max(largest, entry.bytes), alike and same
     groups.append(range(start, len(entries)))
     return [group for group in groups if len(group) > 1 or any(entries[n].deleted for n in group)]
 
 
-def _join(one: ChunkEntry, two: ChunkEntry, chunk_bytes: int) -> bool:
-    # What fills half a chunk stays as it is; and records of one kind are read faster alone.
-    if any(not entry.deleted and entry.bytes > chunk_bytes // 2 for entry in (one, two)):
-        return False
-    alike = (one.dtype, one.shape) == (two.dtype, two.shape)
-    return alike or max(one.bytes, two.bytes) < SMALL
+def _stays(entry: ChunkEntry, chunk_bytes: int) -> bool:
+    """Whether a chunk is left as it is: it fills half of what one may have."""
+    return not entry.deleted and entry.bytes > chunk_bytes // 2
+
+
+def _kind(entry: ChunkEntry) -> Any:
+    return entry.dtype, entry.shape
 
 
 def _estimate(root: Path, chunk_bytes: int) -> Compacted:
