@@ -31,7 +31,8 @@ class Job:
 def jobs_of(scenario):
     """List all jobs of a scenario."""
     kinds: list[tuple[str, str | None]] = [("struck", kind) for kind in ("kill", *runner.ERRORS)]
-    kinds += [("powerless", None), ("powerless_after", "kill"), ("powerless_after", "sync EIO")]
+    kinds.append(("powerless", None))
+    kinds += [("powerless_after", kind) for kind in ("kill", "sync EIO", "kill in sync EIO")]
     found = [Job(scenario.name, what, kind) for what, kind in kinds]
     if len(scenario.programs) > 1:
         for writer in range(len(scenario.programs)):
@@ -50,7 +51,7 @@ def sample_of(scenario, number):
     """List jobs of one point each; of errors, those that the scenario's number comes to."""
     errors = [runner.ERRORS[(2 * number + more) % len(runner.ERRORS)] for more in range(2)]
     kinds = [("struck", "kill"), *(("struck", kind) for kind in errors), ("powerless", None)]
-    kinds.append(("powerless_after", ("kill", "sync EIO", "hold")[number % 3]))
+    kinds.append(("powerless_after", ("kill", "sync EIO", "kill in sync EIO", "hold")[number % 4]))
     return _meant([Job(scenario.name, what, kind, sample=1) for what, kind in kinds], scenario)
 
 

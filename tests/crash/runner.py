@@ -75,8 +75,9 @@ def powerless(scenario, *, share=(0, 1), sample=None):
 def powerless_after(scenario, kind, *, share=(0, 1), sample=None, writer=None):
     """Cut the power after something else went wrong, and somebody went on.
 
-    With ``kill``, a writer was killed and the next one went on; with ``sync EIO``, a sync failed;
-    with ``hold``, a writer made its call only after the others had ended.
+    With ``kill``, a writer was killed and the next one went on, with ``kill in sync EIO`` in a sync
+    that failed; with ``sync EIO``, a sync failed; with ``hold``, a writer made its call only after
+    the others had ended.
     """
     tally, chance = Tally(), random.Random(f"{scenario.name} {kind}")
     with Place() as place:
@@ -89,7 +90,7 @@ def powerless_after(scenario, kind, *, share=(0, 1), sample=None, writer=None):
                     break
                 continue
             affected, calls, since = scenario, done.calls, done.since
-            if kind == "kill":
+            if kind.startswith("kill"):
                 affected, calls = _succeeded(scenario, calls, root)
                 since = len(calls) - 1
             states = list(cuts(disk, calls, since=since, chance=chance))

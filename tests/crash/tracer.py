@@ -22,7 +22,9 @@ class NotModelledError(AssertionError):
 class Fault:
     """What befalls the ``at``-th call, counted from 0, of those that it may befall."""
 
-    kind: str  # kill, hold, short, or an errno: of any call, or of "late", "reading", "sync" ones
+    # kill, hold, short, an errno of any call or of "late", "reading", "sync" ones, or a kill in a
+    # sync that fails
+    kind: str
     at: int
     writer: int | None = None
 
@@ -35,7 +37,7 @@ class Fault:
             return call.writes and len(call.data) > 1
         if self.kind == "reading EIO":
             return not call.changes
-        if self.kind == "sync EIO":
+        if self.kind in {"sync EIO", "kill in sync EIO"}:
             return call.is_sync
         return call.changes and call.name != "say"
 
@@ -160,14 +162,17 @@ class _Tracer:
         elif kind.startswith("late") or call.name == "close":
             self._make(pid, call, answer=-self.fault.code)
         else:
-            if kind == "sync EIO":
+            if "sync" in kind:
                 self._tell_others_later(pid, call)
-            self._refuse(pid, call)
+            self._refuse(pid, call, killed=kind.startswith("kill"))
 
-    def _refuse(self, pid, call):
-        ptrace.refuse(pid, self.fault.code)
+    def _refuse(self, pid, call, *, killed=False):
         call.result = -self.fault.code
         self._note(call)
+        if killed:
+            os.kill(pid, signal.SIGKILL)
+            return
+        ptrace.refuse(pid, self.fault.code)
         ptrace.go(pid)
 
     def _tell_others_later(self, pid, call):

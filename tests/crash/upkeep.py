@@ -121,7 +121,14 @@ def damaged(path):
     before=BEFORE,
     mend=repair,
     # What cannot be read is what a repair leaves out, and it acknowledges no records.
-    without=frozenset({"struck reading EIO", "powerless_after kill", "unsynced"}),
+    without=frozenset(
+        {
+            "struck reading EIO",
+            "powerless_after kill",
+            "powerless_after kill in sync EIO",
+            "unsynced",
+        }
+    ),
 )
 def repairing(path, step):
     """A repair that is gone on from by another one."""

@@ -73,6 +73,11 @@ class Log:
         self._promised = (0, 0)  # the largest that a frame says was synced, and its count
         self._ended = False
 
+    @property
+    def promised(self) -> int:
+        """How many bytes a frame says were synced."""
+        return self._promised[0]
+
     def count_up_to(self, offset: int) -> int:
         """Count the whole frames that end there or before."""
         return bisect_right(self._ends, offset)
@@ -210,13 +215,8 @@ class Journal:
         self.close = weakref.finalize(self, os.close, self._file)
         # Read as it was opened, also when it was ended and removed meanwhile.
         self.log = Log(path, self.id, self._file)
-        # What stands there may be no more than remembered: synced, it is ours to promise. So with
-        # the manifest that names it, whose writer may have died before it synced that name.
-        size = os.fstat(self._file).st_size
-        self._sync()
-        self._sync_manifests()
         self.read_on()
-        self._synced, self._count = size, self.log.count_up_to(size)
+        self._make_durable()
 
     @property
     def is_full(self) -> bool:
@@ -251,6 +251,24 @@ class Journal:
         frame, outcome = found
         self._synced, self._count = frame.end, self.log.count_up_to(frame.end)
         return outcome
+
+    def _make_durable(self) -> None:
+        """Make what was read so far ours to promise, and the manifest that names the journal.
+
+        Their writers may have died before they synced them; or in a sync that failed, after which
+        another one writes nothing unless the data is written again.
+        """
+        begin, end = self.log.promised, self.log.end
+        try:
+            # What was removed meanwhile has been sealed, and needs it no more.
+            with suppress(FileNotFoundError), self.path.open("r+b") as file:
+                file.seek(begin)  # a descriptor for appending cannot write anywhere else
+                file.write(os.pread(self._file, end - begin, begin))
+        except OSError as error:
+            raise storage_error("write", self.path, error) from error
+        self._sync()
+        self._sync_manifests()
+        self._synced, self._count = end, self.log.count_up_to(end)
 
     def end(self) -> None:
         """Append the frame behind which all frames are void."""
