@@ -4,9 +4,9 @@ import sys
 import time
 
 from . import ptrace
+from .images import ALL
 from .jobs import jobs_of, run_all
 from .place import Tally
-from .upkeep import ALL
 
 _COLUMNS = {
     "kill": "kills",

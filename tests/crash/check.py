@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from haversack.packed import PackWriter, is_packed, open_packed
+from haversack.packed import is_packed, open_packed
 
 from .scenarios import apply, record
 
@@ -40,7 +40,8 @@ def check(path, scenario, said, *, torn=False, plain=False):
         raise BrokenPromiseError(f"a writer ended in {errors[0][-500:]}")
     if scenario.mend is not None:
         scenario.mend(path)
-    found = visible(path, torn=torn)
+    visible_now = scenario.visible or visible
+    found = visible_now(path, torn=torn)
     by_writer = {}
     for key, step in found:
         by_writer.setdefault(key // 1000, []).append((key, step))
@@ -54,8 +55,8 @@ def check(path, scenario, said, *, torn=False, plain=False):
         raise BrokenPromiseError(f"there are records that nobody wrote: {by_writer}")
     if scenario.look is not None:
         scenario.look(path, said)
-        found = visible(path, torn=torn)
-    _go_on(path, found, torn)
+        found = visible_now(path, torn=torn)
+    _go_on(path, found, torn, scenario.writer, visible_now)
 
 
 def _outcomes(steps, said, before):
@@ -92,29 +93,29 @@ def visible(path, *, version=None, torn=False):
             if one.data.dtype != array.dtype or not np.array_equal(one.data, array):
                 raise BrokenPromiseError(f"record {key} is {one.data!r}")
         found.append((key, metadata["step"]))
-    damage = [one for one in ds.verify() if not (torn and _is_torn(one))]
+    damage = [one for one in ds.verify() if not (torn and is_torn(one))]
     if damage:
         raise BrokenPromiseError(f"verify() finds {damage}")
     return found
 
 
-def _is_torn(damage):
+def is_torn(damage):
     return damage.path.suffix == ".journal" and damage.what.endswith(
         "are a commit that was cut off or damaged"
     )
 
 
-def _go_on(path, found, torn):
+def _go_on(path, found, torn, make_writer, visible_now):
     """Be the next writer: add a record, delete one, and find all as it was but for these."""
     expected = [*found, (NEXT, 0)]
-    with PackWriter(path) as writer:
+    with make_writer(path) as writer:
         array, metadata = record(NEXT, 0)
         writer.append(array, metadata, key=NEXT)
         writer.flush()
-        if (now := visible(path, torn=torn)) != expected:
+        if (now := visible_now(path, torn=torn)) != expected:
             raise BrokenPromiseError(f"after the next append there is {now}, not {expected}")
         writer.delete(expected[0][0])
-    if (now := visible(path)) != expected[1:]:
+    if (now := visible_now(path, torn=False)) != expected[1:]:
         raise BrokenPromiseError(f"after the next deletion there is {now}, not {expected[1:]}")
 
 

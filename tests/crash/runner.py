@@ -4,10 +4,9 @@ import copy
 import random
 import shutil
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-
-from haversack.packed import PackWriter
 
 from .place import BATCH, Place, Tally
 from .power import Disk, cuts
@@ -107,7 +106,7 @@ def _succeeded(scenario, calls, root):
     number = len(scenario.programs)
     after = replace(
         scenario,
-        programs=[*scenario.programs, _succeed],
+        programs=[*scenario.programs, partial(_succeed, scenario.writer)],
         steps=[*scenario.steps, [[("add", 1000 * number)]]],
     )
     done = run(after.ready(root / "ds")[-1:], root)
@@ -116,9 +115,9 @@ def _succeeded(scenario, calls, root):
     return after, [*calls, *(replace(call, writer=number) for call in done.calls)]
 
 
-def _succeed(path, step):
+def _succeed(make_writer, path, step):
     with step(0) as change:
-        writer = PackWriter(path)
+        writer = make_writer(path)
         change(writer)
         writer.flush()
 

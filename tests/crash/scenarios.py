@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class Scenario:
     steps: list[list[list[tuple[str, int]]]]
     prepare: Callable[..., None] | None = None
     before: list[tuple[int, int]] = field(default_factory=list)
+    writer: Callable[..., Any] = PackWriter  # what the next writer goes on with
+    visible: Callable[..., list[tuple[int, int]]] | None = None  # lists what is there, in its way
     look: Callable[..., None] | None = None  # what more to check of a dataset, given what was said
     mend: Callable[..., object] | None = None  # what to do to a dataset before it is checked
     without: frozenset[str] = frozenset()  # jobs that mean nothing here

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from .images import ALL
 from .jobs import Job, run_all, sample_of
 from .place import Tally
-from .upkeep import ALL
 
 pytestmark = pytest.mark.timeout(600)
 
