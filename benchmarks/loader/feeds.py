@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.records.contenders import CONTENDERS
 from benchmarks.records.contenders.contender import Contender, NotOfferedError
 from benchmarks.records.contenders.ours import Haversack
+from benchmarks.records.contenders.streams import Stream
 from benchmarks.records.sets import load
 
 LOADER, TENSORS, NO_WORKERS, TWO_WORKERS = (
@@ -64,6 +65,8 @@ def feed(contender: Contender, source: Path, way: str, size: int) -> Iterable[An
             return TorchIterable(contender.ds, size, shuffle=True)
     elif way in (LOADER, TENSORS):
         raise NotOfferedError("it has no such loader")
+    if isinstance(contender, Stream):
+        return contender.loader(size, _WORKERS[way])
     return _data_loader(contender, source, _WORKERS[way], size)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from benchmarks.figures import Figures
 from benchmarks.loader.feeds import LOADER, TWO_WORKERS, WAYS
 from benchmarks.records.contenders import COMPRESSED, LIMIT, OURS
+from benchmarks.records.contenders.streams import STREAMS
 from benchmarks.records.race import Place, Race, Runner
 from benchmarks.records.sets import SETS, Set, make, smaller
 from benchmarks.report import lines, missing, number, plain, table
 
-PEERS = ("LMDB", "HF datasets", "Lance", ".npy files")
+PEERS = ("LMDB", "HF datasets", "Lance", ".npy files", *(peer.name for peer in STREAMS))
 NAMES = (LIMIT, OURS, COMPRESSED, *PEERS)
 _WANTED = {"784 B": 5.0, "12 kB": 5.0, "600 kB": 3.0}
 _COLD = ", cold"

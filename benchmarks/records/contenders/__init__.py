@@ -2,6 +2,7 @@
 
 from benchmarks.records.contenders import of_arrays, of_bytes, ours, plain
 from benchmarks.records.contenders.contender import Contender
+from benchmarks.records.contenders.streams import STREAMS
 
 PEERS: tuple[type[Contender], ...] = (
     of_arrays.AcumenIndexer,
@@ -30,6 +31,7 @@ CONTENDERS: dict[str, type[Contender]] = {
         ours.Haversack,
         ours.Compressed,
         *PEERS,
+        *STREAMS,
         *IN_CHUNKS,
         plain.Sqlite,
     )
