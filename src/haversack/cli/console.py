@@ -74,10 +74,11 @@ def damage_rows(found: Sequence[Damage]) -> list[dict[str, str]]:
 
 
 def progress(*, quiet: bool, as_json: bool) -> Listener:
-    """Choose bars on stderr, JSON lines on stderr, or silence."""
-    if quiet:
-        return silent
-    return JsonLines(sys.stderr) if as_json else Bars()
+    """Choose bars on a terminal, JSON lines on stderr, or silence."""
+    if as_json and not quiet:
+        return JsonLines(sys.stderr)
+    # A log would keep every state of a bar.
+    return silent if quiet or not sys.stderr.isatty() else Bars()
 
 
 def write_json(value: Any) -> None:
