@@ -142,7 +142,7 @@ def test_json_is_json_whatever_the_metadata(haversack):
 
 def test_no_bars_are_drawn_into_a_log(haversack, tmp_path):
     library.pack([(np.arange(3), {})], tmp_path / "packed")
-    assert haversack("verify", str(tmp_path / "packed")).err == ""
+    assert "%" not in haversack("verify", str(tmp_path / "packed")).err
 
 
 def test_an_ended_reader_of_a_table_is_no_error(tmp_path):

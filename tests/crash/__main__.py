@@ -36,9 +36,11 @@ def main(names):
 
 
 def _say_how_far(done, total, began):
+    seconds = time.monotonic() - began
     if sys.stderr.isatty():
-        seconds = time.monotonic() - began
         print(f"\r{done} of {total}, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
+    elif done % 50 == 0:
+        print(f"{done} of {total}, {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 def table(tallies):

@@ -202,8 +202,11 @@ class _Tracer:
 
 
 def _open_inodes(pid):
-    folder = f"/proc/{pid}/fd"
-    return {os.stat(f"{folder}/{name}").st_ino for name in os.listdir(folder)}
+    folder, found = f"/proc/{pid}/fd", set()
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(os.stat(f"{folder}/{name}").st_ino)
+    return found
 
 
 def _live(program, names):
