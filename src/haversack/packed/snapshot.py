@@ -198,26 +198,32 @@ class Snapshot:
 
     def take(self, positions: Positions, out: Array | None = None) -> Array | list[Array]:
         """Give the records at these positions: stacked where they agree, else a list."""
-        rows = self.rows_at(positions) if self._has_deleted else positions
-        pieces, count = self._pieces(rows), len(rows)
+        rows, part = self.rows_at(positions) if self._has_deleted else positions, self._only
+        if part is None:
+            return self._take_of_many(rows, out)
+        located = part.locate(rows)
+        kind = part.kind(located)
+        if kind is None:
+            _refuse(out)
+            return part.copies(located)
+        out = _output((len(rows), *kind.shape), kind, out)
+        part.take_into(located, out)
+        return out
+
+    def _take_of_many(self, rows: Positions, out: Array | None) -> Array | list[Array]:
+        pieces = self._pieces(rows)
         kind = common(part.kind(located) for part, _, located in pieces)
         if kind is None:
-            if out is not None:
-                raise UsageError("out= needs records of one dtype and shape; these differ")
-            return _copies(pieces, count)
-        out = _output((count, *kind.shape), kind, out)
+            _refuse(out)
+            return _copies(pieces, len(rows))
+        out = _output((len(rows), *kind.shape), kind, out)
         for part, where, located in pieces:
-            if where is None:
-                part.take_into(located, out)
-            else:
-                piece = np.empty((len(where), *kind.shape), kind.dtype)
-                part.take_into(located, piece)
-                out[where] = piece
+            piece = np.empty((len(where), *kind.shape), kind.dtype)
+            part.take_into(located, piece)
+            out[where] = piece
         return out
 
     def _pieces(self, rows: Positions) -> list[Piece]:
-        if self._only is not None:
-            return [(self._only, None, self._only.locate(rows))]
         numbers = self._bounds.searchsorted(rows, side="right")
         pieces: list[Piece] = []
         for number in np.unique(numbers).tolist():
@@ -374,26 +380,29 @@ def is_current(snapshot: Snapshot) -> bool:
     return True
 
 
-# A part, the places of its records in a batch (None: all), and what it found for them.
-Piece = tuple[Part | Tail, Positions | None, Any]
+# A part, the places of its records in a batch, and what it found for them.
+Piece = tuple[Part | Tail, Positions, Any]
 
 
 def _copies(pieces: list[Piece], count: int) -> list[Array]:
     found: list[Any] = [None] * count
     for part, where, located in pieces:
-        if where is None:
-            return part.copies(located)
         for place, array in zip(where.tolist(), part.copies(located), strict=True):
             found[place] = array
     return found
 
 
+def _refuse(out: Array | None) -> None:
+    if out is not None:
+        raise UsageError("out= needs records of one dtype and shape; these differ")
+
+
 def _output(shape: tuple[int, ...], kind: Kind, out: Any) -> Array:
     if out is None:
         return np.empty(shape, kind.dtype)
-    if not isinstance(out, np.ndarray) or not out.flags.writeable:
+    if not isinstance(out, np.ndarray) or not (flags := out.flags).writeable:
         raise UsageError(f"out must be an array that can be written, not this {type(out).__name__}")
-    if out.shape != shape or out.dtype != kind.dtype or not out.flags.c_contiguous:
+    if out.shape != shape or out.dtype != kind.dtype or not flags.c_contiguous:
         raise UsageError(
             f"out must be C-contiguous, of dtype {kind.dtype} and shape {shape}, "
             f"not {out.dtype} and {out.shape}"
