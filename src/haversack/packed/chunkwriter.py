@@ -26,7 +26,7 @@ from haversack.packed.layout import (
     header,
     trailer,
 )
-from haversack.storage.checksum import crc32c
+from haversack.storage.checksum import crc32c, crc32cs
 from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error
 
 _ZEROS = bytes(ALIGNMENT)
@@ -146,7 +146,7 @@ class ChunkWriter:
         """Add records as the next rows; raw ones of one kind are written at once."""
         if self._alike(kinds):
             data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
-            self._add_block(kinds[0], data, map(crc32c, payloads), keys)
+            self._add_block(kinds[0], data, crc32cs(payloads), keys)
             return
         for kind, payload, key in zip(kinds, payloads, keys, strict=True):
             self.append(Stored(kind, payload), key)
@@ -157,9 +157,9 @@ class ChunkWriter:
         count, size, start, slot = len(keys), kind.nbytes, self._file.position, len(self._crcs)
         self.keys.update((key, at) for at, key in enumerate(keys, self.rows) if key is not None)
         self._crcs.extend(crcs)
-        self._offsets.extend(range(start, start + count * size, size) if size else [start] * count)
-        self._lengths.extend([size] * count)
-        self._kind_of.extend([self._last_kind] * count)
+        self._offsets.frombytes((start + size * np.arange(count, dtype="u8")).tobytes())
+        self._lengths.extend(array("I", [size]) * count)
+        self._kind_of.extend(array("I", [self._last_kind]) * count)
         if self._slots:
             self._slots.extend(range(slot, slot + count))
         self._write(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ def crc32c(data: Any) -> int:
     whole = data if isinstance(data, bytes | np.ndarray) else np.frombuffer(data, np.uint8)
     value: int = google_crc32c.value(whole)
     return value
+
+
+def crc32cs(several: Iterable[Any]) -> Iterator[int]:
+    """Compute the crc32c of each of several bytes objects or arrays."""
+    return map(google_crc32c.value, several)
 
 
 def sha256_multihash(path: Path) -> str:

@@ -175,22 +175,24 @@ class _Reader:
         return type(payload) is not bytes or block.size >= _BYTES
 
     def _record(self, item: Any) -> tuple[Kind, Any, str, dict[str, Any], Any]:
-        array, metadata = pair(item if self._read is None else self._read(item))
+        value = item if self._read is None else self._read(item)
+        array, metadata = (value, _NOTHING) if type(value) is np.ndarray else pair(value)
         key = None if self._key is None else self._key_of(item, metadata)
-        kind, payload = self._stored(array)
-        if not metadata:
-            return kind, payload, "{}", _NOTHING, key
-        return kind, payload, dumps(metadata), plain_fields(metadata), key
-
-    def _stored(self, array: Any) -> tuple[Kind, Any]:
         last = self._last
         if (
             last is not None
             and type(array) is np.ndarray
-            and (array.dtype is last.dtype or array.dtype == last.dtype)
+            and array.dtype == last.dtype
             and array.shape == last.shape
         ):
-            return last, array.tobytes()
+            kind, payload = last, array.tobytes()
+        else:
+            kind, payload = self._encoded(array)
+        if not metadata:
+            return kind, payload, "{}", _NOTHING, key
+        return kind, payload, dumps(metadata), plain_fields(metadata), key
+
+    def _encoded(self, array: Any) -> tuple[Kind, Any]:
         kind, payload = self._encoder.encode(array)
         if self._raw and type(array) is np.ndarray and kind.nbytes < _LARGE:
             self._last = kind
