@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from haversack.packed.layout import BLOCK, BLOCK_BITS, scalars
 from haversack.storage.checksum import crc32c
+from haversack.storage.maps import read_ahead
 
+_LARGE: Final = 1 << 16  # bytes that are not left to the kernel to read bit by bit
 UNKNOWN: Final = 0
 GOOD: Final = 1
 BAD: Final = 2
@@ -45,6 +47,8 @@ class Blocks:
         state = self._state
         if state[first] == GOOD and last - first < 2 and state[last] == GOOD:
             return True
+        if stop - start >= _LARGE:
+            read_ahead(self._raw, start, stop)
         self._check(range(first, last + 1))
         return not any(state[number] != GOOD for number in range(first, last + 1))
 
@@ -58,8 +62,13 @@ class Blocks:
             numbers = np.concatenate((numbers, *(np.arange(*pair) for pair in pairs)))
         unknown = numbers[self._flags.take(numbers) == UNKNOWN]
         if len(unknown):
+            self._read_ahead(starts, stops)
             self._check(np.unique(unknown).tolist())
         return bool((self._flags.take(numbers) == GOOD).all())
+
+    def _read_ahead(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> None:
+        for row in np.flatnonzero(stops - starts >= _LARGE).tolist():
+            read_ahead(self._raw, starts.item(row), stops.item(row))
 
     def bad(self) -> NDArray[np.intp]:
         """Check all blocks and list the numbers of those that are bad."""

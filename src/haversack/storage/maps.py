@@ -128,3 +128,14 @@ def will_need(array: NDArray[np.uint8], starts: NDArray[Any], stops: NDArray[Any
     size = last[np.append(gaps, len(last) - 1)] * mmap.PAGESIZE - begin
     for address, length in zip(begin.tolist(), size.tolist(), strict=True):
         _LIBC.madvise(address, length, _WILLNEED)
+
+
+def read_ahead(array: NDArray[np.uint8], start: int, stop: int) -> None:
+    """Have a range of a mapped array read from the disk at once, where it is not in memory.
+
+    It returns at once. Touching the range alone would read it piece by piece, each waited for.
+    """
+    if ADJACENT and _WILLNEED is not None:
+        base = array.__array_interface__["data"][0]
+        begin = (base + start) // mmap.PAGESIZE * mmap.PAGESIZE
+        _LIBC.madvise(begin, base + stop - begin, _WILLNEED)
