@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import heapq
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,13 @@ from haversack.download.fetch import Fetch
 from haversack.download.hosts import Host
 from haversack.download.line import Line, Network, Refused
 from haversack.download.multi import Multi
-from haversack.download.origin import Origin
+from haversack.download.origin import Origin, shown
 from haversack.download.outcome import Outcome, Request
 from haversack.download.parts import Parts
 from haversack.errors import UsageError
 from haversack.storage.publish import storage_error
 
+log = logging.getLogger("haversack.download")
 _AHEAD = 16
 _UNTAKEN = 4000
 _STEP = 0.1
@@ -88,6 +90,7 @@ class Mover:
         self._ticked = time.monotonic()
         self._outcomes: SimpleQueue[list[Outcome] | BaseException | None] = SimpleQueue()
         self._stopping = threading.Event()
+        self._tells = log.isEnabledFor(logging.DEBUG)
         self._thread = threading.Thread(target=self._run, name="haversack-move", daemon=True)
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -195,6 +198,8 @@ class Mover:
             self._idle.append(line)
             self._give_up(fetch, str(refused))
             return
+        if self._tells:
+            log.debug("GET %s", shown(fetch.url))
         line.curl.setopt(pycurl.WRITEFUNCTION, fetch.start(line))
         host.active += 1
         self._active[line.curl] = _Active(line, fetch, host, mark=fetch.moved)
