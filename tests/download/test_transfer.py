@@ -66,7 +66,7 @@ def test_files_come_whole_with_their_checksums(server, get, here, sync, platform
     files = {f"d{n % 3}/{n}.tif": os.urandom(n * 100) for n in range(40)}
     for name, body in files.items():
         server.file(f"/{name}", body)
-    found = get(*(f"/{name}" for name in files), sync=sync)
+    found = get(*(f"/{name}" for name in files), fsync=sync)
     assert here() == files
     for name, body in files.items():
         outcome = found[f"/{name}"]
@@ -467,7 +467,7 @@ import pathlib
 from haversack.download.transfer import Request, transfer
 out = pathlib.Path({str(tmp_path)!r}, "out")
 wanted = [Request({url!r} + str(n), out / str(n)) for n in range(200)]
-for outcome in transfer(wanted, source_origin={url!r}, sync="each"):
+for outcome in transfer(wanted, source_origin={url!r}, fsync="each"):
     print(outcome.request.path.name, flush=True)
 """
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
@@ -571,7 +571,7 @@ def test_memory_stays_flat_while_requests_stream(server, tmp_path, monkeypatch):
             taken.append(n)
             yield Request(server.url("/a"), tmp_path / str(n))
 
-    running = transfer(requests(), source_origin=server.url("/"), concurrency=2, sync="none")
+    running = transfer(requests(), source_origin=server.url("/"), concurrency=2, fsync="none")
     for given, _ in enumerate(running):
         assert len(taken) - given <= 300
     assert len(taken) == 1000

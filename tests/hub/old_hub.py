@@ -77,9 +77,9 @@ def _item(home, collection, name, when, box):
         (home / place).write_bytes(f"{collection} {key}".encode() * 9)
         assets[key] = {"href": place}
     document = {"type": "Feature", "stac_version": "1.0.0", "id": name, "collection": collection}
-    place = {"geometry": {"type": "Polygon", "coordinates": [ring]}, "bbox": box}
+    where = {"geometry": {"type": "Polygon", "coordinates": [ring]}, "bbox": box}
     properties = {"properties": {"datetime": when}, "links": []}
-    _write(home / f"{name}.json", document | place | properties | {"assets": assets})
+    _write(home / f"{name}.json", document | where | properties | {"assets": assets})
 
 
 def _write(path, document):

@@ -49,11 +49,13 @@ from haversack.errors import UsageError
 @click.option("--catalog-only", is_flag=True, help="Bring the catalog, no assets.")
 @click.option(
     "--if-exists",
-    type=click.Choice(["resume", "skip", "overwrite"]),
+    type=click.Choice(["resume", "skip", "overwrite", "sync"]),
     default="resume",
     show_default=True,
     help="What to do with what is here already.",
 )
+@click.option("--sync", is_flag=True, help="Fetch what has changed too (--if-exists sync).")
+@click.option("--retry-failed", is_flag=True, help="Fetch only what err_report.csv names.")
 @click.option("--asset-output", type=click.Path(path_type=Path), help="Put the assets elsewhere.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
 @click.option("--allow-host", "allow_hosts", multiple=True, help="Also reach this host.")
@@ -99,7 +101,8 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "output_dir": options["output"],
         "asset_output_dir": options["asset_output"],
         "catalog_only": options["catalog_only"],
-        "if_exists": options["if_exists"],
+        "if_exists": "sync" if options["sync"] else options["if_exists"],
+        "retry_failed": options["retry_failed"],
         "datetime": options["datetime"],
         "bbox": _bbox(options["bbox"]),
         "intersects": _geojson(options["intersects"]),

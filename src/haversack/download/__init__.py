@@ -1,6 +1,7 @@
 """Floor 3: bring what a catalog names here, whole and exactly once."""
 
+from haversack.download.holdings import IfExists
 from haversack.download.report import DownloadReport, FailedAsset
 from haversack.download.run import download
 
-__all__ = ["DownloadReport", "FailedAsset", "download"]
+__all__ = ["DownloadReport", "FailedAsset", "IfExists", "download"]

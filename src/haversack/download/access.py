@@ -5,20 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, cast
 
+from haversack.download.commit import Sync
 from haversack.download.origin import Origin, Secrets
 from haversack.download.transfer import Outcome, Request, transfer
 
 
+class Tuning(TypedDict, total=False):
+    """How to transfer, as :func:`haversack.download.transfer.transfer` takes it."""
+
+    concurrency: int
+    fsync: Sync
+    retries: int
+    timeout: float
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Keys, hosts that may be reached, and whom to trust."""
+    """Keys, hosts that may be reached, whom to trust, and how to transfer."""
 
     secrets: Secrets | None = None
     allow_hosts: tuple[str, ...] = ()
     ca: str | os.PathLike[str] | None = None
+    tuning: Tuning = field(default_factory=Tuning)
 
     @contextmanager
     def fetching(
@@ -34,6 +45,7 @@ class Access:
             source_origin=origin,
             allow_hosts=self.allow_hosts,
             ca=self.ca,
+            **self.tuning,
             **options,
         )
         with closing(cast("Generator[Outcome, None, None]", outcomes)):

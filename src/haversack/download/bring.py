@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -40,54 +41,81 @@ class Bringing:
     ----------
     bytes
         Bytes that came.
-    errors
-        Why each asset that could not be brought is still missing, by row.
+    errors, tries
+        Why each asset that could not be brought is still missing, and how often it was asked for,
+        by row.
+    sync
+        Whether to ask for what is here too, and fetch what has changed.
     """
 
     obtained: Obtained
     plan: Plan
     access: Access
-    concurrency: int
+    sync: bool = False
     bytes: int = 0
     errors: dict[int, str] = field(default_factory=dict)
+    tries: dict[int, int] = field(default_factory=dict)
 
     def run(self, ledger: Ledger, progress: Progress) -> None:
-        total = len(self.plan.rows(State.ABSENT))
+        total = sum(len(self.plan.rows(state)) for state in self._wanted())
         if not total:
             return
         with events.task(progress, "download assets", total=total, unit="asset") as work:
             if isinstance(self.plan.catalog.source, TreeSource):
                 with self.plan.assets:
                     self._copy(ledger, work)
-            options = {"concurrency": self.concurrency, "ledger": ledger}
-            origin = self.obtained.origin
-            with self.access.fetching(self._requests(), origin, **options) as outcomes:
+            requests, origin = self._requests(ledger), self.obtained.origin
+            with self.access.fetching(requests, origin, ledger=ledger) as outcomes:
                 for outcome in outcomes:
                     self._note(outcome)
                     work.advance()
             work.advance(total - work.done)
 
-    def _requests(self) -> Iterator[Request]:
-        catalog, output = self.plan.catalog, self.plan.assets
-        for row, path in self.plan.files(State.ABSENT):
-            place = address(catalog, row)
-            if isinstance(place, str) and place.startswith(("http://", "https://")):
-                size = int(catalog.assets.size[row])
-                yield _Wanted(
-                    place,
-                    output.file(path),
-                    None if size == UNKNOWN_SIZE else size,
-                    catalog.assets.checksum(row),
-                    row=row,
-                )
-            else:
-                self._fail(row, _no_address(catalog.target(row)))
+    def _wanted(self) -> tuple[State, ...]:
+        """States of what is asked for, those that are missing first."""
+        here = (State.PRESENT, State.UNVERIFIED)
+        return (State.ABSENT, *(here if self.sync else ()))
+
+    def _requests(self, ledger: Ledger) -> Iterator[Request]:
+        for state in self._wanted():
+            for row, path in self.plan.files(state):
+                if state is State.ABSENT or not self._is_settled(row):
+                    request = self._request(row, path, state, ledger)
+                    if request is not None:
+                        yield request
+
+    def _request(self, row: int, path: str, state: State, ledger: Ledger) -> Request | None:
+        assets, place = self.plan.catalog.assets, address(self.plan.catalog, row)
+        if not (isinstance(place, str) and place.startswith(("http://", "https://"))):
+            if state is State.ABSENT:
+                self._fail(row, _no_address(self.plan.catalog.target(row)))
+            return None
+        size = int(assets.size[row])
+        file = self.plan.assets.file(self.plan.holdings.elsewhere.get(row, path))
+        known = None if state is State.ABSENT else ledger.whole(file)
+        return _Wanted(
+            place,
+            file,
+            None if size == UNKNOWN_SIZE else size,
+            assets.checksum(row),
+            known.version() if known else None,
+            row=row,
+        )
+
+    def _is_settled(self, row: int) -> bool:
+        """Tell whether the catalog itself says that what is here is what it means."""
+        said = (self.plan.catalog.assets.checksum(row) or "").lower()
+        inside = self.plan.catalog.source.size_of(self.plan.catalog.target(row)) is not None
+        return inside or (said != "" and said == self.plan.holdings.checksum(row))
 
     def _note(self, outcome: Outcome) -> None:
         request = outcome.request
         assert isinstance(request, _Wanted)
         if outcome.error is not None:
-            self._fail(request.row, outcome.error)
+            self._fail(request.row, outcome.error, outcome.tries)
+            return
+        if outcome.unchanged:
+            self.plan.holdings.state[request.row] = State.PRESENT
             return
         self._got(request.row, outcome.size, outcome.checksum)
         log.debug("%s -> %s", shown(request.url), request.path)
@@ -95,14 +123,22 @@ class Bringing:
     def _copy(self, ledger: Ledger, work: Task) -> None:
         """Copy what lies in the source's own directory, in batches."""
         output, batch = self.plan.assets, list[tuple[int, Path, str]]()
-        for row, path in list(self.plan.files(State.ABSENT)):
+        wanted = [found for state in self._wanted() for found in self.plan.files(state)]
+        for row, path in wanted:
             file = address(self.plan.catalog, row)
-            if isinstance(file, Path) and (checksum := self._copied(row, file, path)):
+            if not isinstance(file, Path) or self._is_same(row, file, output.root / path):
+                continue
+            if checksum := self._copied(row, file, path):
                 batch.append((row, output.root / path, checksum))
                 work.advance()
             if len(batch) >= _BATCH:
                 self._publish(batch, ledger)
         self._publish(batch, ledger)
+
+    def _is_same(self, row: int, file: Path, here: Path) -> bool:
+        if self.plan.holdings.state[row] == State.ABSENT:
+            return False
+        return here.is_file() and (here.samefile(file) or filecmp.cmp(file, here, shallow=False))
 
     def _copied(self, row: int, file: Path, path: str) -> str | None:
         assets = self.plan.catalog.assets
@@ -126,9 +162,11 @@ class Bringing:
         self.plan.holdings.set(row, State.FETCHED, size, checksum)
         self.bytes += size
 
-    def _fail(self, row: int, error: str) -> None:
-        self.plan.holdings.state[row] = State.FAILED
-        self.errors[row] = error
+    def _fail(self, row: int, error: str, tries: int = 0) -> None:
+        holdings = self.plan.holdings
+        absent = holdings.state[row] in {State.ABSENT, State.FAILED}
+        holdings.state[row] = State.FAILED if absent else State.UNSURE
+        self.errors[row], self.tries[row] = error, tries
         log.debug("%s", error)
 
 

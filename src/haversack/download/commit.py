@@ -1,7 +1,7 @@
 """Publish finished parts in batches: sync them, rename them all, sync the names, remember them.
 
 One thread does this while another moves bytes. What stands under a final name is whole at any
-moment, also after a power cut (but for ``sync="none"``).
+moment, also after a power cut (but for ``fsync="none"``).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import Enum
 from urllib.parse import urlsplit
 
 from haversack.download.digest import Digest, of_catalog, of_headers
@@ -21,6 +22,12 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PAGES = ("", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
 _PACKED = (".gz", ".tgz")
 _ABORT = 0
+
+
+class Unchanged(Enum):
+    """What comes of a request for what is here already."""
+
+    UNCHANGED = "unchanged"
 
 
 class Fetch:
@@ -47,7 +54,7 @@ class Fetch:
         self._checked_twice = False
         self._line: Line | None = None
         self._problem: Failure | Exception | None = None
-        self._began = self._dropping = False
+        self._began = self._dropping = self._unchanged = False
         self._answer: tuple[int, dict[str, str]] = (0, {})
         self._held: list[bytes] = []
         self._held_bytes = self._dropped = 0
@@ -68,12 +75,14 @@ class Fetch:
             etag = self.headers.get("etag", "")
             if etag.startswith('"'):
                 asked["If-Range"] = etag
+        elif self.request.unless is not None:
+            asked |= self.request.unless.conditions()
         return asked
 
     def start(self, line: Line) -> Callable[[bytes], int | None]:
         """Begin a try on a line; give what takes the bytes."""
         self._line, self._problem = line, None
-        self._began = self._dropping = False
+        self._began = self._dropping = self._unchanged = False
         self._dropped = 0
         self._answer = (0, {})
         return self._receive
@@ -89,7 +98,7 @@ class Fetch:
         if not self._began:
             self._begin()
         self.moved += len(chunk)
-        if self._problem is not None:
+        if self._problem is not None or self._unchanged:
             return _ABORT
         if self._dropping:
             self._dropped += len(chunk)
@@ -118,11 +127,17 @@ class Fetch:
         status, headers = self._answer = self._line.answer()
         if status == 206:
             self._problem = self._continue(headers)
+        elif status == 304 or (status == 200 and self._is_here(headers)):
+            self._unchanged = True
         elif status == 200:
             self._from_zero(headers)
             self._problem = self._unfit(headers)
         else:
             self._dropping = True
+
+    def _is_here(self, headers: dict[str, str]) -> bool:
+        unless = self.request.unless
+        return unless is not None and unless.is_of(headers)
 
     def _continue(self, headers: dict[str, str]) -> Failure | None:
         """Take up a part, if these bytes are of the same version and begin where it ends."""
@@ -170,7 +185,7 @@ class Fetch:
 
     # The end of a try
 
-    def end(self, code: int, detail: str) -> Failure | str | None:
+    def end(self, code: int, detail: str) -> Failure | str | Unchanged | None:
         """Judge a try that ended: a failure, the URL of a redirect, or None for a whole file.
 
         Raises
@@ -187,6 +202,8 @@ class Fetch:
         if self._problem is not None:
             return self._problem
         status, headers = self._answer
+        if self._unchanged and self.request.unless is not None:
+            return Unchanged.UNCHANGED
         if status in REDIRECTS and "location" in headers:
             return self._redirect(headers["location"])
         if status == 416 and self.size:

@@ -18,7 +18,7 @@ from haversack.download.ledger import Ledger
 from haversack.download.output import Output
 from haversack.storage.multihash import read_multihash
 
-IfExists = Literal["resume", "skip", "overwrite"]
+IfExists = Literal["resume", "skip", "overwrite", "sync"]
 _SHA256 = "1220"
 
 
@@ -30,6 +30,10 @@ class State(IntEnum):
     UNVERIFIED = 2  # a file is here, with nothing to compare it to
     FETCHED = 3
     FAILED = 4
+    UNSURE = 5  # here, but its server could not be asked whether it has changed
+
+
+_HERE = frozenset({State.PRESENT, State.UNVERIFIED, State.FETCHED, State.UNSURE})
 
 
 class Holdings:
@@ -66,7 +70,7 @@ class Holdings:
         return _SHA256 + digest.tobytes().hex() if digest.any() else None
 
     def is_here(self, row: int) -> bool:
-        return self.state[self.lead[row]] in {State.PRESENT, State.UNVERIFIED, State.FETCHED}
+        return self.state[self.lead[row]] in _HERE
 
     def states(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         return self.state[self.lead[rows]]

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from haversack.download.outcome import Version
+
 LEDGER_NAME = "mlhub_stac_assets.db"
 _APPLICATION = 0x68617665  # "have"
 _VERSION = 1
@@ -39,6 +41,10 @@ class Entry:
     checksum: str
     etag: str | None = None
     last_modified: str | None = None
+
+    def version(self) -> Version:
+        """Give what the server is asked by whether it has another."""
+        return Version(self.etag, self.last_modified, self.size)
 
 
 class Ledger:

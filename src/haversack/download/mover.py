@@ -17,7 +17,7 @@ import pycurl
 
 from haversack.download.commit import Committer, Whole
 from haversack.download.failure import Failure, Kind
-from haversack.download.fetch import Fetch
+from haversack.download.fetch import Fetch, Unchanged
 from haversack.download.hosts import Host
 from haversack.download.line import Line, Network, Refused
 from haversack.download.multi import Multi
@@ -233,6 +233,10 @@ class Mover:
         host.answered()
         if result is None:
             self._whole(fetch)
+        elif isinstance(result, Unchanged):
+            self._inside -= 1
+            fetch.suspend()
+            self._answer(Outcome(fetch.request, tries=fetch.tries, unchanged=True))
         else:
             self._place(fetch)
 
@@ -291,10 +295,8 @@ class Mover:
     def _published(self, whole: Whole, error: OSError | None) -> None:
         fetch: Fetch = whole.source
         if error is None:
-            outcome = Outcome(
-                whole.request, whole.size, whole.checksum, whole.etag, None, fetch.tries
-            )
-            self._answer(outcome)
+            told = whole.size, whole.checksum, whole.etag, None, fetch.tries
+            self._answer(Outcome(whole.request, *told, last_modified=whole.last_modified))
         elif isinstance(error, FileNotFoundError) and fetch.fruitless <= self._retries:
             fetch.again()
             fetch.discard()

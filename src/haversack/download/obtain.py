@@ -15,9 +15,10 @@ from haversack.catalog import Catalog, read_catalog
 from haversack.catalog.source import ArchiveSource
 from haversack.download.access import Access
 from haversack.download.holdings import IfExists
+from haversack.download.ledger import Ledger
 from haversack.download.origin import Origin, shown
 from haversack.download.output import Output
-from haversack.download.transfer import Request
+from haversack.download.transfer import Outcome, Request, Version
 from haversack.errors import DownloadError, ExistsError, FormatError, UnsupportedError
 from haversack.events import Progress
 from haversack.storage.names import component
@@ -29,12 +30,23 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
-    """A catalog that is here, the dataset's id, its archive, and where its references come from."""
+    """A catalog that is here, the dataset's id, its archive, and where its references come from.
+
+    ``arrived`` is how the archive came, when it came in this run.
+    """
 
     catalog: Catalog
     dataset_id: str
     archive: Path | None
     origin: Origin | None
+    arrived: Outcome | None = None
+
+    def remember(self, ledger: Ledger) -> None:
+        """Note the archive's version, which ``if_exists="sync"`` asks for."""
+        came = self.arrived
+        if came is not None and came.checksum is not None:
+            version = {"etag": came.etag, "last_modified": came.last_modified}
+            ledger.add([ledger.entry(came.request.path, came.checksum, **version)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +86,12 @@ def obtain(
     access: Access,
     progress: Progress,
     *,
+    ledger: Path | None,
     dry_run: bool = False,
 ) -> Obtained:
     """Bring the catalog's archive to ``output``, unless it is there, and read it.
+
+    To sync, the server is asked whether it has another version than the one in the ``ledger``.
 
     A dry run fetches an archive given by URL, for it says what there is, but copies none.
 
@@ -89,7 +104,8 @@ def obtain(
     """
     catalog, dataset_id = named.catalog, named.dataset_id
     if catalog is None:
-        return _fetched(named.source, output, dataset_id, if_exists, access, progress)
+        here = _Here(output, dataset_id, ledger if if_exists == "sync" else None)
+        return _fetched(named.source, here, if_exists, access, progress)
     archive = None
     if isinstance(catalog.source, ArchiveSource):
         archive = output / f"{component(dataset_id)}.tar.gz"
@@ -105,19 +121,49 @@ def _last_part(url: str) -> str:
     return last or urlsplit(url).netloc
 
 
-def _fetched(
-    url: str, output: Path, name: str, if_exists: IfExists, access: Access, progress: Progress
-) -> Obtained:
-    origin, folder = Origin.of(url), component(name)
-    archive = output / f"{folder}.tar.gz"
-    if if_exists != "overwrite":
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """Where an archive lies or shall lie, and the ledger that knows its version."""
+
+    output: Path
+    name: str
+    ledger: Path | None
+
+    @property
+    def archive(self) -> Path:
+        return self.output / f"{component(self.name)}.tar.gz"
+
+    def read(self) -> tuple[Path, Catalog] | None:
         # The old client's documents show the archive in either place.
-        for place in (archive, output / folder / archive.name):
+        for place in (self.archive, self.output / component(self.name) / self.archive.name):
             if place.is_file() and (catalog := _readable(place)) is not None:
-                return Obtained(catalog, name, place, origin)
+                return place, catalog
+        return None
+
+    def version(self) -> Version | None:
+        if self.ledger is None or not self.ledger.is_file():
+            return None
+        with Ledger(self.ledger) as ledger:
+            known = ledger.whole(self.archive)
+        return known.version() if known else None
+
+
+def _fetched(
+    url: str, here: _Here, if_exists: IfExists, access: Access, progress: Progress
+) -> Obtained:
+    origin, archive = Origin.of(url), here.archive
+    found = None if if_exists == "overwrite" else here.read()
+    version = None
+    if found is not None:
+        if if_exists != "sync":
+            return Obtained(found[1], here.name, found[0], origin)
+        version = here.version() if found[0] == archive else None
     log.info("fetch %s from %s...", archive.name, shown(url))
-    _fetch(url, archive, origin, access, progress)
-    return Obtained(read_catalog(archive), name, archive, origin)
+    wanted = Request(url, Output(archive.parent).file(archive.name), unless=version)
+    came = _fetch(wanted, origin, access, progress)
+    if found is not None and came.unchanged:
+        return Obtained(found[1], here.name, archive, origin)
+    return Obtained(read_catalog(archive), here.name, archive, origin, came)
 
 
 def _readable(archive: Path) -> Catalog | None:
@@ -128,13 +174,15 @@ def _readable(archive: Path) -> Catalog | None:
         return None
 
 
-def _fetch(url: str, archive: Path, origin: Origin, access: Access, progress: Progress) -> None:
-    with events.task(progress, f"fetch {archive.name}", unit="B") as work:
-        wanted = [Request(url, Output(archive.parent).file(archive.name))]
-        with access.fetching(wanted, origin, on_bytes=work.advance) as outcomes:
-            for outcome in outcomes:
-                if outcome.error is not None:
-                    raise DownloadError(f"the catalog could not be fetched: {outcome.error}")
+def _fetch(wanted: Request, origin: Origin, access: Access, progress: Progress) -> Outcome:
+    with (
+        events.task(progress, f"fetch {wanted.path.name}", unit="B") as work,
+        access.fetching([wanted], origin, on_bytes=work.advance) as outcomes,
+    ):
+        (outcome,) = outcomes
+    if outcome.error is not None:
+        raise DownloadError(f"the catalog could not be fetched: {outcome.error}")
+    return outcome
 
 
 def _copy(source: Path, archive: Path) -> None:

@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What identifies the version of a file that is here, as its server told it."""
+
+    etag: str | None
+    last_modified: str | None
+    size: int
+
+    def is_of(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether an answer's headers are of this version."""
+        if self.etag is not None or "etag" in headers:
+            return self.etag == headers.get("etag")
+        same_date = self.last_modified == headers.get("last-modified") is not None
+        return same_date and headers.get("content-length") == str(self.size)
+
+    def conditions(self) -> dict[str, str]:
+        """Give the headers that ask for the file only if it has changed."""
+        if self.etag is not None:
+            return {"If-None-Match": self.etag}
+        return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +43,24 @@ class Request:
         Bytes it must have, where that is known.
     checksum
         Hex multihash it must have (STAC's ``file:checksum``), where that is known.
+    unless
+        Version that is here and need not come again.
     """
 
     url: str
     path: Path
     size: int | None = None
     checksum: str | None = None
+    unless: Version | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a request: ``error`` is None when the file is whole and published.
 
-    ``checksum`` is the file's SHA-256 as hex multihash (``1220…``); ``etag`` is what the server
-    sent; ``tries`` is how often it was asked.
+    ``checksum`` is the file's SHA-256 as hex multihash (``1220…``); ``etag`` and ``last_modified``
+    are what the server sent; ``tries`` is how often it was asked; ``unchanged`` that the version of
+    ``unless`` is still the server's.
     """
 
     request: Request
@@ -42,3 +69,5 @@ class Outcome:
     etag: str | None = None
     error: str | None = None
     tries: int = 1
+    last_modified: str | None = None
+    unchanged: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from haversack.download.origin import shown
 
 _SHOWN = 5
-HEADER = ("error", "dataset_id", "collection_id", "item_id", "asset_key", "asset_url")
+_FORMULA = frozenset({"=", "+", "@", "\t", "\r"})
+HEADER = ("error", "dataset_id", "collection_id", "item_id", "asset_key", "asset_url", "tries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class FailedAsset:
     item_id: str
     asset_key: str
     asset_url: str
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,37 @@ def as_csv(failures: Iterable[FailedAsset]) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
+def read_csv(path: Path) -> list[FailedAsset]:
+    """Read an error report; a missing one, or one of the old client without a header, is empty.
+
+    Examples
+    --------
+    >>> failed = FailedAsset("HTTP 404", "farms", "fields", "=one", "red", "https://a.example/x", 1)
+    >>> _ = Path("err_report.csv").write_bytes(as_csv([failed]))
+    >>> read_csv(Path("err_report.csv")) == [failed]
+    True
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return []
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if not set(HEADER) - {"tries"} <= set(rows.fieldnames or ()):
+        return []
+    return [_failed(row) for row in rows]
+
+
+def _failed(row: Mapping[str, str | None]) -> FailedAsset:
+    cells = {name: _plain(row.get(name) or "") for name in HEADER}
+    tries = cells.pop("tries")
+    return FailedAsset(**cells, tries=int(tries) if tries.isdecimal() else 0)
+
+
+def _plain(cell: str) -> str:
+    """Undo what made a cell harmless."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA else cell
+
+
 def _harmless(cell: str) -> str:
     # A spreadsheet would run a cell that begins like a formula.
-    return f"'{cell}" if cell[:1] in {"=", "+", "@", "\t", "\r"} else cell
+    return f"'{cell}" if cell[:1] in _FORMULA else cell

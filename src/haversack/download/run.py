@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +18,19 @@ from haversack.catalog import Filters
 from haversack.catalog.filters import select
 from haversack.catalog.source import ArchiveSource
 from haversack.catalog.table import NO_ITEM
-from haversack.download.access import Access
+from haversack.download.access import Access, Tuning
 from haversack.download.bring import Bringing
 from haversack.download.confirm import confirm
 from haversack.download.holdings import IfExists, State
-from haversack.download.layout import CATALOG, REPORT
+from haversack.download.layout import REPORT
 from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
 from haversack.download.local import LocalCatalog
-from haversack.download.obtain import Obtained, name_dataset, obtain
-from haversack.download.origin import Secrets, shown
+from haversack.download.obtain import name_dataset, obtain
+from haversack.download.origin import Secrets
 from haversack.download.plan import Plan, make_plan
-from haversack.download.report import DownloadReport, FailedAsset, as_csv
+from haversack.download.report import DownloadReport, as_csv, read_csv
+from haversack.download.result import failures_of, not_chosen, only_failed, report_of
 from haversack.download.unpack import unpack
 from haversack.errors import DownloadError, UsageError
 from haversack.events import Progress
@@ -53,11 +54,12 @@ def download(
     asset_keys: Sequence[str] | None = None,
     progress: Progress = None,
     dry_run: bool = False,
+    retry_failed: bool = False,
     raise_errors: bool = True,
     secrets: Secrets | None = None,
     allow_hosts: Iterable[str] = (),
     ca: str | os.PathLike[str] | None = None,
-    concurrency: int = 16,
+    **tuning: Unpack[Tuning],
 ) -> DownloadReport:
     """Download a dataset: its catalog, and its assets or those that the filters choose.
 
@@ -80,7 +82,8 @@ def download(
         Fetch no assets; those inside the archive are extracted with it.
     if_exists
         ``"resume"`` keeps what is whole and fetches the rest, ``"skip"`` keeps whatever is here,
-        ``"overwrite"`` fetches everything again.
+        ``"overwrite"`` fetches everything again, ``"sync"`` asks the servers and fetches what is
+        missing or has changed, the archive too.
     bbox, intersects, datetime, collection_filter, asset_keys
         Choose assets: see :meth:`haversack.catalog.Catalog.select`. The local catalog has every
         item all the same.
@@ -89,6 +92,8 @@ def download(
     dry_run
         Only say what would be fetched. An archive given by URL is fetched, for it says what the
         dataset has.
+    retry_failed
+        Fetch only what ``err_report.csv`` of an earlier run names.
     raise_errors
         Raise at the end when assets could not be fetched.
     secrets
@@ -97,8 +102,10 @@ def download(
         Hosts to reach although their addresses are more private than the source's.
     ca
         File or directory of certificate authorities.
-    concurrency
-        Most transfers at once.
+    tuning
+        ``concurrency`` (16: most transfers at once), ``fsync`` (``"batch"``: files are safe from
+        power loss, many synced at once; ``"each"``, ``"none"``), ``retries`` (4: tries without
+        progress), ``timeout`` (30: seconds of near silence).
 
     Returns
     -------
@@ -129,12 +136,12 @@ def download(
     >>> report.catalog.as_posix()
     'here/demo_flood_events/catalog.json'
     """
-    if if_exists not in {"resume", "skip", "overwrite"}:
-        raise UsageError(f"if_exists is 'resume', 'skip' or 'overwrite', not {if_exists!r}")
+    if if_exists not in get_args(IfExists):
+        raise UsageError(f"if_exists is one of {get_args(IfExists)}, not {if_exists!r}")
     started = time.perf_counter()
     filters = Filters(collection_filter, datetime, bbox, intersects, asset_keys)
     filters.check()
-    access = Access(secrets, tuple(allow_hosts), ca)
+    access = Access(secrets, tuple(allow_hosts), ca, tuning)
     output = Path(output_dir)
     named = name_dataset(source, output, name)
     if named.catalog is not None:
@@ -143,28 +150,35 @@ def download(
     place = output / folder
     assets = place if asset_output_dir is None else Path(asset_output_dir) / folder
     with _leases(() if dry_run else {place, assets}):
-        obtained = obtain(named, output, if_exists, access, progress, dry_run=dry_run)
+        before = read_csv(assets / REPORT) if retry_failed else []
+        ledger_path = assets / LEDGER_NAME
+        obtained = obtain(
+            named, output, if_exists, access, progress, ledger=ledger_path, dry_run=dry_run
+        )
         log.info("create stac asset list...")
         selection = select(obtained.catalog, filters)
-        with nullcontext() if dry_run else Ledger(assets / LEDGER_NAME) as ledger:
+        if retry_failed:
+            selection = only_failed(selection, before)
+        with nullcontext() if dry_run else Ledger(ledger_path) as ledger:
             plan = make_plan(selection, place, assets, if_exists, ledger)
-            bringing = Bringing(obtained, plan, access, concurrency)
+            bringing = Bringing(obtained, plan, access, if_exists == "sync")
             _tell(plan)
             if ledger is not None:
                 _lay_out(plan, ledger, if_exists, progress)
+                obtained.remember(ledger)
             if ledger is not None and not catalog_only:
-                before = plan.holdings.state.copy()
+                states = plan.holdings.state.copy()
                 if if_exists == "resume":
                     confirm(obtained, plan, access, ledger, progress)
                 bringing.run(ledger, progress)
-                _write_catalog(plan, _changed_items(plan, before))
-        failures = _failures(obtained, plan, bringing.errors)
+                _write_catalog(plan, _changed_items(plan, states))
+        failures = failures_of(obtained, plan, bringing)
         if not dry_run:
             with plan.assets as writer:
-                writer.write(REPORT, [as_csv(failures)])
+                writer.write(REPORT, [as_csv([*failures, *not_chosen(selection, before)])])
             log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
     seconds = time.perf_counter() - started
-    report = replace(_report(obtained, plan, bringing, failures), seconds=seconds)
+    report = replace(report_of(obtained, plan, bringing, failures), seconds=seconds)
     if failures and raise_errors:
         raise DownloadError(
             f"{len(failures)} of {len(plan.selection.assets)} assets of {obtained.dataset_id!r} "
@@ -225,44 +239,3 @@ def _changed_items(plan: Plan, before: NDArray[np.uint8]) -> list[int]:
     owners = plan.catalog.assets.item[changed[holdings.lead]]
     items: list[int] = np.unique(owners[owners != NO_ITEM]).tolist()
     return items
-
-
-def _failures(obtained: Obtained, plan: Plan, errors: Mapping[int, str]) -> tuple[FailedAsset, ...]:
-    """List every chosen asset whose file is missing, also where several share it."""
-    catalog, rows = plan.catalog, plan.selection.assets
-    found = []
-    for row in rows[plan.holdings.states(rows) == State.FAILED].tolist():
-        item = int(catalog.assets.item[row])
-        found.append(
-            FailedAsset(
-                error=errors[int(plan.holdings.lead[row])],
-                dataset_id=obtained.dataset_id,
-                collection_id=catalog.collections[catalog.assets.collection[row]].id,
-                item_id="" if item == NO_ITEM else catalog.items.id[item],
-                asset_key=catalog.assets.key[row],
-                asset_url=shown(catalog.target(row)),
-            )
-        )
-    return tuple(found)
-
-
-def _report(
-    obtained: Obtained, plan: Plan, bringing: Bringing, failures: tuple[FailedAsset, ...]
-) -> DownloadReport:
-    known, unknown = plan.waiting()
-    return DownloadReport(
-        dataset_id=obtained.dataset_id,
-        path=plan.output.root,
-        catalog=plan.output.root / CATALOG,
-        archive=obtained.archive,
-        report=plan.assets.root / REPORT,
-        fetched=plan.count(State.FETCHED),
-        present=plan.count(State.PRESENT),
-        unverified=plan.count(State.UNVERIFIED),
-        failed=plan.count(State.FAILED),
-        waiting=plan.count(State.ABSENT),
-        bytes=bringing.bytes,
-        waiting_bytes=known,
-        waiting_unknown=unknown,
-        failures=failures,
-    )

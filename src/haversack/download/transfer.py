@@ -11,10 +11,10 @@ from haversack.download.ledger import Ledger
 from haversack.download.line import Network
 from haversack.download.mover import Mover
 from haversack.download.origin import Origin, Secrets
-from haversack.download.outcome import Outcome, Request
+from haversack.download.outcome import Outcome, Request, Version
 from haversack.download.parts import Parts
 
-__all__ = ["Outcome", "Request", "Secrets", "transfer"]
+__all__ = ["Outcome", "Request", "Secrets", "Version", "transfer"]
 
 
 def transfer(
@@ -25,7 +25,7 @@ def transfer(
     source_origin: str | Origin | None = None,
     allow_hosts: Iterable[str] = (),
     ca: str | os.PathLike[str] | None = None,
-    sync: Sync = "batch",
+    fsync: Sync = "batch",
     ledger: Ledger | None = None,
     retries: int = 4,
     timeout: float = 30.0,
@@ -52,7 +52,7 @@ def transfer(
         Hosts to reach although more private than the source.
     ca
         File or directory of certificate authorities.
-    sync
+    fsync
         ``"batch"``: a file is safe from power loss when its outcome is given, many synced at once;
         ``"each"``: each synced by itself; ``"none"``: left to the system.
     ledger
@@ -87,7 +87,7 @@ def transfer(
         iter(requests),
         network=network,
         parts=Parts(random_ids.token_hex(4)),
-        committer=Committer(sync, ledger),
+        committer=Committer(fsync, ledger),
         concurrency=concurrency,
         timeout=timeout,
         retries=retries,

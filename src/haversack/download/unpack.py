@@ -96,15 +96,30 @@ def unpack(
     with output, events.task(progress, title, total=len(placed), unit="file") as work:
         new = {}
         for path, member in placed.items():
-            status = output.status(path)
-            same = status is not None and status.st_size == member.size
-            if if_exists == "overwrite" or not (same or (status and if_exists == "skip")):
+            if not _is_here(output, path, member, if_exists) or (
+                if_exists == "sync" and _differs(source, member, ledger, output.root / path)
+            ):
                 digest = Digest([])
                 output.write(path, _hashed(_chunks(source.content, member), digest))
                 new[path] = digest.checksum
             work.advance()
         output.commit()
         ledger.add(ledger.entry(output.root / path, checksum) for path, checksum in new.items())
+
+
+def _is_here(output: Output, path: str, member: Member, if_exists: IfExists) -> bool:
+    status = output.status(path)
+    if status is None or if_exists == "overwrite":
+        return False
+    return status.st_size == member.size or if_exists == "skip"
+
+
+def _differs(source: ArchiveSource, member: Member, ledger: Ledger, path: Path) -> bool:
+    """Tell whether a file of an archive is other than what was extracted from it before."""
+    known, digest = ledger.whole(path), Digest([])
+    for chunk in _chunks(source.content, member):
+        digest.update(chunk)
+    return known is None or known.checksum != digest.checksum
 
 
 def copy_file(file: Path, path: str, output: Output, size: int | None, checksum: str | None) -> str:

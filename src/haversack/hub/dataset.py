@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import quote
 
-from haversack.download import DownloadReport, download
+from haversack.download import DownloadReport, IfExists, download
 from haversack.events import Progress
 from haversack.hub import client, shapes
-from haversack.hub.client import Access, IfExists
+from haversack.hub.client import Access
 from haversack.hub.collection import Collection
 from haversack.hub.session import Session
 
@@ -211,7 +211,7 @@ class Dataset:
             Fetch no assets.
         if_exists
             ``"resume"`` keeps what is whole and fetches the rest, ``"skip"`` keeps whatever is
-            here, ``"overwrite"`` fetches everything again.
+            here, ``"overwrite"`` fetches everything again, ``"sync"`` what has changed.
         api_key, profile
             Another key than the one it was fetched with.
         bbox, intersects, datetime, collection_filter
@@ -221,7 +221,7 @@ class Dataset:
             True draws bars; None is silent; a callable gets :class:`haversack.events.Event` values.
         options
             Whatever else :func:`haversack.download.download` takes: ``dry_run``,
-            ``raise_errors``, ``allow_hosts``, ``asset_keys``, ``concurrency``, ``ca``.
+            ``retry_failed``, ``raise_errors``, ``allow_hosts``, ``asset_keys``, ``concurrency``.
 
         Returns
         -------

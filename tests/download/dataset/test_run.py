@@ -159,7 +159,7 @@ def test_failures_are_named_counted_and_raised_at_the_end(farms, source, out, se
         download(archive, out, **LOCAL)
     [row] = _errors(out / "farms/err_report.csv")
     assert list(row) == [
-        "error", "dataset_id", "collection_id", "item_id", "asset_key", "asset_url"
+        "error", "dataset_id", "collection_id", "item_id", "asset_key", "asset_url", "tries"
     ]  # fmt: skip
     assert (row["collection_id"], row["item_id"], row["asset_key"]) == ("fields", "item1", "red")
     assert "404" in row["error"]

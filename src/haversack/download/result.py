@@ -1,0 +1,88 @@
+"""What came of a run: its report, and the assets that failed in it or before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from haversack.catalog import Selection
+from haversack.catalog.table import NO_ITEM
+from haversack.download.bring import Bringing
+from haversack.download.holdings import State
+from haversack.download.layout import CATALOG, REPORT
+from haversack.download.obtain import Obtained
+from haversack.download.origin import shown
+from haversack.download.plan import Plan
+from haversack.download.report import DownloadReport, FailedAsset
+
+Identity = tuple[str, str, str]
+
+
+def report_of(
+    obtained: Obtained, plan: Plan, bringing: Bringing, failures: Sequence[FailedAsset]
+) -> DownloadReport:
+    """Count what a run did."""
+    known, unknown = plan.waiting()
+    return DownloadReport(
+        dataset_id=obtained.dataset_id,
+        path=plan.output.root,
+        catalog=plan.output.root / CATALOG,
+        archive=obtained.archive,
+        report=plan.assets.root / REPORT,
+        fetched=plan.count(State.FETCHED),
+        present=plan.count(State.PRESENT),
+        unverified=plan.count(State.UNVERIFIED),
+        failed=plan.count(State.FAILED) + plan.count(State.UNSURE),
+        waiting=plan.count(State.ABSENT),
+        bytes=bringing.bytes,
+        waiting_bytes=known,
+        waiting_unknown=unknown,
+        failures=tuple(failures),
+    )
+
+
+def failures_of(obtained: Obtained, plan: Plan, bringing: Bringing) -> list[FailedAsset]:
+    """List every chosen asset that failed, also where several share its file."""
+    rows, holdings = plan.selection.assets, plan.holdings
+    failed = rows[np.isin(holdings.states(rows), [State.FAILED, State.UNSURE])]
+    found = []
+    for row in failed.tolist():
+        lead = int(holdings.lead[row])
+        collection, item, key = _identity(plan.selection, row)
+        found.append(
+            FailedAsset(
+                error=bringing.errors[lead],
+                dataset_id=obtained.dataset_id,
+                collection_id=collection,
+                item_id=item,
+                asset_key=key,
+                asset_url=shown(plan.catalog.target(row)),
+                tries=bringing.tries[lead],
+            )
+        )
+    return found
+
+
+def only_failed(selection: Selection, before: Sequence[FailedAsset]) -> Selection:
+    """Keep of a selection what failed before."""
+    wanted = {(one.collection_id, one.item_id, one.asset_key) for one in before}
+    rows = [row for row in selection.assets.tolist() if _identity(selection, row) in wanted]
+    assets = np.array(rows, np.int64)
+    return Selection(selection.catalog, selection.items, assets)
+
+
+def not_chosen(selection: Selection, before: Sequence[FailedAsset]) -> list[FailedAsset]:
+    """Give the failures of before that a selection does not try again."""
+    tried = {_identity(selection, row) for row in selection.assets.tolist()}
+    return [one for one in before if (one.collection_id, one.item_id, one.asset_key) not in tried]
+
+
+def _identity(selection: Selection, row: int) -> Identity:
+    catalog = selection.catalog
+    item = int(catalog.assets.item[row])
+    return (
+        catalog.collections[catalog.assets.collection[row]].id,
+        "" if item == NO_ITEM else catalog.items.id[item],
+        catalog.assets.key[row],
+    )
