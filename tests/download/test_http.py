@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from haversack.download.http import request
-from haversack.download.origin import Origin, Secrets, canonical, shown
+from haversack.download.origin import Origin, canonical, shown
+from haversack.download.secrets import Secrets
 from haversack.errors import DownloadError, UsageError
 
 

@@ -132,6 +132,6 @@ def test_paths_have_one_name_however_they_are_written(path, monkeypatch, given, 
     for start in (path.parent, Path(), f"{path.parent}/x/.."):
         written = Path(f"{start}/{given}")
         with Ledger(path) as ledger:
-            assert ledger._name(written) == name
+            assert ledger.name(written) == name
         with Ledger(Path(LEDGER_NAME)) as ledger:
-            assert ledger._name(written) == name
+            assert ledger.name(written) == name

@@ -14,7 +14,7 @@ import pytest
 
 from haversack.download import commit, fetch, mover, parts
 from haversack.download.ledger import Ledger
-from haversack.download.origin import Secrets
+from haversack.download.secrets import Secrets
 from haversack.download.transfer import Request, transfer
 from haversack.errors import StorageError
 from haversack.storage.calls import calls

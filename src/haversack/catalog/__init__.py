@@ -7,14 +7,17 @@ from pathlib import Path
 
 from haversack.catalog.archive import looks_like_archive, read_archive
 from haversack.catalog.catalog import Catalog
-from haversack.catalog.filters import Filters, Selection
+from haversack.catalog.filters import Filters, Match, Selection
+from haversack.catalog.geoparquet import looks_like_geoparquet, read_geoparquet
+from haversack.catalog.items import looks_like_items, read_items
+from haversack.catalog.properties import Where
 from haversack.catalog.source import Source
 from haversack.catalog.stac import decode
 from haversack.catalog.table import Table
 from haversack.catalog.tree import looks_like_tree, read_tree
 from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
 
-__all__ = ["Catalog", "Filters", "Selection", "is_catalog", "read_catalog"]
+__all__ = ["Catalog", "Filters", "Match", "Selection", "Where", "is_catalog", "read_catalog"]
 
 
 def read_catalog(source: str | os.PathLike[str]) -> Catalog:
@@ -24,7 +27,8 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
     ----------
     source
         A catalog archive (``.tar.gz``), the directory of a static catalog, its ``catalog.json`` or
-        ``collection.json``, or a tree that a download left.
+        ``collection.json``, a tree that a download left, an ItemCollection (``.json``), a document
+        a line (``.ndjson``), or stac-geoparquet (``.parquet``).
 
     Returns
     -------
@@ -54,6 +58,10 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
     path = Path(source)
     if not path.exists():
         raise PathNotFoundError(f"{path} does not exist")
+    if path.is_file() and looks_like_items(path):
+        return _catalog(*read_items(path), path.stem)
+    if path.is_file() and looks_like_geoparquet(path):
+        return _catalog(*read_geoparquet(path), path.stem)
     if path.is_file() and path.suffix != ".json":
         if not looks_like_archive(path):
             raise FormatError(f"{path} is no catalog archive: it is not gzip-compressed")
@@ -66,6 +74,8 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
 def is_catalog(path: str | os.PathLike[str]) -> bool:
     """Tell whether a catalog archive or a static catalog stands at a path."""
     path = Path(path)
+    if path.is_file() and (looks_like_items(path) or looks_like_geoparquet(path)):
+        return True
     if path.is_file() and path.suffix != ".json":
         return looks_like_archive(path)
     return looks_like_tree(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.catalog import stac
-from haversack.catalog.filters import Filters, Selection, select
+from haversack.catalog.filters import Filters, Match, Selection, select
+from haversack.catalog.properties import Where
 from haversack.catalog.source import Source, TreeSource
 from haversack.catalog.table import Assets, CollectionRow, Items
 from haversack.catalog.times import UNKNOWN, show
@@ -99,6 +101,10 @@ class Catalog:
         bbox: Sequence[float] | None = None,
         intersects: Any = None,
         asset_keys: Sequence[str] | None = None,
+        roles: Sequence[str] | None = None,
+        media_types: Sequence[str] | None = None,
+        where: Where | None = None,
+        match: Match = "geometry",
     ) -> Selection:
         """Choose items and assets; filters combine, and without any everything is chosen.
 
@@ -115,8 +121,14 @@ class Catalog:
             items' boxes; west greater than east crosses the antimeridian.
         intersects
             A GeoJSON geometry, Feature or FeatureCollection, tested against the items' geometry.
-        asset_keys
-            Only assets of these keys, in every collection.
+        asset_keys, roles, media_types
+            Only assets of these keys, with one of these roles, of these types (``"image/*"``), in
+            every collection.
+        where
+            Only items whose properties satisfy this: a function that takes them as a dict, or SQL
+            such as ``'"eo:cloud_cover" < 10'``.
+        match
+            ``"bbox"`` tests ``intersects`` against the items' boxes, as the old client did.
 
         Raises
         ------
@@ -126,7 +138,8 @@ class Catalog:
         EmptySelectionError
             Nothing is left; it says which filter took the last.
         """
-        return select(self, Filters(collection_filter, datetime, bbox, intersects, asset_keys))
+        place = collection_filter, datetime, bbox, intersects
+        return select(self, Filters(*place, asset_keys, roles, media_types, where, match))
 
     def times(self) -> tuple[str | None, str | None]:
         """Give the first and the last moment of all items, as RFC 3339."""
@@ -152,6 +165,12 @@ class Catalog:
         from haversack.catalog.interop import to_pystac
 
         return to_pystac(self)
+
+    def to_geoparquet(self, path: str | os.PathLike[str]) -> None:
+        """Write all items as stac-geoparquet; references to files here become absolute paths."""
+        from haversack.catalog.geoparquet import write_geoparquet
+
+        write_geoparquet(self, Path(path))
 
     def __repr__(self) -> str:
         return (

@@ -1,15 +1,17 @@
-"""Choose items and assets by collection, key, time and place."""
+"""Choose items and assets by collection, key, role, media type, time, place and properties."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from haversack.catalog.kinds import by_role, by_type, some
+from haversack.catalog.properties import Where, by_properties
 from haversack.catalog.space import Box, area_filter, around, bounds, box_filter, meets, overlap
 from haversack.catalog.table import NO_ITEM
 from haversack.catalog.times import UNKNOWN, Span, show, span_of
@@ -20,15 +22,20 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Match = Literal["geometry", "bbox"]
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the filters leave of a catalog: rows of its items and of its assets, in order."""
+    """What the filters leave of a catalog: rows of its items and of its assets, in order.
+
+    ``steps`` tells what each filter, by name, has left of the assets.
+    """
 
     catalog: Catalog
     items: Rows
     assets: Rows
+    steps: tuple[tuple[str, int], ...] = ()
 
     def __repr__(self) -> str:
         counts = f"{len(self.items)} items, {len(self.assets)} assets"
@@ -44,9 +51,10 @@ class Filters:
     bbox: Any = None
     intersects: Any = None
     asset_keys: Sequence[str] | None = None
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, name) is not None for name in self.__slots__)
+    roles: Sequence[str] | None = None
+    media_types: Sequence[str] | None = None
+    where: Where | None = None
+    match: Match = "geometry"
 
     def check(self) -> Criteria:
         """Read the filters, so that what makes no sense is refused before anything is fetched.
@@ -58,6 +66,10 @@ class Filters:
         """
         if self.bbox is not None and self.intersects is not None:
             raise UsageError("give bbox or intersects, not both: they contradict each other")
+        if self.match not in get_args(Match):
+            raise UsageError(f"match is 'geometry' or 'bbox', not {self.match!r}")
+        if self.where is not None and not (isinstance(self.where, str) or callable(self.where)):
+            raise UsageError(f"where is a text or a function of properties, not {self.where!r}")
         return Criteria(
             None if self.datetime is None else span_of(self.datetime),
             None if self.bbox is None else box_filter(self.bbox),
@@ -77,7 +89,7 @@ class Criteria:
 def select(catalog: Catalog, filters: Filters) -> Selection:
     """Apply filters, each to what the one before it left.
 
-    Collections' own assets follow the collection and key filters only.
+    Collections' own assets follow the filters on collections, keys, roles and media types only.
 
     Raises
     ------
@@ -87,34 +99,81 @@ def select(catalog: Catalog, filters: Filters) -> Selection:
         Nothing is left; it says which filter took the last.
     """
     criteria = filters.check()
-    chosen = np.ones(len(catalog.assets), bool)
-    items = np.ones(len(catalog.items), bool)
+    left = _Left(catalog)
     if filters.collection_filter is not None:
-        chosen &= _by_collection(catalog, filters.collection_filter, items)
+        left.assets &= _by_collection(catalog, filters.collection_filter, left.items)
+        left.step("collection", "collection_filter")
     if filters.asset_keys is not None:
-        chosen &= _by_key(catalog, filters.asset_keys)
+        left.assets &= _by_key(catalog, filters.asset_keys)
+        left.step("asset key", f"asset_keys {list(filters.asset_keys)!r}")
+    if filters.roles is not None:
+        left.assets &= by_role(catalog, filters.roles)
+        left.step("role", f"roles {list(filters.roles)!r}")
+    if filters.media_types is not None:
+        left.assets &= by_type(catalog, filters.media_types)
+        left.step("media type", f"media_types {list(filters.media_types)!r}")
+    _by_item(left, filters, criteria)
+    return Selection(
+        catalog, np.flatnonzero(left.items), np.flatnonzero(left.chosen()), tuple(left.steps)
+    )
+
+
+def _by_item(left: _Left, filters: Filters, criteria: Criteria) -> None:
+    """Apply the filters on items; the cheap ones first."""
+    catalog, items = left.catalog, left.items
     if (span := criteria.span) is not None:
         items &= _by_time(catalog, span)
         _not_empty(catalog, items, f"no item left lies in datetime {_span_text(span)}", _times)
+        left.step("temporal", f"datetime {_span_text(span)}")
     if criteria.box is not None:
         items &= overlap(catalog.items.bbox, criteria.box)
         _not_empty(catalog, items, f"no item left meets the bbox {filters.bbox!r}", _places)
+        left.step("bounding box", f"bbox {filters.bbox!r}")
     if criteria.area is not None:
-        _by_area(catalog, items, criteria.area)
+        _by_area(catalog, items, criteria.area, filters.match)
         _not_empty(catalog, items, "no item left meets the geometry of intersects", _places)
-    return _selection(catalog, items, chosen, filters)
+        left.step("intersects", "intersects")
+    if filters.where is not None:
+        rows = np.flatnonzero(items)
+        items[rows] = by_properties(catalog, rows, filters.where)
+        _not_empty(catalog, items, f"no item left satisfies where {filters.where!r}", _count)
+        left.step("property", f"where {filters.where!r}")
 
 
-def _selection(catalog: Catalog, items: Mask, chosen: Mask, filters: Filters) -> Selection:
-    owner = catalog.assets.item
-    of_items = owner != NO_ITEM
-    chosen[of_items] &= items[owner[of_items]]
-    if filters and len(catalog.assets) and not chosen.any():
-        raise EmptySelectionError(
-            f"the filters leave {items.sum()} items of {catalog.id!r}, none of which has an asset "
-            "of the chosen keys"
-        )
-    return Selection(catalog, np.flatnonzero(items), np.flatnonzero(chosen))
+class _Left:
+    """What the filters so far leave, as masks."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.items: Mask = np.ones(len(catalog.items), bool)
+        self.assets: Mask = np.ones(len(catalog.assets), bool)
+        self.steps: list[tuple[str, int]] = []
+
+    def chosen(self) -> Mask:
+        """Mask the assets that are left: those of items that are."""
+        owner, chosen = self.catalog.assets.item, self.assets.copy()
+        of_items = owner != NO_ITEM
+        chosen[of_items] &= self.items[owner[of_items]]
+        return chosen
+
+    def step(self, name: str, what: str) -> None:
+        """Count what a filter has left.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing.
+        """
+        count = int(self.chosen().sum())
+        before = self.steps[-1][1] if self.steps else len(self.assets)
+        if before and not count:
+            named = f" that {', '.join(n for n, _ in self.steps)} left" if self.steps else ""
+            raise EmptySelectionError(
+                f"{what} leaves no asset of the {before}{named} in {self.catalog.id!r}: "
+                f"{int(self.items.sum())} of its items are left, none with an asset of the chosen "
+                "keys, roles and types"
+            )
+        self.steps.append((name, count))
 
 
 def _by_collection(catalog: Catalog, wanted: Mapping[str, Sequence[str]], items: Mask) -> Mask:
@@ -129,8 +188,8 @@ def _by_collection(catalog: Catalog, wanted: Mapping[str, Sequence[str]], items:
         code = catalog.items.collection.find(name)
         if code is None:
             raise UsageError(
-                f"{catalog.id!r} has no collection {name!r}; it has "
-                f"{_some(catalog.items.collection.values)}"
+                f"{catalog.id!r} has no collection {name!r}; "
+                f"{some(catalog.items.collection.values)}"
             )
         here = of_assets == code
         kept |= of_items == code
@@ -153,7 +212,7 @@ def _keys(catalog: Catalog, keys: Sequence[str], among: Mask, where: str) -> Mas
     there = {catalog.assets.key.values[code] for code in np.unique(codes[among])}
     for key in keys:
         if key not in there:
-            raise UsageError(f"{where} has no asset {key!r}; it has {_some(sorted(there))}")
+            raise UsageError(f"{where} has no asset {key!r}; {some(sorted(there))}")
     mask: Mask = among & np.isin(codes, [catalog.assets.key.code(key) for key in keys])
     return mask
 
@@ -164,13 +223,14 @@ def _by_time(catalog: Catalog, span: Span) -> Mask:
     return mask
 
 
-def _by_area(catalog: Catalog, items: Mask, area: BaseGeometry) -> None:
-    """Keep the items whose true geometry meets the area; only those near it are looked at."""
+def _by_area(catalog: Catalog, items: Mask, area: BaseGeometry, match: Match) -> None:
+    """Keep the items whose geometry or box meets the area; only those near it are looked at."""
     near = items & overlap(catalog.items.bbox, bounds(area))
     rows = np.flatnonzero(near)
     items[:] = False
     if len(rows):
-        geometries = [catalog.items.geometry[row] for row in rows.tolist()]
+        true = match == "geometry"
+        geometries = [catalog.items.geometry[row] if true else b"" for row in rows.tolist()]
         boxes = [catalog.items.box(row) for row in rows.tolist()]
         items[rows] = meets(geometries, boxes, area)
 
@@ -195,6 +255,5 @@ def _places(catalog: Catalog) -> str:
     return f"lie within {box}" if box else "have no place"
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:20])
-    return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "") or "none"
+def _count(_: Catalog) -> str:
+    return "were narrowed by the other filters first"

@@ -46,6 +46,17 @@ from haversack.errors import UsageError
     metavar="FILE",
     help="Only items whose geometry meets this GeoJSON (- is standard input).",
 )
+@click.option("--role", "roles", multiple=True, help="Only assets with this role (repeatable).")
+@click.option(
+    "--media-type", "media_types", multiple=True, help="Only this type, as image/* (repeatable)."
+)
+@click.option("--where", metavar="SQL", help="Only items whose properties satisfy this.")
+@click.option(
+    "--match",
+    type=click.Choice(["geometry", "bbox"]),
+    default="geometry",
+    help="Of items, what --intersects looks at.",
+)
 @click.option("--catalog-only", is_flag=True, help="Bring the catalog, no assets.")
 @click.option(
     "--if-exists",
@@ -57,7 +68,15 @@ from haversack.errors import UsageError
 @click.option("--sync", is_flag=True, help="Fetch what has changed too (--if-exists sync).")
 @click.option("--retry-failed", is_flag=True, help="Fetch only what err_report.csv names.")
 @click.option("--asset-output", type=click.Path(path_type=Path), help="Put the assets elsewhere.")
+@click.option("--search", is_flag=True, help="SOURCE is a STAC API: search it.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
+@click.option("--max-rate", type=float, metavar="MB", help="At most this many MB a second.")
+@click.option("--max-requests", type=float, metavar="N", help="At most this many a second.")
+@click.option("--netrc", is_flag=True, help="Take names and passwords from ~/.netrc.")
+@click.option(
+    "--s3-sign", multiple=True, metavar="URL", help="Sign for this S3 host with the AWS_ variables."
+)
+@click.option("--requester-pays", is_flag=True, help="With --s3-sign: agree to pay.")
 @click.option("--allow-host", "allow_hosts", multiple=True, help="Also reach this host.")
 @hub_options
 @verbosity
@@ -65,14 +84,16 @@ from haversack.errors import UsageError
 def command(*, source: str, quiet: bool, as_json: bool, **options: Any) -> int:
     """Download SOURCE: a hub's dataset (id or DOI), an archive, or a STAC catalog.
 
-    An archive (.tar.gz) may be a path or a URL; a catalog is the path of its directory or of its
-    catalog.json. What is here already is not fetched again.
+    An archive (.tar.gz) or a catalog may be a path or a URL; so may an ItemCollection, a file of
+    items (.ndjson, .parquet by path), a list of URLs (.txt), or a folder of files (a URL that ends
+    in /, s3://, gs://, az://). What is here already is not fetched again.
     """
+    search = options.pop("search")
     hub = {name: options.pop(name) for name in ("hub", "profile", "api_key")}
-    arguments = _arguments(options)
+    arguments = _arguments(options) | {"secrets": _secrets(options)}
     arguments["progress"] = progress(quiet=quiet, as_json=as_json)
     try:
-        report = _download(source, hub, arguments)
+        report = _download(source, hub, arguments, search=search)
     except KeyboardInterrupt:
         click.echo("what is whole is kept: the same command goes on from there", err=True)
         raise
@@ -83,7 +104,13 @@ def command(*, source: str, quiet: bool, as_json: bool, **options: Any) -> int:
     return 1 if report.failures else 0
 
 
-def _download(source: str, hub: dict[str, str | None], arguments: dict[str, Any]) -> Any:
+def _download(
+    source: str, hub: dict[str, str | None], arguments: dict[str, Any], *, search: bool
+) -> Any:
+    if search:
+        from haversack.download import StacApi, download
+
+        return download(StacApi(source), raise_errors=False, **arguments)
     if "://" in source or Path(source).exists() or source.endswith((".tar.gz", ".tgz", ".json")):
         from haversack.download import download
 
@@ -97,6 +124,7 @@ def _download(source: str, hub: dict[str, str | None], arguments: dict[str, Any]
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
+    rate: float | None = options["max_rate"]
     return {
         "output_dir": options["output"],
         "asset_output_dir": options["asset_output"],
@@ -107,9 +135,27 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "bbox": _bbox(options["bbox"]),
         "intersects": _geojson(options["intersects"]),
         "collection_filter": _collections(options["collections"]),
+        "roles": options["roles"] or None,
+        "media_types": options["media_types"] or None,
+        "where": options["where"],
+        "match": options["match"],
         "dry_run": options["dry_run"],
         "allow_hosts": options["allow_hosts"],
+        "max_bytes_per_second": rate and rate * 1e6,
+        "max_requests_per_second": options["max_requests"],
     }
+
+
+def _secrets(options: dict[str, Any]) -> Any:
+    from haversack.download.credentials import from_netrc
+    from haversack.download.s3 import S3Signature
+    from haversack.download.secrets import Secrets
+
+    secrets = Secrets()
+    if options["s3_sign"]:
+        keys = S3Signature.from_env(requester_pays=options["requester_pays"])
+        secrets = Secrets(dict.fromkeys(options["s3_sign"], keys))
+    return secrets.joined(from_netrc()) if options["netrc"] else secrets
 
 
 def _bbox(text: str | None) -> list[float] | None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
 from haversack.download.commit import Sync
-from haversack.download.origin import Origin, Secrets
+from haversack.download.origin import Origin
+from haversack.download.secrets import Secrets
 from haversack.download.transfer import Outcome, Request, transfer
 
 
@@ -20,6 +21,8 @@ class Tuning(TypedDict, total=False):
     fsync: Sync
     retries: int
     timeout: float
+    max_bytes_per_second: float | None
+    max_requests_per_second: float | None
 
 
 @dataclass(frozen=True, slots=True)

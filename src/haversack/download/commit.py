@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from haversack.download.ledger import Ledger
+from haversack.download.ledger import Entry, Ledger
 from haversack.download.outcome import Request
 from haversack.storage.calls import calls
 from haversack.storage.publish import storage_error, sync_directory
@@ -31,8 +31,8 @@ class Whole:
     """A part that has all its bytes and was checked, waiting for its name."""
 
     request: Request
-    part: Path
-    size: int
+    part: str
+    status: os.stat_result
     checksum: str
     etag: str | None
     last_modified: str | None
@@ -114,7 +114,9 @@ class Committer:
                 try:
                     done = self._commit(batch)
                 except OSError as error:
-                    raise storage_error("publish files in", batch[0].part.parent, error) from error
+                    raise storage_error(
+                        "publish files in", batch[0].request.path.parent, error
+                    ) from error
                 with self._change:
                     self._published += done
                     self._change.notify_all()
@@ -141,29 +143,29 @@ class Committer:
             # After a failed sync nobody knows what is in them.
             for whole in batch:
                 with suppress(OSError):
-                    whole.part.unlink()
+                    Path(whole.part).unlink()
             raise
         done = [(whole, _rename(whole)) for whole in batch]
         self._sync_names(batch)
         self._remember([whole for whole, error in done if error is None])
         for whole in batch:
             for name in whole.leftovers:
-                whole.part.with_name(name).unlink(missing_ok=True)
+                whole.request.path.with_name(name).unlink(missing_ok=True)
         return done
 
     def _sync_parts(self, batch: list[Whole]) -> None:
         if self._at_once(batch):
-            _sync_file_systems({whole.part.parent for whole in batch})
+            _sync_file_systems(batch)
         elif self._sync != "none":
             for whole in batch:
                 _sync_file(whole.part)
 
     def _sync_names(self, batch: list[Whole]) -> None:
         if self._at_once(batch):
-            _sync_file_systems({whole.part.parent for whole in batch})
+            _sync_file_systems(batch)
         elif self._sync != "none":
             made = {directory for whole in batch for directory in whole.made}
-            for directory in made | {whole.part.parent for whole in batch}:
+            for directory in made | {whole.request.path.parent for whole in batch}:
                 sync_directory(directory)
 
     def _at_once(self, batch: list[Whole]) -> bool:
@@ -172,19 +174,18 @@ class Committer:
     def _remember(self, published: list[Whole]) -> None:
         if self._ledger is None:
             return
-        entries = []
-        for whole in published:
-            # A file that is gone again needs no row.
-            with suppress(OSError):
-                entries.append(
-                    self._ledger.entry(
-                        whole.request.path,
-                        whole.checksum,
-                        etag=whole.etag,
-                        last_modified=whole.last_modified,
-                    )
-                )
-        self._ledger.add(entries)
+        name = self._ledger.name
+        self._ledger.add(
+            Entry(
+                name(whole.request.path),
+                whole.status.st_size,
+                whole.status.st_mtime_ns,
+                whole.checksum,
+                whole.etag,
+                whole.last_modified,
+            )
+            for whole in published
+        )
 
 
 def _rename(whole: Whole) -> OSError | None:
@@ -194,12 +195,12 @@ def _rename(whole: Whole) -> OSError | None:
         # Another run took the part over, by mistake: fetch it again.
         return error
     except OSError as error:
-        whole.part.unlink(missing_ok=True)
+        Path(whole.part).unlink(missing_ok=True)
         return error
     return None
 
 
-def _sync_file(path: Path) -> None:
+def _sync_file(path: str) -> None:
     with suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_RDWR)
         try:
@@ -208,11 +209,11 @@ def _sync_file(path: Path) -> None:
             os.close(descriptor)
 
 
-def _sync_file_systems(directories: Iterable[Path]) -> None:
-    """Sync each file system that one of the directories is on, once."""
-    devices = {directory.stat().st_dev: directory for directory in directories}
-    for directory in devices.values():
-        descriptor = os.open(directory, os.O_RDONLY)
+def _sync_file_systems(batch: Iterable[Whole]) -> None:
+    """Sync each file system that one of the files is on, once."""
+    devices = {whole.status.st_dev: whole for whole in batch}
+    for whole in devices.values():
+        descriptor = os.open(whole.request.path.parent, os.O_RDONLY)
         try:
             calls.syncfs(descriptor)
         finally:

@@ -29,7 +29,7 @@ def of_catalog(checksum: str | None) -> list[Expected]:
     >>> of_catalog("1220" + "00" * 32)[0].algorithm, of_catalog("no hash")
     ('sha256', [])
     """
-    found = read_multihash(checksum or "")
+    found = read_multihash(checksum) if checksum else None
     return [Expected(found.algorithm, found.digest, "the catalog")] if found else []
 
 

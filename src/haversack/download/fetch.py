@@ -21,6 +21,7 @@ _PROGRESS = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PAGES = ("", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
 _PACKED = (".gz", ".tgz")
+_SIGNATURE = frozenset({400, 401, 403})
 _ABORT = 0
 
 
@@ -51,7 +52,7 @@ class Fetch:
         self.headers: dict[str, str] = {}
         self._parts = parts
         self._redirects = self._moved_before = 0
-        self._checked_twice = False
+        self._checked_twice = self._renewed = False
         self._line: Line | None = None
         self._problem: Failure | Exception | None = None
         self._began = self._dropping = self._unchanged = False
@@ -162,7 +163,9 @@ class Fetch:
         self.headers = headers
         length = headers.get("content-length", "")
         self._total = int(length) if length.isdecimal() else None
-        self._digest = Digest(of_catalog(self.request.checksum) + of_headers(headers))
+        expected = of_headers(headers)
+        if expected:
+            self._digest = Digest(of_catalog(self.request.checksum) + expected)
 
     def _unfit(self, headers: dict[str, str]) -> Failure | None:
         """Say why an answer cannot be the file, before its bytes come."""
@@ -210,12 +213,19 @@ class Fetch:
             self.discard()
             return Failure(Kind.BODY, f"{shown(self.url)}: the part here does not fit it", 0.0)
         if status and (failed := of_status(status, headers, self.url)):
-            return failed
+            return self._signed_anew(failed, line) if status in _SIGNATURE else failed
         if code:
             return line.failure(code, detail)
         if status not in (200, 206):
             return Failure(Kind.FINAL, f"{shown(self.url)}: HTTP {status} is no file")
         return self._check()
+
+    def _signed_anew(self, refused: Failure, line: Line) -> Failure:
+        """Try once more where a signature may have expired: a redirect's, or a credential's."""
+        if self._renewed or not (self._redirects or line.renew()):
+            return refused
+        self._renewed = True
+        return Failure(Kind.BODY, refused.message, 0.0)
 
     def _redirect(self, location: str) -> Failure | str:
         self._redirects += 1
@@ -266,11 +276,11 @@ class Fetch:
 
     def discard(self) -> None:
         """Forget the bytes that are here."""
-        if self._part is not None:
-            self._part.remove()
-            self._part = None
+        part, self._part = self._part, None
+        if part is not None:
+            part.remove()
+            self._digest = Digest(of_catalog(self.request.checksum))
         self._clear_bytes()
-        self._digest = Digest(of_catalog(self.request.checksum))
 
     def _clear_bytes(self) -> None:
         self._held.clear()

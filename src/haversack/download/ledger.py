@@ -12,10 +12,11 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
+
+import msgspec
 
 from haversack.download.outcome import Version
 
@@ -27,9 +28,12 @@ _TABLE = """CREATE TABLE files (
     checksum TEXT NOT NULL, etag TEXT, last_modified TEXT
 ) WITHOUT ROWID"""
 
+_INSERT = """INSERT OR REPLACE INTO files
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+    FROM json_each(?)"""
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+
+class Entry(NamedTuple):
     """A published file: its path (relative to the ledger, ``/`` between parts) and what it was.
 
     ``checksum`` is the SHA-256 as hex multihash; ``etag`` and ``last_modified`` are the server's.
@@ -96,7 +100,7 @@ class Ledger:
     ) -> Entry:
         """Describe a file as it stands now."""
         status = path.stat()
-        name = self._name(path)
+        name = self.name(path)
         return Entry(name, status.st_size, status.st_mtime_ns, checksum, etag, last_modified)
 
     def whole(self, path: Path) -> Entry | None:
@@ -112,13 +116,13 @@ class Ledger:
 
     def get(self, path: Path) -> Entry | None:
         """Give what was remembered of a path, whatever stands there now."""
-        rows = self._read("SELECT * FROM files WHERE path = ?", (self._name(path),))
+        rows = self._read("SELECT * FROM files WHERE path = ?", (self.name(path),))
         return Entry(*rows[0]) if rows else None
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Remember files, in one transaction."""
-        rows = [astuple(entry) for entry in entries]
-        self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
+        # One statement for all of them: SQLite then lets other threads run meanwhile.
+        self._write(_INSERT, (msgspec.json.encode(list(entries)).decode(),))
 
     def __iter__(self) -> Iterator[Entry]:
         last = ""
@@ -143,7 +147,8 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _name(self, path: Path) -> str:
+    def name(self, path: Path) -> str:
+        """Name a path as entries do: relative to the ledger."""
         text = os.fspath(path)
         if text.startswith(self._below) and f"{os.sep}." not in text[len(self._below) - 1 :]:
             return text[len(self._below) :].replace(os.sep, "/")
@@ -160,13 +165,13 @@ class Ledger:
                 self._give_up()
                 return []
 
-    def _write(self, query: str, rows: list[tuple[object, ...]]) -> None:
+    def _write(self, query: str, values: tuple[str, ...]) -> None:
         with self._lock:
             if self._database is None:
                 return
             try:
                 with self._database:
-                    self._database.executemany(query, rows)
+                    self._database.execute(query, values)
             except sqlite3.Error:
                 # Users delete it while it is open; the next run makes it again.
                 self._give_up()

@@ -14,7 +14,8 @@ from haversack import __version__
 from haversack.download.addresses import AddressRule
 from haversack.download.environment import certificates, proxy_for
 from haversack.download.failure import Failure, Kind, of_curl
-from haversack.download.origin import Origin, Secrets, canonical, shown
+from haversack.download.origin import Origin, canonical, shown
+from haversack.download.secrets import Credential, Secrets
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -60,6 +61,7 @@ class Line:
         self._network = network
         self._origin: Origin | None = None
         self._own_headers: dict[str, str] = {}
+        self._credential: Credential | None = None
         self.headers: list[bytes] = []
         self.refused = False
         self.url = ""
@@ -77,7 +79,7 @@ class Line:
         curl.setopt(pycurl.USERAGENT, f"haversack/{__version__}")
         curl.setopt(pycurl.CAPATH if bundle.is_dir() else pycurl.CAINFO, str(bundle))
 
-    def aim(self, url: str, headers: dict[str, str]) -> None:
+    def aim(self, url: str, headers: dict[str, str], method: str = "GET") -> None:
         """Point the handle at a URL, with the secrets of its origin and the proxy it needs.
 
         Raises
@@ -93,15 +95,19 @@ class Line:
             self._change_origin(origin)
         self.refused = False
         self.headers.clear()
-        self.curl.setopt(pycurl.URL, self._network.secrets.signed(self.url, origin))
-        sent = headers | self._own_headers
+        asked, sent = self.url, headers | self._own_headers
+        if self._credential is not None:
+            asked, more = self._credential.sign(method, asked)
+            sent |= more
+        self.curl.setopt(pycurl.URL, asked)
         self.curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in sent.items()])
 
     def _change_origin(self, origin: Origin) -> None:
         self._origin = origin
         blob = {"x-ms-version": "2021-06-08"} if origin.host.endswith(_BLOB_HOST) else {}
         # Curl would wait for "100 Continue" before it sends a body.
-        self._own_headers = {"Expect": "", **blob, **self._network.secrets.headers(origin)}
+        self._own_headers = {"Expect": "", **blob}
+        self._credential = self._network.secrets.of(origin)
         proxy = self._network.proxy(origin)
         self.curl.setopt(pycurl.PROXY, proxy or "")
         if proxy is not None:
@@ -131,6 +137,10 @@ class Line:
             return True
         self.refused = True
         return False
+
+    def renew(self) -> bool:
+        """Forget a signature that has expired; tell whether there may be another."""
+        return self._credential is not None and self._credential.renew()
 
     def failure(self, code: int, detail: str) -> Failure:
         """Say why the request that just ended failed."""

@@ -23,8 +23,9 @@ from haversack.download.line import Line, Network, Refused
 from haversack.download.multi import Multi
 from haversack.download.origin import Origin, shown
 from haversack.download.outcome import Outcome, Request
+from haversack.download.pace import Pace
 from haversack.download.parts import Parts
-from haversack.errors import UsageError
+from haversack.errors import HaversackError, UsageError
 from haversack.storage.publish import storage_error
 
 log = logging.getLogger("haversack.download")
@@ -43,6 +44,7 @@ class _Active:
     host: Host
     quiet: float = 0.0
     mark: int = 0
+    start: int = 0
 
 
 class Mover:
@@ -60,6 +62,8 @@ class Mover:
         Seconds of near silence after which a transfer counts as stalled.
     retries
         How often to try again without having got further.
+    pace
+        Limits of bytes and requests a second.
     on_bytes
         Told how many bytes have come, some times a second.
     """
@@ -74,11 +78,13 @@ class Mover:
         concurrency: int,
         timeout: float,
         retries: int,
+        pace: Pace,
         on_bytes: Callable[[int], None] | None,
     ) -> None:
         self._requests, self._parts, self._committer = requests, parts, committer
         self._concurrency, self._timeout, self._retries = concurrency, timeout, retries
         self._on_bytes, self._exhausted = on_bytes, False
+        self._pace, self._received, self._held_back = pace, 0, False
         self._multi = Multi(connections=2 * concurrency)
         self._idle = [Line(network) for _ in range(concurrency)]
         self._active: dict[pycurl.Curl, _Active] = {}
@@ -135,8 +141,9 @@ class Mover:
         while not self._stopping.is_set():
             self._refill()
             self._start()
-            for handle, code, detail in self._multi.step(self._patience()):
-                self._ended(handle, code, detail)
+            if not self._hold_back():
+                for handle, code, detail in self._multi.step(self._patience()):
+                    self._ended(handle, code, detail)
             idle = not self._inside
             for whole, error in self._committer.published(_STEP if idle else 0.0):
                 self._published(whole, error)
@@ -144,6 +151,18 @@ class Mover:
             self._tick()
             if idle and self._exhausted and not self._inside and not self._committer.open:
                 return
+
+    def _hold_back(self) -> bool:
+        """Wait where more has come than may: what is not read holds the senders back."""
+        if not self._pace.limits_bytes:
+            return False
+        coming = sum(active.fetch.moved - active.start for active in self._active.values())
+        seconds = self._pace.until_bytes(self._received + coming)
+        if not seconds:
+            return False
+        self._held_back = True
+        self._stopping.wait(min(seconds, _STEP))
+        return True
 
     def _refill(self) -> None:
         while (
@@ -187,14 +206,14 @@ class Mover:
         while self._delayed and self._delayed[0][0] <= now:
             self._place(heapq.heappop(self._delayed)[2])
         for host in self._hosts.values():
-            while self._idle and host.ready(now):
+            while self._idle and host.ready(now) and not self._pace.until_request():
                 self._begin(host.waiting.popleft(), host)
 
     def _begin(self, fetch: Fetch, host: Host) -> None:
         line = self._idle.pop()
         try:
             line.aim(fetch.url, fetch.ask())
-        except Refused as refused:
+        except (Refused, HaversackError) as refused:  # a rule forbids it, or no signature is had
             self._idle.append(line)
             self._give_up(fetch, str(refused))
             return
@@ -202,16 +221,19 @@ class Mover:
             log.debug("GET %s", shown(fetch.url))
         line.curl.setopt(pycurl.WRITEFUNCTION, fetch.start(line))
         host.active += 1
-        self._active[line.curl] = _Active(line, fetch, host, mark=fetch.moved)
+        self._pace.take_request()
+        self._active[line.curl] = _Active(line, fetch, host, mark=fetch.moved, start=fetch.moved)
         self._multi.add(line.curl)
 
     def _patience(self) -> float:
         """Seconds to wait for the network before looking at anything else."""
         if not self._inside:
             return 0.0
-        waits = [host.paused_until() for host in self._hosts.values() if host.waiting]
-        waits += [self._delayed[0][0]] if self._delayed else []
-        soonest = min(waits, default=0.0) - time.monotonic()
+        now, turn = time.monotonic(), self._pace.until_request()
+        hosts = [host for host in self._hosts.values() if host.waiting]
+        waits = [max(host.paused_until() - now, turn) for host in hosts]
+        waits += [self._delayed[0][0] - now] if self._delayed else []
+        soonest = min(waits, default=0.0)
         return min(_STEP, soonest) if soonest > 0 else _STEP
 
     # What comes of a transfer
@@ -244,6 +266,7 @@ class Mover:
         active = self._active.pop(handle)
         self._multi.remove(handle)
         self._moved += active.fetch.moved - active.mark
+        self._received += active.fetch.moved - active.start
         active.host.active -= 1
         self._idle.append(active.line)
         return active
@@ -277,12 +300,13 @@ class Mover:
 
     def _whole(self, fetch: Fetch) -> None:
         part, checksum = fetch.finished()
+        assert part.status is not None
         self._inside -= 1
         self._committer.put(
             Whole(
                 fetch.request,
                 part.path,
-                part.size,
+                part.status,
                 checksum,
                 fetch.headers.get("etag"),
                 fetch.headers.get("last-modified"),
@@ -295,7 +319,7 @@ class Mover:
     def _published(self, whole: Whole, error: OSError | None) -> None:
         fetch: Fetch = whole.source
         if error is None:
-            told = whole.size, whole.checksum, whole.etag, None, fetch.tries
+            told = whole.status.st_size, whole.checksum, whole.etag, None, fetch.tries
             self._answer(Outcome(whole.request, *told, last_modified=whole.last_modified))
         elif isinstance(error, FileNotFoundError) and fetch.fruitless <= self._retries:
             fetch.again()
@@ -333,13 +357,14 @@ class Mover:
             host.second_passed()
         for handle, active in list(self._active.items()):
             came = active.fetch.moved - active.mark
-            if came >= _SLOWEST:
+            if came >= _SLOWEST or self._held_back:
                 self._moved += came
                 active.mark, active.quiet = active.fetch.moved, 0.0
             else:
                 active.quiet += passed
                 if active.quiet >= self._timeout:
                     self._stalled(handle)
+        self._held_back = False
         if self._on_bytes is not None and self._moved:
             moved, self._moved = self._moved, 0
             self._on_bytes(moved)

@@ -5,26 +5,36 @@ from __future__ import annotations
 import filecmp
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from haversack import events
-from haversack.catalog import Catalog, read_catalog
+from haversack.catalog import Catalog, Filters, read_catalog
 from haversack.catalog.source import ArchiveSource
 from haversack.download.access import Access
 from haversack.download.holdings import IfExists
 from haversack.download.ledger import Ledger
 from haversack.download.origin import Origin, shown
 from haversack.download.output import Output
+from haversack.download.sources import (
+    Source,
+    StacApi,
+    bundle,
+    checked,
+    is_bundled,
+    is_of,
+    name_of,
+    urls_in,
+)
+from haversack.download.sources.choose import origin_of
 from haversack.download.transfer import Outcome, Request, Version
 from haversack.errors import DownloadError, ExistsError, FormatError, UnsupportedError
 from haversack.events import Progress
 from haversack.storage.names import component
 
 log = logging.getLogger("haversack.download")
-_SUFFIXES = (".tar.gz", ".tgz")
+Given = str | os.PathLike[str] | StacApi | Sequence[str]
 _BLOCK = 1 << 20
 
 
@@ -53,12 +63,12 @@ class Obtained:
 class Named:
     """A source whose dataset has a name; its catalog is read already where it lies here."""
 
-    source: str
+    source: Source
     dataset_id: str
     catalog: Catalog | None
 
 
-def name_dataset(source: str | os.PathLike[str], output: Path, name: str | None) -> Named:
+def name_dataset(source: Given, output: Path, name: str | None) -> Named:
     """Find out what dataset a source is, without fetching or writing anything.
 
     Raises
@@ -68,13 +78,20 @@ def name_dataset(source: str | os.PathLike[str], output: Path, name: str | None)
     ExistsError
         The output directory is a file.
     """
-    if not isinstance(source, str | os.PathLike):
-        raise UnsupportedError(f"a download's source is a path or a URL, not {source!r}")
     if output.exists() and not output.is_dir():
         raise ExistsError(f"{output} is a file: give a directory to download into")
+    if isinstance(source, StacApi):
+        return Named(source, name or name_of(source), None)
+    if isinstance(source, list | tuple):
+        urls = checked(map(str, source))
+        return Named(urls, name or name_of(urls), None)
+    if not isinstance(source, str | os.PathLike):
+        raise UnsupportedError(f"a download's source is a path or a URL, not {source!r}")
     text = os.fspath(source)
     if "://" in text:
-        return Named(text, name or _last_part(text), None)
+        return Named(text, name or name_of(text), None)
+    if text.endswith(".txt"):
+        return Named(urls_in(Path(text)), name or Path(text).stem, None)
     catalog = read_catalog(source)
     return Named(text, name or catalog.id, catalog)
 
@@ -86,6 +103,7 @@ def obtain(
     access: Access,
     progress: Progress,
     *,
+    filters: Filters,
     ledger: Path | None,
     dry_run: bool = False,
 ) -> Obtained:
@@ -105,20 +123,13 @@ def obtain(
     catalog, dataset_id = named.catalog, named.dataset_id
     if catalog is None:
         here = _Here(output, dataset_id, ledger if if_exists == "sync" else None)
-        return _fetched(named.source, here, if_exists, access, progress)
+        return _Obtaining(named.source, here, filters, access, progress).run(if_exists)
     archive = None
     if isinstance(catalog.source, ArchiveSource):
         archive = output / f"{component(dataset_id)}.tar.gz"
         if not dry_run:
             _copy(catalog.path, archive)
     return Obtained(catalog, dataset_id, archive, None)
-
-
-def _last_part(url: str) -> str:
-    last = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
-    for suffix in _SUFFIXES:
-        last = last.removesuffix(suffix)
-    return last or urlsplit(url).netloc
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,22 +159,55 @@ class _Here:
         return known.version() if known else None
 
 
-def _fetched(
-    url: str, here: _Here, if_exists: IfExists, access: Access, progress: Progress
-) -> Obtained:
-    origin, archive = Origin.of(url), here.archive
-    found = None if if_exists == "overwrite" else here.read()
-    version = None
-    if found is not None:
-        if if_exists != "sync":
-            return Obtained(found[1], here.name, found[0], origin)
-        version = here.version() if found[0] == archive else None
-    log.info("fetch %s from %s...", archive.name, shown(url))
-    wanted = Request(url, Output(archive.parent).file(archive.name), unless=version)
-    came = _fetch(wanted, origin, access, progress)
-    if found is not None and came.unchanged:
-        return Obtained(found[1], here.name, archive, origin)
-    return Obtained(read_catalog(archive), here.name, archive, origin, came)
+@dataclass(frozen=True, slots=True)
+class _Obtaining:
+    """Brings the archive of a source that lies elsewhere, or makes one of what is no archive."""
+
+    source: Source
+    here: _Here
+    filters: Filters
+    access: Access
+    progress: Progress
+
+    def run(self, if_exists: IfExists) -> Obtained:
+        found = None if if_exists == "overwrite" else self.here.read()
+        bundled = is_bundled(self.source)
+        if found is not None:
+            ours = is_of(found[1].root(), self.source, self.filters)
+            bundled |= ours is not None
+            if if_exists != "sync" and (ours or (ours is None and not bundled)):
+                return Obtained(found[1], self.here.name, found[0], origin_of(self.source))
+        return self._bundle() if bundled else self._fetch(found)
+
+    def _bundle(self) -> Obtained:
+        log.info("read %s...", self.here.name)
+        here = self.here
+        origin = bundle(
+            self.source, here.name, here.archive, self.filters, self.access, self.progress
+        )
+        return Obtained(read_catalog(here.archive), here.name, here.archive, origin)
+
+    def _fetch(self, found: tuple[Path, Catalog] | None) -> Obtained:
+        assert isinstance(self.source, str)
+        archive, origin = self.here.archive, Origin.of(self.source)
+        is_ours = found is not None and found[0] == archive
+        log.info("fetch %s from %s...", archive.name, shown(self.source))
+        wanted = Request(
+            self.source,
+            Output(archive.parent).file(archive.name),
+            unless=self.here.version() if is_ours else None,
+        )
+        came = _fetch(wanted, origin, self.access, self.progress)
+        if found is not None and came.unchanged:
+            return Obtained(found[1], self.here.name, archive, origin)
+        if _begins_as_json(archive):
+            return self._bundle()
+        return Obtained(read_catalog(archive), self.here.name, archive, origin, came)
+
+
+def _begins_as_json(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(64).lstrip()[:1] == b"{"
 
 
 def _readable(archive: Path) -> Catalog | None:

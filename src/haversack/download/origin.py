@@ -1,16 +1,11 @@
-"""Origins, and the secrets bound to them.
-
-A secret goes to the origin (scheme, host and port) it was given for and to no other, whatever
-redirects, links or hrefs say, and is never part of what is shown, logged or kept.
-"""
+"""Origins: who answers a URL. Secrets and rules are bound to them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from haversack.errors import UsageError
 
@@ -111,65 +106,3 @@ def shown(url: str) -> str:
     authority, slash, path = rest.partition("/")
     base = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}" if separator else base
     return f"{base}?…" if question else base
-
-
-@dataclass(frozen=True, slots=True)
-class _Secret:
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-class Secrets:
-    """Headers and query parameters that only one origin each gets to see.
-
-    Parameters
-    ----------
-    headers
-        For each origin (or any URL of it) the headers to send there.
-
-    Examples
-    --------
-    >>> secrets = Secrets.bearer("https://hub.example/mlhub/v1/", "my-key")
-    >>> secrets
-    Secrets(for https://hub.example)
-    >>> secrets.headers(Origin.of("https://hub.example/catalog/a"))
-    {'Authorization': 'Bearer my-key'}
-    >>> secrets.headers(Origin.of("https://other.example/"))
-    {}
-    """
-
-    def __init__(self, headers: Mapping[str | Origin, Mapping[str, str]] | None = None) -> None:
-        self._of = {_origin(place): _Secret(dict(sent)) for place, sent in (headers or {}).items()}
-
-    @classmethod
-    def bearer(cls, url: str, key: str) -> Secrets:
-        """Send ``Authorization: Bearer KEY`` to the origin of ``url``."""
-        return cls({url: {"Authorization": f"Bearer {key}"}})
-
-    @classmethod
-    def in_query(cls, url: str, key: str, *, name: str = "key") -> Secrets:
-        """Add ``?key=KEY`` to what the origin of ``url`` is asked, as the request is sent."""
-        secrets = cls()
-        secrets._of[_origin(url)] = _Secret(query={name: key})
-        return secrets
-
-    def headers(self, origin: Origin) -> dict[str, str]:
-        """Headers to send to an origin; empty where there is no secret for it."""
-        return dict(self._of[origin].headers) if origin in self._of else {}
-
-    def signed(self, url: str, origin: Origin) -> str:
-        """Add the origin's secret query parameters to a URL about to be sent."""
-        secret = self._of.get(origin)
-        if secret is None or not secret.query:
-            return url
-        return f"{url}{'&' if '?' in url else '?'}{urlencode(secret.query)}"
-
-    def __bool__(self) -> bool:
-        return bool(self._of)
-
-    def __repr__(self) -> str:
-        return f"Secrets(for {', '.join(map(str, self._of)) or 'nobody'})"
-
-
-def _origin(place: str | Origin) -> Origin:
-    return place if isinstance(place, Origin) else Origin.of(place)

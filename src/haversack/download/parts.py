@@ -51,10 +51,11 @@ def _hash(text: str, length: int) -> str:
 class Part:
     """A part of this run on disk; closed when nothing is being written to it."""
 
-    path: Path
+    path: str
     validator: str
     size: int = 0
     descriptor: int | None = None
+    status: os.stat_result | None = None
 
     def write(self, data: bytes) -> None:
         """Add bytes at the end."""
@@ -69,10 +70,13 @@ class Part:
             rest = rest[written:]
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Let go of the descriptor, and note the status that the file then has."""
         if self.descriptor is not None:
             descriptor, self.descriptor = self.descriptor, None
-            os.close(descriptor)
+            try:
+                self.status = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
 
     def keep_or_remove(self) -> None:
         """Leave what a later run can go on with; remove the rest."""
@@ -83,7 +87,8 @@ class Part:
     def remove(self) -> None:
         """Throw the bytes away."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)  # noqa: PTH108 (a plain text, as paths cost more than the call)
         self.size = 0
 
 
@@ -104,8 +109,9 @@ class Parts:
     def new(self, final: Path, validator: str) -> Part:
         """Name the part of a file whose bytes have this validator."""
         self._count += 1
-        name = f"{PREFIX}{_hash(final.name, 16)}-{validator}-{self._run}.{self._count:x}"
-        return Part(final.with_name(name), validator)
+        folder, slash, name = os.fspath(final).rpartition(os.sep)
+        part = f"{PREFIX}{_hash(name, 16)}-{validator}-{self._run}.{self._count:x}"
+        return Part(folder + slash + part, validator)
 
     def prepare(self, final: Path) -> list[str]:
         """Make the directory of a file; name the parts that earlier runs left of it there.
@@ -152,7 +158,7 @@ class Parts:
                 if path.stat().st_size >= _WORTH_KEEPING:
                     # Of two runs that want it, one gets it.
                     path.rename(part.path)
-                    part.size = _hash_file(part.path, digest)
+                    part.size = _hash_file(Path(part.path), digest)
                     return part
         return None
 

@@ -124,6 +124,8 @@ def address(catalog: Catalog, row: int) -> str | Path | None:
     if target.startswith("s3://"):
         bucket, _, key = target[len("s3://") :].partition("/")
         return f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
+    if target.startswith("gs://"):
+        return f"https://storage.googleapis.com/{quote(target[len('gs://') :])}"
     if "://" in target:
         return target
     if isinstance(catalog.source, TreeSource) and (file := catalog.source.own_file(target)):

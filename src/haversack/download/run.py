@@ -14,7 +14,7 @@ from typing import Any, Unpack, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.catalog import Filters
+from haversack.catalog import Filters, Match, Where
 from haversack.catalog.filters import select
 from haversack.catalog.source import ArchiveSource
 from haversack.catalog.table import NO_ITEM
@@ -26,11 +26,11 @@ from haversack.download.layout import REPORT
 from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
 from haversack.download.local import LocalCatalog
-from haversack.download.obtain import name_dataset, obtain
-from haversack.download.origin import Secrets
+from haversack.download.obtain import Given, name_dataset, obtain
 from haversack.download.plan import Plan, make_plan
 from haversack.download.report import DownloadReport, as_csv, read_csv
 from haversack.download.result import failures_of, not_chosen, only_failed, report_of
+from haversack.download.secrets import Secrets
 from haversack.download.unpack import unpack
 from haversack.errors import DownloadError, UsageError
 from haversack.events import Progress
@@ -40,7 +40,7 @@ log = logging.getLogger("haversack.download")
 
 
 def download(
-    source: str | os.PathLike[str],
+    source: Given,
     output_dir: str | os.PathLike[str] = ".",
     *,
     name: str | None = None,
@@ -52,6 +52,10 @@ def download(
     datetime: Any = None,
     collection_filter: Mapping[str, Sequence[str]] | None = None,
     asset_keys: Sequence[str] | None = None,
+    roles: Sequence[str] | None = None,
+    media_types: Sequence[str] | None = None,
+    where: Where | None = None,
+    match: Match = "geometry",
     progress: Progress = None,
     dry_run: bool = False,
     retry_failed: bool = False,
@@ -71,11 +75,14 @@ def download(
     Parameters
     ----------
     source
-        A catalog archive (``.tar.gz``) by path or URL, or the path of a static STAC catalog.
+        A catalog archive (``.tar.gz``), a static STAC catalog or an ItemCollection by path or URL;
+        a STAC API (its landing page, or :class:`StacApi`), which is searched with the filters;
+        stac-geoparquet by path; a list of URLs, or the path of a text file of them; a folder on the
+        web (a URL that ends in ``/``, ``s3://``, ``gs://``, ``az://ACCOUNT/CONTAINER/``).
     output_dir
         Where the dataset's directory and its archive are put.
     name
-        The dataset's id; by default the catalog's, or for a URL its last part.
+        The dataset's id; by default the catalog's, or for a URL its last part that says something.
     asset_output_dir
         Put the assets, the ledger and the error report here instead, under the dataset's id.
     catalog_only
@@ -84,7 +91,7 @@ def download(
         ``"resume"`` keeps what is whole and fetches the rest, ``"skip"`` keeps whatever is here,
         ``"overwrite"`` fetches everything again, ``"sync"`` asks the servers and fetches what is
         missing or has changed, the archive too.
-    bbox, intersects, datetime, collection_filter, asset_keys
+    bbox, intersects, datetime, collection_filter, asset_keys, roles, media_types, where, match
         Choose assets: see :meth:`haversack.catalog.Catalog.select`. The local catalog has every
         item all the same.
     progress
@@ -105,7 +112,8 @@ def download(
     tuning
         ``concurrency`` (16: most transfers at once), ``fsync`` (``"batch"``: files are safe from
         power loss, many synced at once; ``"each"``, ``"none"``), ``retries`` (4: tries without
-        progress), ``timeout`` (30: seconds of near silence).
+        progress), ``timeout`` (30: seconds of near silence), ``max_bytes_per_second``,
+        ``max_requests_per_second``.
 
     Returns
     -------
@@ -139,7 +147,8 @@ def download(
     if if_exists not in get_args(IfExists):
         raise UsageError(f"if_exists is one of {get_args(IfExists)}, not {if_exists!r}")
     started = time.perf_counter()
-    filters = Filters(collection_filter, datetime, bbox, intersects, asset_keys)
+    place = collection_filter, datetime, bbox, intersects
+    filters = Filters(*place, asset_keys, roles, media_types, where, match)
     filters.check()
     access = Access(secrets, tuple(allow_hosts), ca, tuning)
     output = Path(output_dir)
@@ -153,7 +162,14 @@ def download(
         before = read_csv(assets / REPORT) if retry_failed else []
         ledger_path = assets / LEDGER_NAME
         obtained = obtain(
-            named, output, if_exists, access, progress, ledger=ledger_path, dry_run=dry_run
+            named,
+            output,
+            if_exists,
+            access,
+            progress,
+            filters=filters,
+            ledger=ledger_path,
+            dry_run=dry_run,
         )
         log.info("create stac asset list...")
         selection = select(obtained.catalog, filters)
@@ -198,8 +214,8 @@ def _leases(folders: Iterable[Path]) -> Iterator[None]:
 
 def _tell(plan: Plan) -> None:
     log.info("%d unique assets in stac catalog.", len(np.unique(plan.holdings.lead)))
-    if len(plan.selection.assets) < len(plan.catalog.assets):
-        log.info("%d assets after filters.", len(plan.selection.assets))
+    for name, count in plan.selection.steps:
+        log.info("%d assets after %s filter.", count, name)
 
 
 def _lay_out(plan: Plan, ledger: Ledger, if_exists: IfExists, progress: Progress) -> None:

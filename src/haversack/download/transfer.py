@@ -10,9 +10,11 @@ from haversack.download.commit import Committer, Sync
 from haversack.download.ledger import Ledger
 from haversack.download.line import Network
 from haversack.download.mover import Mover
-from haversack.download.origin import Origin, Secrets
+from haversack.download.origin import Origin
 from haversack.download.outcome import Outcome, Request, Version
+from haversack.download.pace import Pace
 from haversack.download.parts import Parts
+from haversack.download.secrets import Secrets
 
 __all__ = ["Outcome", "Request", "Secrets", "Version", "transfer"]
 
@@ -29,6 +31,8 @@ def transfer(
     ledger: Ledger | None = None,
     retries: int = 4,
     timeout: float = 30.0,
+    max_bytes_per_second: float | None = None,
+    max_requests_per_second: float | None = None,
     on_bytes: Callable[[int], None] | None = None,
 ) -> Iterator[Outcome]:
     """Fetch files, each of which appears under its final name only when it is whole.
@@ -61,6 +65,8 @@ def transfer(
         How often a file is tried again without having got further.
     timeout
         Seconds of near silence (less than 1 kB) after which a transfer counts as stalled.
+    max_bytes_per_second, max_requests_per_second
+        Limits of all transfers together.
     on_bytes
         Told how many bytes have come since the last time, in another thread.
 
@@ -83,6 +89,7 @@ def transfer(
     http://127.0.0.1:9 is a more private address than the catalog's own, so it is not reached: ...
     """
     network = Network(source=source_origin, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
+    pace = Pace(max_bytes_per_second, max_requests_per_second)
     mover = Mover(
         iter(requests),
         network=network,
@@ -91,6 +98,7 @@ def transfer(
         concurrency=concurrency,
         timeout=timeout,
         retries=retries,
+        pace=pace,
         on_bytes=on_bytes,
     )
     try:

@@ -255,7 +255,7 @@ class Dataset:
             datetime=datetime,
             collection_filter=collection_filter,
             progress=progress,
-            secrets=session.secrets,
+            secrets=session.secrets.joined(options.pop("secrets", None)),
             **options,
         )
 

@@ -10,7 +10,8 @@ from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from haversack.download.addresses import is_loopback
 from haversack.download.http import Response, request
-from haversack.download.origin import Origin, Secrets, canonical, shown
+from haversack.download.origin import Origin, canonical, shown
+from haversack.download.secrets import Secrets
 from haversack.errors import (
     APIKeyNotFound,
     AuthenticationError,

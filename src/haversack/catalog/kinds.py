@@ -1,0 +1,81 @@
+"""Choose assets by what they are: their roles and media types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import UsageError
+
+if TYPE_CHECKING:
+    from haversack.catalog.catalog import Catalog
+
+
+def by_role(catalog: Catalog, roles: Sequence[str]) -> NDArray[np.bool_]:
+    """Mask the assets that have one of some roles.
+
+    Raises
+    ------
+    UsageError
+        No asset has such a role.
+    """
+    _check_list(roles, "roles")
+    there = sorted({role for each in catalog.assets.roles.values for role in each})
+    for role in roles:
+        if role not in there:
+            raise UsageError(f"no asset of {catalog.id!r} has the role {role!r}; {some(there)}")
+    wanted = set(roles)
+    chosen = [bool(wanted.intersection(each)) for each in catalog.assets.roles.values]
+    return _of_codes(chosen, catalog.assets.roles.codes)
+
+
+def by_type(catalog: Catalog, media_types: Sequence[str]) -> NDArray[np.bool_]:
+    """Mask the assets of some media types, whatever their parameters; ``image/*`` is any image.
+
+    Raises
+    ------
+    UsageError
+        No asset is of such a type.
+    """
+    _check_list(media_types, "media_types")
+    values = [_plain(each or "") for each in catalog.assets.type.values]
+    chosen = np.zeros(len(values), bool)
+    for wanted in map(_plain, media_types):
+        found = np.array([fnmatchcase(value, wanted) for value in values], bool)
+        if not found.any():
+            there = some(sorted({value for value in values if value}))
+            raise UsageError(f"no asset of {catalog.id!r} is of type {wanted!r}; {there}")
+        chosen |= found
+    return _of_codes(chosen.tolist(), catalog.assets.type.codes)
+
+
+def _plain(media_type: str) -> str:
+    return media_type.partition(";")[0].strip().lower()
+
+
+def _check_list(names: Sequence[str], what: str) -> None:
+    if isinstance(names, str):
+        raise UsageError(f"{what} are given as a list, not as the text {names!r}")
+
+
+def _of_codes(chosen: Sequence[bool], codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    if not len(codes):
+        return np.zeros(0, bool)
+    mask: NDArray[np.bool_] = np.array(chosen, bool)[codes]
+    return mask
+
+
+def some(names: Sequence[str]) -> str:
+    """Name the first of many.
+
+    Examples
+    --------
+    >>> some(["red", "nir"])
+    "it has 'red', 'nir'"
+    """
+    shown = ", ".join(repr(name) for name in names[:20]) or "none"
+    return f"it has {shown}" + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -1,0 +1,148 @@
+"""Keep the documents of a source as an archive, laid out as the old hub's archives are."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import msgspec
+
+from haversack import events
+from haversack.catalog import Filters
+from haversack.catalog.table import LOOSE
+from haversack.download.access import Access
+from haversack.download.origin import Origin
+from haversack.download.sources.choose import Source, documents_of, identity, origin_of
+from haversack.download.sources.document import Asker, Document
+from haversack.download.sources.search import narrowing
+from haversack.errors import FormatError
+from haversack.events import Progress
+from haversack.storage.names import component, fold
+from haversack.storage.publish import (
+    make_directory,
+    storage_error,
+    sync_directory,
+    temporary_beside,
+    writing,
+)
+
+SOURCE = "haversack:source"  # a member of the root document: what was asked for
+_PUBLIC = "https://1.1.1.1"  # stands for what the user named
+
+
+def bundle(
+    source: Source, name: str, archive: Path, filters: Filters, access: Access, progress: Progress
+) -> Origin | None:
+    """Read a source and write it as an archive; say whose references it holds.
+
+    Raises
+    ------
+    DownloadError
+        The source cannot be read.
+    """
+    origin = origin_of(source)
+    asker = Asker(str(origin) if origin else _PUBLIC, access)
+    make_directory(archive.parent)
+    temporary = temporary_beside(archive)
+    try:
+        with (
+            writing(temporary) as file,
+            events.task(progress, f"read {name}", unit="document") as work,
+            _Bundle(file, name) as made,
+        ):
+            documents, told = documents_of(source, asker, filters)
+            for document, parent in documents:
+                made.add(document, parent)
+                work.advance()
+            made.finish({SOURCE: told})
+        temporary.replace(archive)
+        sync_directory(archive.parent)
+    except OSError as error:
+        if isinstance(error, ConnectionError) or not error.errno:
+            raise
+        raise storage_error("write", archive, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return origin
+
+
+def is_of(root: Document, source: Source, filters: Filters) -> bool | None:
+    """Tell whether an archive is of a source, and of a search with these filters if of any.
+
+    None where it is no archive of ours.
+    """
+    told = root.get(SOURCE)
+    if not isinstance(told, dict):
+        return None
+    asked = {"asked": narrowing(filters)} if "asked" in told else {}
+    return told == msgspec.json.decode(msgspec.json.encode(identity(source) | asked))
+
+
+class _Bundle:
+    """An archive that is being written."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._name, self._top = name, component(name)
+        self._packed = gzip.GzipFile("", "wb", 1, file, mtime=0)
+        self._folders: dict[str, str] = {}
+        self._described: set[str] = set()
+        self._taken: dict[str, set[str]] = {}
+
+    def add(self, document: Document, parent: str | None) -> None:
+        """Write a collection or an item."""
+        if not isinstance(document.get("id"), str):
+            raise FormatError(f"a document of {self._name!r} has no id")
+        name: str = document["id"]
+        if document.get("type") == "Collection":
+            if name not in self._described:
+                self._described.add(name)
+                self._write(f"{self._folder(name)}/collection.json", document)
+            return
+        collection = document.get("collection")
+        collection = collection if isinstance(collection, str) else parent or LOOSE
+        folder = self._folder(collection)
+        stem = _free(self._taken.setdefault(folder, set()), component(name), document)
+        self._write(f"{folder}/{stem}/{stem}.json", document | {"collection": collection})
+
+    def _folder(self, collection: str) -> str:
+        if collection not in self._folders:
+            taken = self._taken.setdefault("", {fold("catalog.json")})
+            self._folders[collection] = _free(taken, component(collection), {"id": collection})
+        return self._folders[collection]
+
+    def finish(self, told: dict[str, Any]) -> None:
+        """Write the root, which says where all of it came from."""
+        links = [
+            {"rel": "child", "href": f"./{self._folders[name]}/collection.json"}
+            for name in sorted(self._described)
+        ]
+        root = {"type": "Catalog", "stac_version": "1.0.0", "id": self._name}
+        self._write("catalog.json", root | {"description": self._name, "links": links} | told)
+        self._packed.write(bytes(2 * tarfile.BLOCKSIZE))
+
+    def _write(self, path: str, document: Document) -> None:
+        content = msgspec.json.encode(document)
+        member = tarfile.TarInfo(f"{self._top}/{path}")
+        member.size = len(content)
+        self._packed.write(member.tobuf(tarfile.PAX_FORMAT))
+        self._packed.write(content + bytes(-len(content) % tarfile.BLOCKSIZE))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self._packed.close()
+
+
+def _free(taken: set[str], name: str, document: Document) -> str:
+    if fold(name) in taken:
+        digest = sha256(msgspec.json.encode(document) + str(len(taken)).encode()).hexdigest()
+        name = f"{name}~{digest[:16]}"
+    taken.add(fold(name))
+    return name

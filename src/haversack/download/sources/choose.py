@@ -1,0 +1,144 @@
+"""Tell what a source is: by its address alone, so that a second run need not ask."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from haversack.catalog import Filters
+from haversack.catalog.items import LINES
+from haversack.download.origin import Origin, shown
+from haversack.download.sources.crawl import crawl
+from haversack.download.sources.document import Asker, Documents, absolute, links_of
+from haversack.download.sources.listing import Entry, is_listing, items_of, listed, place_of
+from haversack.download.sources.search import narrowing, search
+from haversack.errors import DownloadError, UsageError
+
+_ROOTS = frozenset({"catalog.json", "collection.json", "index.html", ""})
+_DOCUMENTS = frozenset({".json", ".geojson", *LINES})
+_ARCHIVES = (".tar.gz", ".tgz")
+
+
+@dataclass(frozen=True, slots=True)
+class StacApi:
+    """A STAC API, by its landing page, to be searched with the filters of the download.
+
+    Examples
+    --------
+    >>> StacApi("https://api.example/v1")
+    StacApi(url='https://api.example/v1')
+    """
+
+    url: str
+
+
+Source = str | StacApi | tuple[str, ...]
+
+
+def urls_in(path: Path) -> tuple[str, ...]:
+    """Read a list of URLs, one a line; empty lines and those that begin with # are passed over."""
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    return checked([line for line in lines if line and not line.startswith("#")])
+
+
+def checked(urls: Iterable[str]) -> tuple[str, ...]:
+    """Take URLs, each of which can be fetched.
+
+    Raises
+    ------
+    UsageError
+        One cannot, or there are none.
+    """
+    found = tuple(urls)
+    if not found:
+        raise UsageError("the list of URLs is empty")
+    for url in found:
+        Origin.of(url)
+    return found
+
+
+def is_bundled(source: Source) -> bool:
+    """Tell what is no archive; an address that does not say is taken for one first."""
+    if not isinstance(source, str):
+        return True
+    return is_listing(source) or posixpath.splitext(urlsplit(source).path)[1] in _DOCUMENTS
+
+
+def name_of(source: Source) -> str:
+    """Name the dataset of a source by its address.
+
+    Examples
+    --------
+    >>> name_of("https://a.example/farms/catalog.json"), name_of("https://a.example/farms.tar.gz")
+    ('farms', 'farms')
+    >>> name_of("s3://bucket/floods/2020/"), name_of("https://a.example/items.json")
+    ('2020', 'items')
+    """
+    if isinstance(source, tuple):
+        return "files"
+    parts = urlsplit(source.url if isinstance(source, StacApi) else source)
+    path, last = posixpath.split(unquote(parts.path).rstrip("/"))
+    if last.lower() in _ROOTS:
+        last = posixpath.basename(path)
+    for suffix in (*_ARCHIVES, *_DOCUMENTS):
+        last = last.removesuffix(suffix)
+    return last or parts.netloc
+
+
+def origin_of(source: Source) -> Origin | None:
+    """Say whose references those of a source are; those of a list are the user's own."""
+    if isinstance(source, tuple):
+        return None
+    return Origin.of(place_of(source.url if isinstance(source, StacApi) else source))
+
+
+def identity(source: Source) -> dict[str, Any]:
+    """Describe a source, so that a later run knows whether it is the same."""
+    if isinstance(source, tuple):
+        return {"urls": [shown(url) for url in source]}
+    return {"url": shown(source.url if isinstance(source, StacApi) else source)}
+
+
+def documents_of(
+    source: Source, asker: Asker, filters: Filters
+) -> tuple[Documents, dict[str, Any]]:
+    """Read all documents of a source; also say what was asked for.
+
+    Raises
+    ------
+    DownloadError
+        It is not there, or no STAC.
+    """
+    told = identity(source)
+    if isinstance(source, tuple):
+        return items_of(Entry(_file_of(url), url) for url in source), told
+    url = source.url if isinstance(source, StacApi) else source
+    if is_listing(url) and not isinstance(source, StacApi):
+        return listed(asker, url), told
+    if posixpath.splitext(urlsplit(url).path)[1] in LINES:
+        return _lines(asker, url), told
+    root = asker.document(url)
+    if links_of(root, "search"):
+        return search(asker, url, root, filters), told | {"asked": narrowing(filters)}
+    if isinstance(source, StacApi):
+        raise DownloadError(f"{shown(url)} is no STAC API: it links to no search")
+    return crawl(asker, url, root), told
+
+
+def _lines(asker: Asker, url: str) -> Documents:
+    for number, line in enumerate(asker.get(url).body.splitlines(), 1):
+        if line.strip():
+            try:
+                yield absolute(msgspec.json.decode(line, type=dict), url), None
+            except msgspec.DecodeError as error:
+                raise DownloadError(f"{shown(url)}: line {number}: {error}") from None
+
+
+def _file_of(url: str) -> str:
+    return posixpath.basename(unquote(urlsplit(url).path)) or urlsplit(url).netloc

@@ -1,0 +1,327 @@
+"""Whatever a source is, it becomes one dataset, and a second run asks nobody."""
+
+import base64
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from haversack.catalog import read_catalog
+from haversack.download import StacApi, download
+from haversack.download.http import Response
+from haversack.download.sources.listing import items_of, listed
+from haversack.errors import DownloadError, UsageError
+
+LOCAL: dict[str, Any] = {"allow_hosts": ["127.0.0.1"]}
+
+
+def _items(report):
+    return sorted(read_catalog(report.path).items.id)
+
+
+def _asks_nobody_again(server, source, out, **options):
+    since = len(server.asked)
+    report = download(source, out, **options)
+    assert len(server.asked) == since
+    assert (report.fetched, report.failed, report.waiting) == (0, 0, 0)
+    assert read_catalog(report.path).verify() == []
+
+
+@pytest.fixture
+def publish(server, make_answer):
+    """Serve the documents of a dataset where a static catalog has them."""
+
+    def publish(farms, **changed):
+        for path, document in (farms.files | changed).items():
+            content = document if isinstance(document, bytes) else json.dumps(document).encode()
+            kind = {"Content-Type": "application/json"}
+            server.answer(f"/{path}", make_answer(200, content, kind))
+        return server.url("/farms/catalog.json")
+
+    return publish
+
+
+def test_a_static_catalog_is_read_by_its_links(farms, out, server, publish):
+    url = publish(farms)
+    report = download(url, out)
+    assert report.dataset_id == "farms"
+    assert (report.fetched, report.failed) == (7, 0)
+    assert (out / "farms/fields/item1/red.tif").read_bytes() == b"image 1" * 100
+    assert (out / "farms/fields/table.csv").read_bytes() == b"a,b"
+    _asks_nobody_again(server, url, out)
+
+
+def test_relative_references_are_to_the_document(empty, out, server, publish):
+    server.file("/farms/fields/one/pixels.tif", b"pixels")
+    empty.add_item("one", {"red": "./pixels.tif"})
+    report = download(publish(empty), out)
+    assert report.fetched == 1
+    item = json.loads((out / "farms/fields/one/one.json").read_text())
+    assert item["assets"]["red"]["alternate"]["remote"]["href"].startswith("http://127.0.0.1")
+
+
+def test_links_in_circles_and_to_nothing_end(empty, out, publish, caplog):
+    empty.add_item("one", {})
+    collection = empty.add_collection()
+    collection["links"] += [
+        {"rel": "child", "href": "../catalog.json"},
+        {"rel": "item", "href": "./gone/gone.json"},
+        {"rel": "item", "href": "./one/one.json"},
+    ]
+    assert _items(download(publish(empty), out)) == ["one"]
+    assert "gone.json" in caplog.text
+
+
+def test_a_document_that_is_no_stac_is_named(empty, out, publish):
+    empty.add_item("one", {})
+    empty.files["farms/fields/one/one.json"] = b'{"type": "Topology"}'
+    with pytest.raises(DownloadError, match=r"one\.json is no STAC"):
+        download(publish(empty), out)
+    assert not (out / "farms.tar.gz").exists()
+    assert not list(out.rglob("*.partial"))
+
+
+def test_a_catalog_without_a_suffix_is_known_by_its_content(farms, out, server, make_answer):
+    document = farms.files["farms/fields/item0/item0.json"]
+    kind = {"Content-Type": "application/json"}
+    url = server.answer("/records/first", make_answer(200, json.dumps(document).encode(), kind))
+    assert _items(download(url, out)) == ["item0"]
+    _asks_nobody_again(server, url, out)
+
+
+def test_syncing_reads_the_catalog_anew(farms, out, server, publish):
+    url = publish(farms)
+    download(url, out)
+    farms.add_item("late", {"red": server.file("/late.tif", b"late")})
+    publish(farms)
+    assert len(_items(download(url, out))) == 3
+    report = download(url, out, if_exists="sync")
+    assert (report.fetched, len(_items(report))) == (1, 4)
+
+
+# Items
+
+
+def _page(features, **more):
+    return {"type": "FeatureCollection", "features": features} | more
+
+
+def test_an_item_collection_comes_page_after_page(farms, out, server, make_answer):
+    items = [d for d in farms.files.values() if d["type"] == "Feature"]
+    for n, item in enumerate(items):
+        following = [{"rel": "next", "href": f"./{n + 1}.json"}] if n < 2 else []
+        page = json.dumps(_page([item], links=following)).encode()
+        server.answer(f"/pages/{n}.json", make_answer(200, page))
+    report = download(server.url("/pages/0.json"), out, name="all")
+    assert _items(report) == ["item0", "item1", "item2"]
+
+
+def test_items_a_line_come_by_url(farms, out, server, make_answer):
+    items = [d for d in farms.files.values() if d["type"] == "Feature"]
+    url = server.answer("/all.ndjson", make_answer(200, "\n".join(map(json.dumps, items)).encode()))
+    report = download(url, out)
+    assert (report.dataset_id, len(_items(report)), report.failed) == ("all", 3, 0)
+    _asks_nobody_again(server, url, out)
+
+
+# A STAC API
+
+
+class Api:
+    """An API of 40 items, an hour apart, that gives no more than ``most`` of a search."""
+
+    def __init__(self, server, make_answer, *, most=1000, page=7, post=False, refuses=False):
+        self.server, self.answer = server, make_answer
+        self.most, self.page, self.refuses = most, page, refuses
+        self.items = [
+            {
+                "type": "Feature",
+                "stac_version": "1.1.0",
+                "id": f"item{n:02}",
+                "collection": "fields",
+                "properties": {"datetime": f"2020-05-{1 + n // 24:02}T{n % 24:02}:00:00Z"},
+                "geometry": {"type": "Point", "coordinates": [n, 0]},
+                "bbox": [n, 0, n, 0],
+                "links": [],
+                "assets": {"red": {"href": server.file(f"/red/{n}.tif", b"%d" % n)}},
+            }
+            for n in range(40)
+        ]
+        link = {"rel": "search", "href": "./search", "method": "POST" if post else "GET"}
+        data = {"rel": "data", "href": "./collections"}
+        root = {"type": "Catalog", "id": "api", "links": [link, data]}
+        server.answer("/v1/", self._json(root))
+        fields = {"type": "Collection", "stac_version": "1.1.0", "id": "fields", "title": "Fields",
+                  "description": "f", "license": "other", "links": [],
+                  "extent": {"spatial": {"bbox": [[0, 0, 1, 1]]},
+                             "temporal": {"interval": [[None, None]]}}}  # fmt: skip
+        server.answer("/v1/collections/fields", self._json(fields))
+        server.answer("/v1/search", self._search)
+        self.asked = []
+
+    def _json(self, value):
+        return self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _search(self, asked):
+        query = {k: v[0] for k, v in parse_qs(urlsplit(asked.path).query).items()}
+        self.asked.append(query)
+        found = [item for item in self.items if self._within(item, query.get("datetime"))]
+        at = int(query.get("at", 0))
+        if self.refuses and at >= self.most:
+            return self.answer(400, b"{}")
+        page = found[: self.most][at : at + self.page]
+        links = []
+        if at + self.page < min(len(found), self.most) or (
+            self.refuses and at + self.page < len(found)
+        ):
+            href = asked.path.partition("?")[0] + f"?at={at + self.page}"
+            href += f"&datetime={query['datetime']}" if "datetime" in query else ""
+            links = [{"rel": "next", "href": href}]
+        return self._json(_page(page, links=links, numberMatched=len(found)))
+
+    @staticmethod
+    def _within(item, span):
+        if span is None:
+            return True
+        moment = datetime.fromisoformat(item["properties"]["datetime"])
+        first, last = span.split("/")
+        return (first == ".." or datetime.fromisoformat(first) <= moment) and (
+            last == ".." or moment <= datetime.fromisoformat(last)
+        )
+
+
+def test_an_api_is_searched_page_after_page(server, make_answer, out):
+    api = Api(server, make_answer)
+    source = StacApi(server.url("/v1/"))
+    report = download(source, out, name="found")
+    assert (report.fetched, len(_items(report))) == (40, 40)
+    assert len(api.asked) == 6
+    catalog = read_catalog(report.path)
+    assert catalog.collections[0].title == "Fields"
+    _asks_nobody_again(server, source, out, name="found")
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_what_a_server_caps_is_asked_for_by_time(server, make_answer, out, refuses):
+    api = Api(server, make_answer, most=10, refuses=refuses)
+    report = download(StacApi(server.url("/v1/")), out, name="found")
+    assert len(_items(report)) == 40
+    assert len(api.asked) > 6
+
+
+def test_filters_go_to_the_server_and_decide_here_all_the_same(server, make_answer, out):
+    api = Api(server, make_answer)
+    filters: dict[str, Any] = {
+        "datetime": "2020-05-01T05:00:00Z/2020-05-01T09:00:00Z",
+        "bbox": [0, -1, 7, 1],
+        "collection_filter": {"fields": ["red"]},
+    }
+    report = download(StacApi(server.url("/v1/")), out, name="found", **filters)
+    assert report.fetched == 3
+    assert api.asked[0]["collections"] == "fields"
+    assert api.asked[0]["bbox"] == "0.0,-1.0,7.0,1.0"
+    assert api.asked[0]["datetime"].startswith("2020-05-01T05:00:00Z/")
+
+
+def test_another_search_is_asked_for_anew(server, make_answer, out):
+    api = Api(server, make_answer)
+    source = StacApi(server.url("/v1/"))
+    download(source, out, name="found", datetime="2020-05-01")
+    count = len(api.asked)
+    report = download(source, out, name="found", datetime="2020-05-02")
+    assert len(api.asked) > count
+    assert report.fetched == 16
+
+
+def test_a_page_that_is_no_api_is_said(server, farms, publish, out):
+    with pytest.raises(DownloadError, match="no STAC API"):
+        download(StacApi(publish(farms)), out)
+
+
+# Files without a catalog
+
+
+def test_a_list_of_urls_is_a_dataset(server, out, tmp_path):
+    urls = [server.file(f"/{name}", name.encode()) for name in ("x/a.tif", "y/a.tif", "b.csv")]
+    report = download(urls, out, name="mine", **LOCAL)
+    assert (report.fetched, report.failed) == (3, 0)
+    assert (out / "mine/items/a/data.tif").read_bytes() == b"x/a.tif"
+    assert (out / "mine/items/b/data.csv").read_bytes() == b"b.csv"
+    _asks_nobody_again(server, urls, out, name="mine", **LOCAL)
+    (tmp_path / "list.txt").write_text("# mine\n\n" + "\n".join(urls) + "\n")
+    assert download(tmp_path / "list.txt", out, **LOCAL).dataset_id == "list"
+
+
+@pytest.mark.parametrize("urls", [[], ["ftp://a.example/x"], ["not a url"]])
+def test_a_list_without_urls_is_refused(out, urls):
+    with pytest.raises(UsageError):
+        download(urls, out)
+    assert not out.exists()
+
+
+def test_a_web_folder_is_listed_with_those_below(server, out, make_answer):
+    html = {"Content-Type": "text/html"}
+    page = """<a href="../">up</a> <a href="?C=N;O=D">Name</a> <a href="a.tif">a</a>
+        <a href="2020/">2020/</a> <a href="http://elsewhere.example/x.tif">x</a>
+        <a href="/files/%2e%2e/secret">s</a> <a href="a.tif#again">a</a>"""
+    url = server.answer("/files/", make_answer(200, page.encode(), html))
+    below = b'<a href="b%20c.tif">b</a><a href="/files/2020/may/">m</a>'
+    server.answer("/files/2020/", make_answer(200, below, html))
+    server.answer("/files/2020/may/", make_answer(200, b'<a href="d.tif">d</a>', html))
+    for path in ("a.tif", "2020/b%20c.tif", "2020/may/d.tif"):
+        server.file(f"/files/{path}", path.encode())
+    report = download(url, out)
+    assert (report.fetched, report.failed) == (3, 0)
+    assert (out / "files/items/a/data.tif").read_bytes() == b"a.tif"
+    assert (out / "files/2020/b c/data.tif").read_bytes() == b"2020/b%20c.tif"
+    assert (out / "files/2020/may__d/data.tif").read_bytes() == b"2020/may/d.tif"
+    _asks_nobody_again(server, url, out)
+
+
+class Store:
+    """Answers listings as a store does."""
+
+    def __init__(self, pages):
+        self.pages, self.asked = list(pages), []
+
+    def get(self, url):
+        self.asked.append(url)
+        return Response(200, {}, self.pages.pop(0).encode(), url)
+
+
+def _assets(documents):
+    return [(item["collection"], item["id"], item["assets"]["data"]) for item, _ in documents]
+
+
+def test_a_bucket_is_listed_page_after_page():
+    first = """<ListBucketResult><Contents><Key>floods/2020/a&amp;b.tif</Key><Size>7</Size>
+        </Contents><Contents><Key>floods/2020/</Key><Size>0</Size></Contents>
+        <NextContinuationToken>t+1</NextContinuationToken></ListBucketResult>"""
+    second = "<R><Contents><Key>floods/c.tif</Key><Size>9</Size></Contents></R>"
+    store = Store([first, second])
+    found = _assets(listed(store, "s3://bucket/floods/"))
+    assert [(c, i, a["href"], a["file:size"]) for c, i, a in found] == [
+        ("2020", "a&b", "https://bucket.s3.amazonaws.com/floods/2020/a%26b.tif", 7),
+        ("items", "c", "https://bucket.s3.amazonaws.com/floods/c.tif", 9),
+    ]
+    assert "continuation-token=t%2B1" in store.asked[1]
+
+
+def test_a_container_of_azure_is_listed_with_its_checksums():
+    digest = hashlib.md5(b"pixels").digest()
+    md5 = base64.b64encode(digest).decode()
+    page = f"""\ufeff<EnumerationResults><Blobs><Blob><Name>a.tif</Name><Properties>
+        <Content-Length>6</Content-Length><Content-MD5>{md5}</Content-MD5></Properties></Blob>
+        </Blobs><NextMarker/></EnumerationResults>"""
+    [(_, _, asset)] = _assets(listed(Store([page]), "az://account/container/"))
+    assert asset["file:checksum"] == "d50110" + digest.hex()
+    assert asset["href"] == "https://account.blob.core.windows.net/container/a.tif"
+
+
+def test_a_bucket_without_a_name_is_refused():
+    with pytest.raises(UsageError):
+        list(listed(Store([]), "s3://../x"))
+    assert list(items_of(iter([]))) == []
