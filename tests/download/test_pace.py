@@ -57,7 +57,14 @@ def test_a_limited_transfer_brings_everything(server, tmp_path):
     wanted = [
         Request(server.file(path, body), tmp_path / path[1:]) for path, body in bodies.items()
     ]
-    limits = {"max_bytes_per_second": 1_500_000, "max_requests_per_second": 200, "timeout": 0.2}
-    outcomes = list(transfer(wanted, source_origin=server.url("/"), **limits))
+    outcomes = list(
+        transfer(
+            wanted,
+            source_origin=server.url("/"),
+            max_bytes_per_second=1_500_000,
+            max_requests_per_second=200,
+            timeout=0.2,
+        )
+    )
     assert [outcome.error for outcome in outcomes] == [None] * 8
     assert all((tmp_path / path[1:]).read_bytes() == body for path, body in bodies.items())

@@ -78,7 +78,7 @@ def _item(row: dict[str, Any]) -> dict[str, Any]:
     geometry, box = row.get("geometry"), row.get("bbox")
     shape = shapely.from_wkb(geometry) if geometry else None
     properties = {name: _told(value) for name, value in row.items() if name not in _TOP}
-    item = {
+    item: dict[str, Any] = {
         "type": "Feature",
         "stac_version": row.get("stac_version") or "1.0.0",
         "stac_extensions": row.get("stac_extensions") or [],
@@ -140,12 +140,13 @@ def _schema(catalog: Catalog) -> Any:
 
     schema = None
     for rows in _batches(catalog):
-        found = pa.Table.from_pylist(rows).schema
+        names = dict.fromkeys(name for row in rows for name in row)
+        found = pa.table({name: [row.get(name) for row in rows] for name in names}).schema
         both = [found] if schema is None else [schema, found]
         schema = pa.unify_schemas(both, promote_options="permissive")
     schema = pa.schema([]) if schema is None else schema
-    rows = range(len(catalog.collections))
-    described = {catalog.collections[row].id: catalog.collection(row) for row in rows}
+    codes = range(len(catalog.collections))
+    described = {catalog.collections[code].id: catalog.collection(code) for code in codes}
     geometry = {"encoding": "WKB", "geometry_types": []}
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
     told = {"version": "1.0.0", "collections": described}

@@ -121,8 +121,14 @@ class Ledger:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Remember files, in one transaction."""
-        # One statement for all of them: SQLite then lets other threads run meanwhile.
-        self._write(_INSERT, (msgspec.json.encode(list(entries)).decode(),))
+        rows = list(entries)
+        packed = msgspec.json.encode(rows).decode()
+        if "\\u0000" in packed:  # where SQLite's JSON ends
+            for row in rows:
+                self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
+        else:
+            # One statement for all of them: SQLite then lets other threads run meanwhile.
+            self._write(_INSERT, (packed,))
 
     def __iter__(self) -> Iterator[Entry]:
         last = ""
@@ -165,7 +171,7 @@ class Ledger:
                 self._give_up()
                 return []
 
-    def _write(self, query: str, values: tuple[str, ...]) -> None:
+    def _write(self, query: str, values: tuple[object, ...]) -> None:
         with self._lock:
             if self._database is None:
                 return

@@ -147,8 +147,8 @@ def download(
     if if_exists not in get_args(IfExists):
         raise UsageError(f"if_exists is one of {get_args(IfExists)}, not {if_exists!r}")
     started = time.perf_counter()
-    place = collection_filter, datetime, bbox, intersects
-    filters = Filters(*place, asset_keys, roles, media_types, where, match)
+    times_and_places = collection_filter, datetime, bbox, intersects
+    filters = Filters(*times_and_places, asset_keys, roles, media_types, where, match)
     filters.check()
     access = Access(secrets, tuple(allow_hosts), ca, tuning)
     output = Path(output_dir)

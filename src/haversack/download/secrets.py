@@ -91,7 +91,8 @@ class Secrets:
 
     def joined(self, other: Secrets | None) -> Secrets:
         """Give these and others; for an origin of both, these."""
-        both = Secrets(dict(self._of))
+        both = Secrets()
+        both._of = dict(self._of)
         both._finders = [*self._finders, *([other.of] if other else [])]
         return both
 

@@ -79,7 +79,8 @@ def is_of(root: Document, source: Source, filters: Filters) -> bool | None:
     if not isinstance(told, dict):
         return None
     asked = {"asked": narrowing(filters)} if "asked" in told else {}
-    return told == msgspec.json.decode(msgspec.json.encode(identity(source) | asked))
+    wanted = msgspec.json.decode(msgspec.json.encode(identity(source) | asked))
+    return bool(told == wanted)
 
 
 class _Bundle:
