@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from haversack.download.digest import Digest, of_catalog, of_headers
 from haversack.download.failure import Failure, Kind, of_status
 from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, next_hop
-from haversack.download.origin import canonical, shown
+from haversack.download.origin import located, shown
 from haversack.download.outcome import Request
 from haversack.download.parts import NO_VALIDATOR, Part, Parts, validator
 from haversack.errors import UsageError
@@ -46,7 +46,7 @@ class Fetch:
 
     def __init__(self, request: Request, parts: Parts, left: list[str]) -> None:
         self.request, self.left = request, left
-        self.url = canonical(request.url)
+        self.url, self.origin = located(request.url)
         self.tries = self.fruitless = 1
         self.moved = 0
         self.headers: dict[str, str] = {}
@@ -233,9 +233,10 @@ class Fetch:
             message = f"{shown(self.request.url)}: more than {MOST_REDIRECTS} redirects"
             return Failure(Kind.FINAL, message)
         try:
-            self.url, _ = next_hop(self.url, location, {})
+            target, _ = next_hop(self.url, location, {})
         except (Refused, UsageError) as refused:
             return Failure(Kind.FINAL, str(refused))
+        self.url, self.origin = located(target)
         return self.url
 
     def again(self) -> None:
@@ -246,7 +247,7 @@ class Fetch:
         self._redirects = 0
         if self._part is not None:
             self._part.close()
-        self.url = canonical(self.request.url)
+        self.url, self.origin = located(self.request.url)
 
     def _check(self) -> Failure | None:
         if self._total is not None and self.size != self._total:

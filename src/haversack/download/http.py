@@ -17,7 +17,7 @@ import pycurl
 from haversack.download.failure import Failure, Kind, of_status, pause
 from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Network, Refused, next_hop
 from haversack.download.multi import Multi
-from haversack.download.origin import canonical, shown
+from haversack.download.origin import canonical, located, shown
 from haversack.download.secrets import Secrets
 from haversack.errors import DownloadError, UsageError
 
@@ -184,7 +184,8 @@ class _Exchange:
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> Response | Failure:
         line, content = Line(self._network), _Content(self._max_bytes)
-        line.aim(url, headers, method)
+        url, origin = located(url)
+        line.aim(url, origin, headers, method)
         _set_method(line.curl, method, body)
         line.curl.setopt(pycurl.WRITEFUNCTION, content.receive)
         line.curl.setopt(pycurl.ACCEPT_ENCODING, "")

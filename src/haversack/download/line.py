@@ -62,6 +62,7 @@ class Line:
         self._origin: Origin | None = None
         self._own_headers: dict[str, str] = {}
         self._credential: Credential | None = None
+        self._sent: dict[str, str] | None = None
         self.headers: list[bytes] = []
         self.refused = False
         self.url = ""
@@ -79,17 +80,16 @@ class Line:
         curl.setopt(pycurl.USERAGENT, f"haversack/{__version__}")
         curl.setopt(pycurl.CAPATH if bundle.is_dir() else pycurl.CAINFO, str(bundle))
 
-    def aim(self, url: str, headers: dict[str, str], method: str = "GET") -> None:
-        """Point the handle at a URL, with the secrets of its origin and the proxy it needs.
+    def aim(self, url: str, origin: Origin, headers: dict[str, str], method: str = "GET") -> None:
+        """Point the handle at a canonical URL, with its origin's secrets and the proxy it needs.
 
         Raises
         ------
         Refused
             The address rule forbids it.
         """
-        self.url = canonical(url)
-        origin = Origin.of(self.url)
-        if origin != self._origin:
+        self.url = url
+        if origin is not self._origin and origin != self._origin:
             if not self._network.rule.allows_unresolved(origin):
                 raise Refused(self._network.rule.refusal(origin))
             self._change_origin(origin)
@@ -100,7 +100,10 @@ class Line:
             asked, more = self._credential.sign(method, asked)
             sent |= more
         self.curl.setopt(pycurl.URL, asked)
-        self.curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in sent.items()])
+        if sent != self._sent:  # most requests of a run send the same
+            self._sent = sent
+            lines = [f"{name}: {value}" for name, value in sent.items()]
+            self.curl.setopt(pycurl.HTTPHEADER, lines)
 
     def _change_origin(self, origin: Origin) -> None:
         self._origin = origin
@@ -167,11 +170,10 @@ def parse_answer(lines: list[bytes]) -> tuple[int, dict[str, str]]:
     """
     status, headers = 0, dict[str, str]()
     for line in b"".join(lines).decode("latin-1").split("\n"):
-        if line.startswith("HTTP/"):
-            status, headers = int(line.split(maxsplit=2)[1]), {}
-            continue
         name, colon, value = line.partition(":")
-        if colon:
+        if name.startswith("HTTP/"):
+            status, headers = int(line.split(maxsplit=2)[1]), {}
+        elif colon:
             headers[name.lower().rstrip()] = value.strip()
     return status, headers
 

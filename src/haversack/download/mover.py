@@ -196,7 +196,7 @@ class Mover:
             host.waiting.append(fetch)
 
     def _host(self, fetch: Fetch) -> Host:
-        origin = Origin.of(fetch.url)
+        origin = fetch.origin
         if origin not in self._hosts:
             self._hosts[origin] = Host(self._concurrency, str(origin))
         return self._hosts[origin]
@@ -212,7 +212,7 @@ class Mover:
     def _begin(self, fetch: Fetch, host: Host) -> None:
         line = self._idle.pop()
         try:
-            line.aim(fetch.url, fetch.ask())
+            line.aim(fetch.url, fetch.origin, fetch.ask())
         except (Refused, HaversackError) as refused:  # a rule forbids it, or no signature is had
             self._idle.append(line)
             self._give_up(fetch, str(refused))
@@ -371,7 +371,7 @@ class Mover:
 
     def _stalled(self, handle: pycurl.Curl) -> None:
         active = self._release(handle)
-        message = f"{Origin.of(active.fetch.url)} sent nothing for {self._timeout:g} s"
+        message = f"{active.fetch.origin} sent nothing for {self._timeout:g} s"
         self._failed(active.fetch, active.host, Failure(Kind.BODY, message))
 
     def _close(self) -> None:

@@ -49,6 +49,15 @@ def _parsed(url: str) -> Origin:
     return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
 
 
+def located(url: str) -> tuple[str, Origin]:
+    """Give the canonical form of a URL and its origin, looking at it once."""
+    plain = _PLAIN.fullmatch(url)
+    if plain:
+        return url, _parsed(plain.group(1))
+    url = canonical(url)
+    return url, Origin.of(url)
+
+
 def canonical(url: str) -> str:
     """Write a URL so that every parser reads it alike; refuse what cannot be.
 

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from haversack.download.digest import Digest
@@ -45,6 +46,12 @@ def validator(headers: Mapping[str, str], total: int | None) -> str:
 
 def _hash(text: str, length: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+@lru_cache(4096)
+def _name_hash(name: str) -> str:
+    # The files of most items have the same names.
+    return _hash(name, 16)
 
 
 @dataclass(slots=True)
@@ -110,7 +117,7 @@ class Parts:
         """Name the part of a file whose bytes have this validator."""
         self._count += 1
         folder, slash, name = os.fspath(final).rpartition(os.sep)
-        part = f"{PREFIX}{_hash(name, 16)}-{validator}-{self._run}.{self._count:x}"
+        part = f"{PREFIX}{_name_hash(name)}-{validator}-{self._run}.{self._count:x}"
         return Part(folder + slash + part, validator)
 
     def prepare(self, final: Path) -> list[str]:
@@ -125,7 +132,7 @@ class Parts:
             left = self._left[directory] = {} if made else _scan(directory, self._run)
             if len(self._left) > _DIRECTORIES:
                 self._left.popitem(last=False)
-        return left.get(_hash(final.name, 16), []) if left else []
+        return left.get(_name_hash(final.name), []) if left else []
 
     def _make(self, directory: Path) -> bool:
         """Make a directory and say so; its parents' entries then wait for their sync."""
