@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 from benchmarks.disk.suite import Suite as Disk
+from benchmarks.download.suite import Suite as Download
 from benchmarks.loader.suite import Suite as Loader
 from benchmarks.machine import describe
 from benchmarks.records.suite import Suite as Records
 
-SUITES = {"records": Records, "disk": Disk, "loader": Loader}
+SUITES = {"records": Records, "disk": Disk, "loader": Loader, "download": Download}
 _RESULTS = Path("build/bench")
 
 

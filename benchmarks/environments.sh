@@ -38,6 +38,8 @@ if [ "$(cat "$venv/bench-peers/.peers" 2>/dev/null || true)" != "$peers" ]; then
 fi
 make_env compat-acumen 'acumenindexer==0.0.1' 'numpy==2.4.6' 'pandas==2.3.3'
 make_env compat-bcolz 'bcolz-zipline==1.13.0' 'numpy==2.4.6'
+# Clients that fetch files; curl and aria2 are the system's, where it has them.
+make_env bench-download 'requests==2.34.2' 'aiohttp==3.14.5' 'obstore==0.12.1' 'stac-asset==0.4.8'
 # Peers that DataLoaders are put over.
 if [ "$(cat "$venv/bench-torch/.peers" 2>/dev/null || true)" != "$peers" ]; then
   make_env bench-torch 'numpy==2.1.3' 'torch==2.13.0'

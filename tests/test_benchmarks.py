@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.disk.suite import ADD, BULK, LOAD, Suite
+from benchmarks.download import suite as downloading
+from benchmarks.download.suite import OURS as OUR_CLIENT
 from benchmarks.figures import Figures
 from benchmarks.loader import suite as loader
 from benchmarks.loader.feeds import LOADER
@@ -98,3 +100,16 @@ def test_loaders_are_measured_warm_and_cold(tmp_path, monkeypatch, capsys):
     assert "no such loader" in found["784 B"]["missing"][LOADER][LIMIT]
     assert "no environment bench-torch" in found["784 B"]["missing"][LOADER]["LMDB"]
     assert "over the best peer" in capsys.readouterr().out
+
+
+def test_a_client_that_brings_wrong_bytes_is_named(tmp_path, monkeypatch):
+    load = downloading.Load("tiny files", 2000, 8)
+    monkeypatch.setattr(downloading, "LOADS", (load,))
+    monkeypatch.setattr(downloading, "CLIENTS", {OUR_CLIENT: None, "requests": None})
+    suite = downloading.Suite(tmp_path, tmp_path / "no environments", quick=False)
+    monkeypatch.setattr(suite, "_rounds", 1)
+    figures = suite._measure(load)
+    assert figures.get("files/s", OUR_CLIENT) > 0
+    assert "no environments" in figures.reason("files/s", "requests")
+    monkeypatch.setattr(downloading, "body", bytes)
+    assert "other bytes" in suite._measure(load).reason("files/s", OUR_CLIENT)

@@ -111,7 +111,7 @@ class Fetch:
         return None
 
     def _flush(self) -> None:
-        data = b"".join(self._held)
+        data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
         self._held.clear()
         self._held_bytes = 0
         if self._part is None:

@@ -20,6 +20,7 @@ from haversack.download.secrets import Credential, Secrets
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_SECONDS = 10
+_BUFFER = 256 << 10  # bytes that are handed over at once, as each call costs
 _BLOB_HOST = ".blob.core.windows.net"
 # What goes along to another origin; anything else might tell it something.
 _TRAVELS = {"accept", "accept-encoding", "content-type", "range", "if-range"}
@@ -77,6 +78,7 @@ class Line:
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS)
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+        curl.setopt(pycurl.BUFFERSIZE, _BUFFER)
         curl.setopt(pycurl.USERAGENT, f"haversack/{__version__}")
         curl.setopt(pycurl.CAPATH if bundle.is_dir() else pycurl.CAINFO, str(bundle))
 

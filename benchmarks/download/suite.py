@@ -1,0 +1,159 @@
+"""Fetch small and larger files from one server with every client, side by side, bytes checked."""
+
+import hashlib
+import json
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.download.clients import CLIENTS
+from benchmarks.download.server import body
+from benchmarks.figures import Figures
+from benchmarks.report import lines, missing, number, table
+
+OURS, CURL, STAC_ASSET = "haversack", "curl --parallel", "stac-asset"
+_RATE, _SHARE, _CPU, _HELD = "files/s", "of curl", "us of CPU a file", "MB held"
+_SYSTEM = {OURS, "haversack, fsync none", CURL, "aria2"}
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Load:
+    """Files of one size, with or without TLS."""
+
+    title: str
+    size: int
+    files: int
+    tls: bool = False
+
+
+LOADS = (
+    Load("20 kB files", 20_480, 10_000),
+    Load("20 kB files over TLS", 20_480, 5_000, tls=True),
+    Load("5 MB files", 5_000_000, 100),
+)
+
+
+class Suite:
+    """One run over scratch space; ``environments`` is the directory that the peers' are in."""
+
+    def __init__(self, scratch: Path, environments: Path, *, quick: bool) -> None:
+        self._scratch, self._quick = scratch, quick
+        self._peers = environments / "bench-download" / "bin" / "python"
+        self._rounds = 2 if quick else 5
+        self._versions: dict[str, dict[str, str]] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Measure everything, and give all raw figures."""
+        tables = {}
+        for load in LOADS:
+            figures = self._measure(load)
+            print(table(figures, f"{load.title}, 16 at once", list(CLIENTS), _COLUMNS, _cell))
+            print(missing(figures))
+            tables[load.title] = figures
+        print(f"### Targets\n\n{lines(_targets(tables))}\n")
+        plain = {title: figures.plain() for title, figures in tables.items()}
+        return {"versions": self._versions, "tables": plain}
+
+    def _measure(self, load: Load) -> Figures:
+        figures = Figures(load.title)
+        files = max(50, load.files // 5) if self._quick else load.files
+        with self._serving(load) as (url, ca):
+            for turn in range(self._rounds):
+                for client in CLIENTS:
+                    if not figures.reason(_RATE, client):
+                        self._try(figures, client, load, f"{url} {files} {turn}", ca)
+        return figures
+
+    def _try(self, figures: Figures, client: str, load: Load, what: str, ca: str | None) -> None:
+        url, files, turn = what.split()
+        # A fresh directory each time: one that was emptied makes new files slower.
+        folder = self._scratch / f"{load.size}-{load.tls}-{turn}-{list(CLIENTS).index(client)}"
+        python = sys.executable if client in _SYSTEM else str(self._peers)
+        ask = [python, "-m", "benchmarks.download.clients", client, url, files, str(folder)]
+        try:
+            told = subprocess.run(
+                ask + ([ca] if ca else []),
+                capture_output=True,
+                text=True,
+                timeout=_LONGEST,
+                check=True,
+                cwd=Path(__file__).parents[2],
+            )
+            found = json.loads(told.stdout.splitlines()[-1])
+            _check(folder, load, int(files))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            said = getattr(error, "stderr", None) or str(error)
+            figures.fail(_RATE, client, said.strip().splitlines()[-1][:200])
+            return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._versions.setdefault(client, {})[client] = found["version"]
+        figures.add(_RATE, client, int(files) / found["seconds"])
+        figures.add(_CPU, client, found["cpu"] / int(files) * 1e6)
+        figures.add(_HELD, client, found["held"] / 1e6)
+
+    @contextmanager
+    def _serving(self, load: Load) -> Iterator[tuple[str, str | None]]:
+        tls = [*_certificate(self._scratch)] if load.tls else []
+        server = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.download.server", str(load.size), *tls],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            yield f"http{'s' if tls else ''}://127.0.0.1:{port}/", tls[0] if tls else None
+        finally:
+            server.kill()
+            server.communicate()
+
+
+def _certificate(folder: Path) -> tuple[str, str]:
+    certificate, key = folder / "server.pem", folder / "server.key"
+    if not certificate.exists():
+        ask = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        ask += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", str(key)]
+        ask += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate)]
+        subprocess.run(ask, check=True, capture_output=True)
+        ssl.create_default_context(cafile=certificate)
+    return str(certificate), str(key)
+
+
+def _check(folder: Path, load: Load, files: int) -> None:
+    """Look at what came: every size, and the bytes of some."""
+    found = sorted(folder.rglob("*.bin"))
+    if len(found) != files or any(path.stat().st_size != load.size for path in found):
+        raise ValueError(f"{len(found)} of {files} files came whole")
+    right = hashlib.sha256(body(load.size)).digest()
+    for path in found[:: max(1, files // 50)]:
+        if hashlib.sha256(path.read_bytes()).digest() != right:
+            raise ValueError(f"{path.name} has other bytes")
+
+
+_COLUMNS = (_RATE, _CPU, _HELD)
+
+
+def _cell(figures: Figures, what: str, who: str) -> str:
+    value = figures.get(what, who)
+    share = figures.ratio(what, who, CURL) if what == _RATE else None
+    return number(value) + ("" if share is None else f" · {share:.2f} of curl")
+
+
+def _targets(tables: dict[str, Figures]) -> list[list[str]]:
+    small = tables[LOADS[0].title]
+    curl, peer = small.ratio(_RATE, OURS, CURL), small.ratio(_RATE, OURS, STAC_ASSET)
+    return [
+        ["20 kB files with part, rename and ledger row", "wanted", "measured"],
+        ["files/s", ">= 8,000", number(small.get(_RATE, OURS))],
+        ["beside curl --parallel, which keeps no state", ">= 0.65 x", f"{number(curl)} x"],
+        ["beside stac-asset", ">= 4 x", f"{number(peer)} x"],
+    ]
