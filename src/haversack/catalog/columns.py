@@ -1,20 +1,27 @@
-"""Columns of text that stay small at a million rows: one run of bytes, or codes for few values."""
+"""Columns of text that stay small at a million rows: one run of bytes, or codes for few values.
+
+What a run holds beyond some megabytes waits on disk, so a large catalog takes little memory.
+"""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.catalog.spool import Spool
+
+_MOST = 4 << 20
 Value = TypeVar("Value", bound=Hashable)
 Number = TypeVar("Number", bound=np.generic)
 
 
 class BytesColumn(Sequence[bytes]):
-    """Byte strings end to end, and where each ends.
+    """Byte strings end to end, and where each ends; the older ones wait on disk.
 
     Examples
     --------
@@ -27,10 +34,21 @@ class BytesColumn(Sequence[bytes]):
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._ends = array("q", [0])
+        self._spool: Spool | None = None
+        self._spooled = 0
 
     def append(self, value: bytes) -> None:
-        self._bytes += value
-        self._ends.append(len(self._bytes))
+        self.extend((value,))
+
+    def extend(self, values: Sequence[bytes]) -> None:
+        ends = accumulate(map(len, values), initial=self._ends.pop())
+        self._ends.extend(ends)
+        self._bytes += b"".join(values)
+        if len(self._bytes) >= _MOST:
+            self._spool = self._spool or Spool()
+            self._spool.append(self._bytes)
+            self._spooled = self._spool.size
+            self._bytes = bytearray()
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -39,7 +57,10 @@ class BytesColumn(Sequence[bytes]):
         if row < 0:
             raise IndexError(f"row {row} of {len(self)}")
         # Behind the last row there is no end, and array raises the IndexError.
-        return bytes(self._bytes[self._ends[row] : self._ends[row + 1]])
+        begin, end = self._ends[row], self._ends[row + 1]
+        if begin < self._spooled and self._spool is not None:
+            return self._spool.read(begin, end)
+        return bytes(self._bytes[begin - self._spooled : end - self._spooled])
 
 
 class TextColumn(Sequence[str]):
@@ -50,6 +71,9 @@ class TextColumn(Sequence[str]):
 
     def append(self, value: str) -> None:
         self._encoded.append(value.encode())
+
+    def extend(self, values: Iterable[str]) -> None:
+        self._encoded.extend([value.encode() for value in values])
 
     def __len__(self) -> int:
         return len(self._encoded)
@@ -88,6 +112,10 @@ class CodedColumn(Generic[Value]):
 
     def append(self, value: Value) -> None:
         self._codes.append(self.code(value))
+
+    def extend(self, codes: Sequence[int]) -> None:
+        """Add rows by the codes of their values."""
+        self._codes.extend(codes)
 
     @property
     def codes(self) -> NDArray[np.int32]:

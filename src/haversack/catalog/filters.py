@@ -13,7 +13,6 @@ from shapely.geometry.base import BaseGeometry
 from haversack.catalog.kinds import by_role, by_type, some
 from haversack.catalog.properties import Where, by_properties
 from haversack.catalog.space import Box, area_filter, around, bounds, box_filter, meets, overlap
-from haversack.catalog.table import NO_ITEM
 from haversack.catalog.times import UNKNOWN, Span, show, span_of
 from haversack.errors import EmptySelectionError, UsageError
 
@@ -151,10 +150,18 @@ class _Left:
 
     def chosen(self) -> Mask:
         """Mask the assets that are left: those of items that are."""
-        owner, chosen = self.catalog.assets.item, self.assets.copy()
-        of_items = owner != NO_ITEM
-        chosen[of_items] &= self.items[owner[of_items]]
+        # Assets come in the order of their items; those of collections are behind them.
+        of_items = np.repeat(self.items, self.catalog.items.asset_counts)
+        chosen = self.assets.copy()
+        chosen[: len(of_items)] &= of_items
         return chosen
+
+    def count(self) -> int:
+        """Count the assets that are left."""
+        if self.assets.all():
+            counts = self.catalog.items.asset_counts
+            return int(counts[self.items].sum()) + len(self.assets) - int(counts.sum())
+        return int(np.count_nonzero(self.chosen()))
 
     def step(self, name: str, what: str) -> None:
         """Count what a filter has left.
@@ -164,7 +171,7 @@ class _Left:
         EmptySelectionError
             Nothing.
         """
-        count = int(self.chosen().sum())
+        count = self.count()
         before = self.steps[-1][1] if self.steps else len(self.assets)
         if before and not count:
             named = f" that {', '.join(n for n, _ in self.steps)} left" if self.steps else ""
@@ -209,11 +216,16 @@ def _keys(catalog: Catalog, keys: Sequence[str], among: Mask, where: str) -> Mas
     if not keys:
         return among
     codes = catalog.assets.key.codes
-    there = {catalog.assets.key.values[code] for code in np.unique(codes[among])}
+    counts = np.bincount(
+        codes if among.all() else codes[among], minlength=len(catalog.assets.key.values)
+    )
+    there = {catalog.assets.key.values[code] for code in np.flatnonzero(counts)}
     for key in keys:
         if key not in there:
             raise UsageError(f"{where} has no asset {key!r}; {some(sorted(there))}")
-    mask: Mask = among & np.isin(codes, [catalog.assets.key.code(key) for key in keys])
+    wanted = np.zeros(len(catalog.assets.key.values), bool)
+    wanted[[catalog.assets.key.code(key) for key in keys]] = True
+    mask: Mask = among & wanted[codes]
     return mask
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import threading
-import weakref
-from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from haversack.catalog.columns import BytesColumn
 from haversack.catalog.source import TreeSource
 from haversack.catalog.stac import decode
 from haversack.catalog.table import Table
@@ -31,29 +27,6 @@ class _Collection(msgspec.Struct):
 _collection = msgspec.json.Decoder(_Collection)
 
 
-class Spool:
-    """A nameless file of documents, one behind the other; gone with the last who holds it."""
-
-    def __init__(self) -> None:
-        with tempfile.TemporaryFile() as file:
-            self._descriptor = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._descriptor)
-        self._ends = array("q", [0])
-        self._lock = threading.Lock()
-
-    def append(self, content: bytes) -> None:
-        os.lseek(self._descriptor, self._ends[-1], os.SEEK_SET)
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        self._ends.append(self._ends[-1] + len(content))
-
-    def __getitem__(self, row: int) -> bytes:
-        with self._lock:
-            os.lseek(self._descriptor, self._ends[row], os.SEEK_SET)
-            return os.read(self._descriptor, self._ends[row + 1] - self._ends[row])
-
-
 @dataclass(slots=True)
 class ItemsSource(TreeSource):
     """Items that were read from one file; their documents wait in a nameless one.
@@ -61,11 +34,11 @@ class ItemsSource(TreeSource):
     Relative references are to what lies beside the file.
     """
 
-    spool: Spool = field(default_factory=Spool)
+    documents: BytesColumn = field(default_factory=BytesColumn)
     others: dict[str, bytes] = field(default_factory=dict)
 
     def item(self, row: int, place: str) -> bytes:  # noqa: ARG002
-        return self.spool[row]
+        return self.documents[row]
 
     def document(self, place: str) -> bytes:
         return self.others[place]
@@ -115,7 +88,7 @@ def gather(
         place = f"{path.name}#{name}"
         if document.kind == "item":
             table.add_item(document, place, None)
-            source.spool.append(content)
+            source.documents.append(content)
         elif document.kind == "collection":
             source.others[place] = content
             table.add_collection(document, place)

@@ -84,6 +84,14 @@ def overlap(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
     >>> overlap(boxes, box_filter([-180, 0, -179.5, 1])).tolist()
     [True, False]
     """
+    found = np.zeros(len(boxes), bool)
+    # Few are left for the closer look.
+    near = np.flatnonzero((boxes[:, 1] <= box.north) & (boxes[:, 4] >= box.south))
+    found[near] = _share(boxes[near], box)
+    return found
+
+
+def _share(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
     west, south, low, east, north, high = boxes.T
     flat = (south <= box.north) & (north >= box.south) & (low <= box.high) & (high >= box.low)
     spans = [(box.west, box.east)]

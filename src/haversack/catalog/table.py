@@ -82,6 +82,11 @@ class Items:
     def box(self, row: int) -> Box:
         return Box(*self.bbox[row].tolist())
 
+    @property
+    def asset_counts(self) -> NDArray[np.int64]:
+        """How many assets each item has."""
+        return np.diff(numbers(self._ends, np.int64))
+
     def assets_of(self, row: int) -> range:
         """Rows of an item's assets."""
         return range(self._ends[row], self._ends[row + 1])
@@ -104,22 +109,39 @@ class Assets:
         self.roles: CodedColumn[tuple[str, ...]] = CodedColumn()
         self.href = TextColumn()
         self._checksum: dict[int, str] = {}
+        self._kinds: dict[tuple[str, str | None, tuple[str, ...]], tuple[int, int, int]] = {}
         self._item, self._collection, self._size = array("q"), array("i"), array("q")
 
     def __len__(self) -> int:
         return len(self.href)
 
-    def append(self, key: str, asset: StacAsset, item: int, collection: int) -> None:
-        if asset.checksum:
-            self._checksum[len(self)] = asset.checksum
-        self.key.append(key)
-        self.type.append(asset.type)
-        self.roles.append(tuple(asset.roles or ()))
-        self.href.append(asset.href)
-        self._item.append(item)
-        self._collection.append(collection)
-        size = asset.size
-        self._size.append(size if size is not None and 0 <= size < 1 << 63 else UNKNOWN_SIZE)
+    def extend(self, assets: dict[str, StacAsset], item: int, collection: int) -> None:
+        """Add the assets of an item or a collection."""
+        if not assets:
+            return
+        kinds = [self._kind(key, asset) for key, asset in assets.items()]
+        keys, types, roles = zip(*kinds, strict=True)
+        for row, asset in enumerate(assets.values(), len(self)):
+            size = asset.size
+            known = size is not None and 0 <= size < 1 << 63
+            self._size.append(size if known else UNKNOWN_SIZE)  # type: ignore[arg-type]
+            if asset.checksum:
+                self._checksum[row] = asset.checksum
+        self.key.extend(keys)
+        self.type.extend(types)
+        self.roles.extend(roles)
+        self.href.extend([asset.href for asset in assets.values()])
+        self._item.extend([item] * len(kinds))
+        self._collection.extend([collection] * len(kinds))
+
+    def _kind(self, key: str, asset: StacAsset) -> tuple[int, int, int]:
+        """Give the codes of what most items' assets have in common."""
+        kind = key, asset.type, tuple(asset.roles or ())
+        found = self._kinds.get(kind)
+        if found is None:
+            codes = self.key.code(key), self.type.code(kind[1]), self.roles.code(kind[2])
+            found = self._kinds[kind] = codes
+        return found
 
     @property
     def item(self) -> NDArray[np.int64]:
@@ -158,8 +180,7 @@ class Table:
         """Take an item, of the collection that it names or else of its parent."""
         collection = document.collection or parent or LOOSE
         row, code = len(self.items), self.items.collection.code(collection)
-        for key, asset in document.assets.items():
-            self.assets.append(key, asset, row, code)
+        self.assets.extend(document.assets, row, code)
         self.items.append(document, collection, place, len(self.assets))
 
     def finish(self) -> tuple[CollectionRow, ...]:
@@ -171,7 +192,6 @@ class Table:
                 rows.append(CollectionRow(name, None, None, None))
                 continue
             rows.append(CollectionRow(name, document.title, document.description, place))
-            for key, asset in document.assets.items():
-                self.assets.append(key, asset, NO_ITEM, code)
+            self.assets.extend(document.assets, NO_ITEM, code)
         self._collections.clear()
         return tuple(rows)
