@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import accumulate
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -38,17 +37,25 @@ class BytesColumn(Sequence[bytes]):
         self._spooled = 0
 
     def append(self, value: bytes) -> None:
-        self.extend((value,))
+        self._bytes += value
+        self._ends.append(self._ends[-1] + len(value))
+        if len(self._bytes) >= _MOST:
+            self._spill()
 
     def extend(self, values: Sequence[bytes]) -> None:
-        ends = accumulate(map(len, values), initial=self._ends.pop())
-        self._ends.extend(ends)
+        end = self._ends[-1]
+        for value in values:
+            end += len(value)
+            self._ends.append(end)
         self._bytes += b"".join(values)
         if len(self._bytes) >= _MOST:
-            self._spool = self._spool or Spool()
-            self._spool.append(self._bytes)
-            self._spooled = self._spool.size
-            self._bytes = bytearray()
+            self._spill()
+
+    def _spill(self) -> None:
+        self._spool = self._spool or Spool()
+        self._spool.append(self._bytes)
+        self._spooled = self._spool.size
+        self._bytes = bytearray()
 
     def __len__(self) -> int:
         return len(self._ends) - 1
