@@ -36,15 +36,18 @@ class Faulty:
         self.left = 60
         size = [0, 1, 20_000, 300_000, 700_000]
         self.versions = {
-            f"/{n}": [self.random.randbytes(size[n % 5]) for _ in range(2)] for n in range(FILES)
+            f"/{n}.tif": [self.random.randbytes(size[n % 5]) for _ in range(2)]
+            for n in range(FILES)
         }
         self.now = dict.fromkeys(self.versions, 0)
 
     def __call__(self, asked):
+        asked.path = asked.path.partition("?")[0]
         body, etag = self.versions[asked.path][self.now[asked.path]], f'"{self.now[asked.path]}"'
         good = self.ranged(asked, body, etag)
         faults = ["cut", "reset", "busy", "ignores range", "ignores if-range", "416", "changes"]
-        faults += ["wrong start", *_RAW]
+        faults += ["wrong start", "other etag", "packed", "page", "wrong md5", "no length"]
+        faults += ["redirect", "loop", *_RAW]
         fault = self.random.choice([*faults, "none", "none", "none"])
         if fault == "none" or self.left <= 0:
             return good
@@ -69,6 +72,25 @@ class Faulty:
             return self(asked)
         elif fault == "wrong start" and good.status == 206:
             good.headers["Content-Range"] = f"bytes 1-{len(body) - 1}/{len(body)}"
+        else:
+            return self._lie(fault, asked, good, body, etag)
+        return good
+
+    def _lie(self, fault, asked, good, body, etag):
+        if fault == "other etag" and good.status == 206:
+            good.headers["ETag"] = '"of another version"'
+        elif fault == "packed":
+            good.headers["Content-Encoding"] = "gzip"
+        elif fault == "page":
+            return self.answer(200, b"<html>busy</html>", {"Content-Type": "text/html"})
+        elif fault == "wrong md5" and good.status == 200:
+            good.headers["Content-MD5"] = "AAAAAAAAAAAAAAAAAAAAAA=="
+        elif fault == "no length":
+            head = f"HTTP/1.1 200 OK\r\nETag: {etag}\r\n\r\n".encode()
+            return self.answer(raw=head + body)
+        elif fault in ("redirect", "loop"):
+            target = asked.path if fault == "redirect" else f"{asked.path}?again"
+            return self.answer(302, b"", {"Location": target})
         elif fault in _RAW:
             return self.answer(raw=_RAW[fault](body, etag.encode()))
         return good
@@ -91,7 +113,7 @@ def test_any_mixture_of_faults_ends_exact_or_named(
             assert not (last and outcome.error), outcome
             if outcome.error is None or place.exists():
                 assert place.read_bytes() in faulty.versions[f"/{place.name}"], outcome
-    assert sorted(os.listdir(tmp_path)) == sorted(str(n) for n in range(FILES))
+    assert sorted(os.listdir(tmp_path)) == sorted(f"{n}.tif" for n in range(FILES))
 
 
 @pytest.mark.slow
