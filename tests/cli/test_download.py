@@ -1,0 +1,51 @@
+"""What ``haversack download`` adds to the library: its options, and its exit codes."""
+
+import json
+
+SOURCE = "demo_crop_seasons_source"
+
+
+def _report(result):
+    assert result.code in (0, 1), result.err
+    return json.loads(result.out)
+
+
+def _download(at_hub, *options):
+    return _report(at_hub("download", "demo_crop_seasons", "-q", "--json", *options))
+
+
+def test_sync_and_retry_go_on_from_a_download(at_hub, tmp_path):
+    first = _download(at_hub)
+    again = _download(at_hub, "--sync")
+    assert (again["fetched"], again["present"]) == (0, first["fetched"])
+    retried = _download(at_hub, "--retry-failed")
+    assert (retried["fetched"], retried["present"], retried["failed"]) == (0, 0, 0)
+
+
+def test_filters_by_kind_and_property(at_hub):
+    everything = _download(at_hub, "--dry-run")["waiting"]
+    images = _download(at_hub, "--dry-run", "--media-type", "image/*")["waiting"]
+    assert 0 < images < everything
+    wrong = at_hub("download", "demo_crop_seasons", "-q", "--role", "nobody's")
+    assert (wrong.code, "nobody's" in wrong.err) == (2, True)
+    none = at_hub("download", "demo_crop_seasons", "-q", "--where", "datetime IS NULL AND 1 = 2")
+    assert (none.code, "where" in none.err) == (3, True)
+
+
+def test_limits_that_make_no_sense_are_refused(at_hub):
+    wrong = at_hub("download", "demo_crop_seasons", "-q", "--max-rate", "0")
+    assert wrong.code == 2
+    assert "per_second" in wrong.err
+
+
+def test_keys_that_are_not_there_are_asked_for(at_hub, monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    wrong = at_hub("download", "demo_crop_seasons", "--s3-sign", "https://b.s3.amazonaws.com")
+    assert (wrong.code, "AWS_ACCESS_KEY_ID" in wrong.err) == (4, True)
+    monkeypatch.setenv("NETRC", str(tmp_path / "nothing"))
+    assert at_hub("download", "demo_crop_seasons", "--netrc").code == 2
+
+
+def test_a_url_that_is_no_api_cannot_be_searched(at_hub, hub):
+    wrong = at_hub("download", f"{hub.url}/healthz", "--search", "-q")
+    assert (wrong.code, "no STAC API" in wrong.err) == (1, True)
