@@ -76,6 +76,10 @@ class Plan:
         known = sizes != UNKNOWN_SIZE
         return int(sizes[known].sum()), int((~known).sum())
 
+    def free_bytes(self) -> int:
+        """Give the bytes that are free where the assets go."""
+        return shutil.disk_usage(_existing(self.assets.root)).free
+
     def check_space(self) -> None:
         """Refuse to begin what the disk cannot hold.
 
@@ -86,7 +90,7 @@ class Plan:
         """
         unpacked = sum(m.size for path, m in self.placed.items() if not self.assets.status(path))
         needed = self.waiting()[0] + unpacked
-        free = shutil.disk_usage(_existing(self.assets.root)).free
+        free = self.free_bytes()
         if needed > free:
             raise StorageError(
                 f"{self.assets.root}: {needed:,} bytes are to come, and {free:,} are free: choose "

@@ -46,8 +46,9 @@ class DownloadReport:
         checksum to compare; that could not be fetched.
     waiting
         Assets still to fetch: those of a dry run, or of ``catalog_only``.
-    bytes, waiting_bytes, waiting_unknown
-        Bytes fetched; bytes still to fetch; files still to fetch whose size is not known.
+    bytes, waiting_bytes, waiting_unknown, free_bytes
+        Bytes fetched; bytes still to fetch; files still to fetch whose size is not known; bytes
+        that are free where the assets go.
     seconds
         How long it took.
     failures
@@ -67,6 +68,7 @@ class DownloadReport:
     bytes: int = 0
     waiting_bytes: int = 0
     waiting_unknown: int = 0
+    free_bytes: int = 0
     seconds: float = 0.0
     failures: tuple[FailedAsset, ...] = ()
 
@@ -93,6 +95,7 @@ class DownloadReport:
             unknown = f" and {self.waiting_unknown} files of unknown size"
             lines.append(
                 f"to fetch: {self.waiting_bytes:,} bytes{unknown if self.waiting_unknown else ''}"
+                f"; {self.free_bytes:,} are free"
             )
         lines += self._reasons()
         if self.failures:

@@ -38,6 +38,7 @@ def report_of(
         bytes=bringing.bytes,
         waiting_bytes=known,
         waiting_unknown=unknown,
+        free_bytes=plan.free_bytes(),
         failures=tuple(failures),
     )
 

@@ -148,6 +148,7 @@ def test_a_dry_run_tells_and_writes_nothing(farms, source, out, server):
     report = download(farms.archive(source), out, dry_run=True)
     assert _counts(report) == (0, 0, 0, 0, 7)
     assert (report.waiting_bytes, report.waiting_unknown) == (700, 4)
+    assert f"to fetch: 700 bytes and 4 files of unknown size; {report.free_bytes:,}" in str(report)
     assert not out.exists()
     assert server.asked == []
 
