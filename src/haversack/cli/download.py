@@ -57,6 +57,7 @@ from haversack.errors import UsageError
     default="geometry",
     help="Of items, what --intersects looks at.",
 )
+@click.option("--with-sources", is_flag=True, help="Also take what chosen labels were drawn on.")
 @click.option("--catalog-only", is_flag=True, help="Bring the catalog, no assets.")
 @click.option(
     "--if-exists",
@@ -139,6 +140,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "media_types": options["media_types"] or None,
         "where": options["where"],
         "match": options["match"],
+        "with_sources": options["with_sources"],
         "dry_run": options["dry_run"],
         "allow_hosts": options["allow_hosts"],
         "max_bytes_per_second": rate and rate * 1e6,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from haversack.catalog import Filters, Match, Where
 from haversack.catalog.filters import select
 from haversack.catalog.source import ArchiveSource
+from haversack.catalog.sources import with_sources as add_sources
 from haversack.catalog.table import NO_ITEM
 from haversack.download.access import Access, Tuning
 from haversack.download.bring import Bringing
@@ -56,6 +57,7 @@ def download(
     media_types: Sequence[str] | None = None,
     where: Where | None = None,
     match: Match = "geometry",
+    with_sources: bool = False,
     progress: Progress = None,
     dry_run: bool = False,
     retry_failed: bool = False,
@@ -94,6 +96,8 @@ def download(
     bbox, intersects, datetime, collection_filter, asset_keys, roles, media_types, where, match
         Choose assets: see :meth:`haversack.catalog.Catalog.select`. The local catalog has every
         item all the same.
+    with_sources
+        Also take the items that chosen items (of labels) link to as their source.
     progress
         True draws bars; a callable gets :class:`haversack.events.Event` values.
     dry_run
@@ -173,6 +177,8 @@ def download(
         )
         log.info("create stac asset list...")
         selection = select(obtained.catalog, filters)
+        if with_sources:
+            selection = add_sources(selection)
         if retry_failed:
             selection = only_failed(selection, before)
         with nullcontext() if dry_run else Ledger(ledger_path) as ledger:
