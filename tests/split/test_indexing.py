@@ -14,7 +14,7 @@ from haversack.split.plan import copy, divide
 
 SHAPES = [(7,), (5, 6), (4, 3, 5), (3, 2, 4, 5), (2, 3, 2, 3, 2), (0, 4), (3, 0, 2), (1, 1)]
 QUICK = settings(
-    max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False
+    max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False
 )
 
 
@@ -115,6 +115,17 @@ def cut(cell, size):
 @QUICK
 @given(st.data())
 def test_any_index_gives_what_numpy_gives(data):
+    compare(data)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=20_000)
+@given(st.data())
+def test_twenty_thousand_indices_give_what_numpy_gives(data):
+    compare(data)
+
+
+def compare(data):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=5, min_side=0, max_side=6))
     array = np.arange(np.prod(shape), dtype="int32").reshape(shape)
     block = tuple(data.draw(st.integers(1, 7)) for _ in shape)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError, UnsupportedError
-from haversack.split.chunk import StoredChunk, check_chunk_shape
+from haversack.split.chunk import StoredChunk, check_chunk_shape, head_size
 from haversack.split.chunking import blosc_block_size, chunk_shape_for
 from haversack.split.codec import Compression
 from haversack.split.codec import encode as encode_chunk
@@ -29,6 +29,7 @@ from haversack.storage.damage import Damage
 from haversack.storage.ranges import RangeFile
 
 BLOSC_FILTER = 32001
+_WORTH_TWO_READS = 32 << 10  # bytes of a chunk of which some blocks are read alone
 
 Shape = tuple[int, ...]
 Encoder = Callable[[Callable[[Shape], bytes], Iterable[Shape]], Iterable[bytes]]
@@ -232,12 +233,18 @@ class OwnBlock:
 
     def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
         with self._naming(cell):
-            return self._stored(cell).decode(self.dtype, self.chunk_shape, rows)
+            return self._stored(cell, rows).decode(self.dtype, self.chunk_shape, rows)
 
-    def _stored(self, cell: Shape) -> StoredChunk:
+    def _stored(self, cell: Shape, rows: range | None = None) -> StoredChunk:
         number = sum(i * step for i, step in zip(cell, self._at, strict=True))
         offset, size, _ = self._tail.chunks[number].item()
-        return StoredChunk(self._file.read(offset, size), self._tail.checksums_of(number))
+        sums = self._tail.checksums_of(number)
+        head = head_size(len(sums) - 1)
+        few = rows is not None and len(sums) > 2 and 2 * len(rows) <= self.chunk_shape[0]
+        if not few or size < _WORTH_TWO_READS or not 0 <= offset <= self._file.size - size:
+            return StoredChunk(self._file.read(offset, size), sums)
+        rest = (size, lambda start, count: self._file.read(offset + start, count))
+        return StoredChunk(self._file.read(offset, min(head, size)), sums, rest)
 
     @contextmanager
     def _naming(self, cell: Shape) -> Iterator[None]:

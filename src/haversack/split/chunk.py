@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -69,8 +70,8 @@ class ChunkHeader:
         return _HEADER.size if self.is_stored else _HEADER.size + 4 * self.nblocks
 
 
-def read_header(data: bytes) -> ChunkHeader:
-    """Read and check the header of a chunk, all of whose bytes are given.
+def read_header(data: bytes, size: int) -> ChunkHeader:
+    """Read and check the header of a chunk of which ``size`` bytes are stored.
 
     Raises
     ------
@@ -78,17 +79,17 @@ def read_header(data: bytes) -> ChunkHeader:
         Sizes that contradict each other or the length of the data.
     """
     if len(data) < _HEADER.size:
-        raise FormatError(f"a chunk of {len(data)} bytes is too short")
+        raise FormatError(f"a chunk of {size} bytes is too short")
     header = ChunkHeader(*_HEADER.unpack_from(data))
     plausible = (
-        header.stored == len(data)
+        header.stored == size
         and 0 < header.blocksize <= header.nbytes <= LARGEST_CHUNK
         and header.body + (header.nbytes if header.is_stored else 0) <= header.stored
     )
     if not plausible:
         raise FormatError(
             f"a chunk header claims {header.nbytes} bytes in blocks of {header.blocksize}, "
-            f"{header.stored} stored, but {len(data)} are there"
+            f"{header.stored} stored, but {size} are there"
         )
     return header
 
@@ -99,9 +100,11 @@ class StoredChunk:
     Parameters
     ----------
     data
-        All stored bytes.
+        All stored bytes, or with ``rest`` at least the header and the table of blocks.
     expected
         The chunk's checksums, where it has any: of header and table, then of each block.
+    rest
+        Number of all stored bytes, and a function that reads some of them: (start, size).
 
     Raises
     ------
@@ -111,11 +114,20 @@ class StoredChunk:
         They contradict themselves.
     """
 
-    def __init__(self, data: bytes, expected: NDArray[np.uint32] | None = None) -> None:
-        self.data, self._expected = memoryview(data), expected
+    def __init__(
+        self,
+        data: bytes,
+        expected: NDArray[np.uint32] | None = None,
+        rest: tuple[int, Callable[[int, int], bytes]] | None = None,
+    ) -> None:
+        self._at, self._seen, self._expected = 0, memoryview(data), expected
+        size = rest[0] if rest else len(data)
+        self._read = rest[1] if rest else None
         if expected is not None:
             self._check_head(data, expected)
-        self.header = read_header(data)
+        self.header = read_header(data, size)
+        if len(data) < self.header.body:
+            raise FormatError(f"{len(data)} bytes do not hold a table of {self.header.nblocks}")
         self.extents = self._extents()
         if expected is not None and len(expected) != len(self.extents) + 1:
             raise IntegrityError(f"{len(self.extents)} blocks have {len(expected)} checksums")
@@ -123,7 +135,7 @@ class StoredChunk:
     def _check_head(self, data: bytes, expected: NDArray[np.uint32]) -> None:
         is_stored = len(data) >= _HEADER.size and data[2] & _STORED
         end = _HEADER.size if is_stored else _HEADER.size + 4 * (len(expected) - 1)
-        if not len(expected) or crc32c(self.data[:end]) != expected[0]:
+        if not len(expected) or crc32c(self._seen[:end]) != expected[0]:
             raise IntegrityError("the header does not match its checksum")
 
     def _extents(self) -> list[tuple[int, int]]:
@@ -137,17 +149,29 @@ class StoredChunk:
             starts = range(_HEADER.size, _HEADER.size + header.nbytes, header.blocksize)
             end = _HEADER.size + header.nbytes
             return [(start, min(start + header.blocksize, end)) for start in starts]
-        offsets = struct.unpack_from(f"<{header.nblocks}I", self.data, _HEADER.size)
+        offsets = struct.unpack_from(f"<{header.nblocks}I", self._seen, _HEADER.size)
         limits = [*sorted(offsets), header.stored]
         if limits[0] < header.body or limits[-2] > header.stored:
             raise FormatError("a chunk's table of blocks points outside of the chunk")
         ends = dict(pairwise(limits))
         return [(start, ends[start]) for start in offsets]
 
+    def _stored(self, block: int) -> memoryview:
+        """Give the bytes of a block."""
+        start, end = self.extents[block]
+        return self._seen[start - self._at : end - self._at]
+
+    def _load(self, blocks: range) -> None:
+        """Read what is not there of some blocks, with what lies between them."""
+        start = min(self.extents[number][0] for number in blocks)
+        end = max(self.extents[number][1] for number in blocks)
+        if self._read is not None and not (self._at <= start and end <= self._at + len(self._seen)):
+            self._at, self._seen = start, memoryview(self._read(start, end - start))
+
     def checksums(self) -> list[int]:
         """Compute the checksums: of header and table, then of each block."""
-        blocks = (crc32c(self.data[start:end]) for start, end in self.extents)
-        return [crc32c(self.data[: self.header.body]), *blocks]
+        blocks = (crc32c(self._stored(number)) for number in range(len(self.extents)))
+        return [crc32c(self._seen[: self.header.body]), *blocks]
 
     def check(self, blocks: range | None = None) -> None:
         """Compare blocks, by default all, with their checksums.
@@ -160,8 +184,7 @@ class StoredChunk:
         if self._expected is None:
             return
         for number in range(len(self.extents)) if blocks is None else blocks:
-            start, end = self.extents[number]
-            if crc32c(self.data[start:end]) != self._expected[number + 1]:
+            if crc32c(self._stored(number)) != self._expected[number + 1]:
                 raise IntegrityError(f"Blosc block {number} does not match its checksum")
 
     def decode(
@@ -189,13 +212,14 @@ class StoredChunk:
         if self.header.nbytes != size:
             raise FormatError(f"a chunk holds {self.header.nbytes} bytes where {size} belong")
         blocks = self._holding(rows, size // shape[0])
+        self._load(blocks)
         self.check(blocks)
         whole = _memory(size)
         begin = blocks.start * self.header.blocksize
         into = whole[begin : min(size, blocks.stop * self.header.blocksize)]
         if self.header.is_stored:
-            start = self.extents[blocks.start][0]
-            into[:] = np.frombuffer(self.data, np.uint8, len(into), start)
+            start = self.extents[blocks.start][0] - self._at
+            into[:] = np.frombuffer(self._seen, np.uint8, len(into), start)
         else:
             self._decompress(blocks, into)
         decoded: NDArray[Any] = whole.view(dtype).reshape(shape)
@@ -212,8 +236,8 @@ class StoredChunk:
         return range(min(first, max(0, count - 2)) if end == count else first, end)
 
     def _decompress(self, blocks: range, into: NDArray[np.uint8]) -> None:
-        whole = len(blocks) == len(self.extents)
-        data = self.data if whole else self._excerpt(blocks, len(into))
+        whole = len(blocks) == len(self.extents) and not self._at
+        data = self._seen if whole else self._excerpt(blocks, len(into))
         try:
             blosc.decompress(data, into)
         except RuntimeError as error:
@@ -221,7 +245,7 @@ class StoredChunk:
 
     def _excerpt(self, blocks: range, nbytes: int) -> bytes:
         """Make a chunk of some of this chunk's blocks: Blosc's blocks do not know each other."""
-        parts = [self.data[slice(*self.extents[number])] for number in blocks]
+        parts = [self._stored(number) for number in blocks]
         at = _HEADER.size + 4 * len(parts)
         offsets = []
         for part in parts:
@@ -238,6 +262,11 @@ class StoredChunk:
             at,
         )
         return b"".join((head, struct.pack(f"<{len(offsets)}I", *offsets), *parts))
+
+
+def head_size(blocks: int) -> int:
+    """Bytes of a chunk's header and table."""
+    return _HEADER.size + 4 * blocks
 
 
 def as_chunk(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import re
 import threading
@@ -19,16 +18,20 @@ from haversack.errors import FormatError, NotFoundError
 from haversack.split.block import Block, OwnBlock, Place, Shape
 from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
-from haversack.split.indexing import Selection, select
+from haversack.split.indexers import window
+from haversack.split.indexing import Selection
 from haversack.split.metadata import METADATA, UNFINISHED, block_files, block_name, read_stack
-from haversack.split.plan import Part, copy, divide, rows_of, whole
+from haversack.split.plan import Part, copy, divide, rows_of
+from haversack.split.reading import DiskArray, finish, lay_out
 from haversack.split.tail import has_tail
 from haversack.split.threads import in_threads
+from haversack.split.view import BlockViews, SplitView
 from haversack.storage.damage import Damage
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
 _SMALL = 1 << 20  # bytes of a result that one thread reads faster than many
+_FEWEST = 32  # chunks of many small reads that are worth a thread
 
 
 def is_split(path: str | os.PathLike[str]) -> bool:
@@ -49,7 +52,7 @@ def is_split(path: str | os.PathLike[str]) -> bool:
     )
 
 
-class SplitDataset(BlockGrid):
+class SplitDataset(DiskArray, BlockGrid):
     """Open a split array for reading; nothing is read before it is asked for.
 
     Parameters
@@ -107,16 +110,6 @@ class SplitDataset(BlockGrid):
         return self._shape_full
 
     @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self._shape_full)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape, dtype=object))
-
-    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of an element."""
         if self._dtype is None:
@@ -125,11 +118,6 @@ class SplitDataset(BlockGrid):
                 raise FormatError(f"{self.root} has no blocks, so its dtype is not known")
             self._dtype = self._block(blocks[0]).dtype
         return self._dtype
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the array in memory."""
-        return self.size * self.dtype.itemsize
 
     @property
     def resolution(self) -> tuple[float, ...]:
@@ -148,67 +136,70 @@ class SplitDataset(BlockGrid):
         name = self.root / (self._prefix + block_name(block, self.n_blocks))
         return name if self._paths is None else self._paths.get(block, name)
 
-    def __getitem__(self, index: Any) -> Any:
-        return self._read(select(index, self.shape))
+    @property
+    def blocks(self) -> BlockViews:
+        """The blocks as views, by their place in the grid."""
+        return BlockViews(self)
 
-    def __array__(
-        self, dtype: np.typing.DTypeLike | None = None, copy: bool | None = None
-    ) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a split array is on disk: it cannot become an array without a copy")
-        data: NDArray[Any] = self[...]
-        return data if dtype is None else data.astype(dtype, copy=False)
+    def _window(self, index: Any) -> SplitView:
+        return SplitView(self, window(index, tuple(map(range, self.shape))))
 
-    def __len__(self) -> int:
-        return self.shape[0]
+    def _rows_at(self, row: int) -> int:
+        if not self.n_blocks:
+            return 1
+        number = min(row // self.shape_block[0], self.shape_grid[0] - 1)
+        first = number * self.shape_block[0]
+        rows = self._block(number * (self.n_blocks // self.shape_grid[0])).chunk_shape[0]
+        return rows - (row - first) % rows
 
-    def __iter__(self) -> Iterator[Any]:
-        step = 1
-        start = 0
-        while start < len(self):
-            if self.n_blocks:
-                first = start // self.shape_block[0] * (self.n_blocks // self.shape_grid[0])
-                step = self._block(first).chunk_shape[0]
-            yield from self[start : start + step]
-            start += step
-
-    def _read(self, selection: Selection) -> Any:
-        if 0 in selection.shape:
-            return np.empty(selection.shape, self.dtype)
-        everything = whole(selection)
-        lengths = [target.stop for target in everything.target]
-        flips = tuple(
-            slice(None, None, -1 if axis in selection.flipped else 1)
-            for axis in range(self.ndim)
-            if isinstance(selection.axes[axis], range)
-        )
-        if everything.rows is None:
-            result = np.empty(lengths, self.dtype)
-            target = result[flips]
-        else:
-            lengths.insert(selection.points_at, len(everything.rows))
-            result = np.empty(lengths, self.dtype)
-            target = np.moveaxis(result, selection.points_at, 0)[(slice(None), *flips)]
-        self._fill(target, everything)
-        shaped = result.reshape(selection.shape)
-        return shaped[()] if selection.is_scalar else shaped
+    def _read(self, selection: Selection, out: NDArray[Any] | None = None) -> Any:
+        result, job = lay_out(selection, self.dtype, out)
+        if job is not None:
+            self._fill(*job)
+        return finish(selection, result, out)
 
     def _fill(self, target: NDArray[Any], everything: Part) -> None:
-        def fill(piece: tuple[Block, Shape, Part]) -> None:
-            block, cell, part = piece
+        def fill(piece: tuple[int, Block, Shape, Part]) -> None:
+            _, block, cell, part = piece
             copy(block.chunk(cell, rows_of(part)), part, target)
 
         run = map if target.nbytes < _SMALL else in_threads
         for _ in run(fill, self._pieces(everything)):
             pass
 
-    def _pieces(self, everything: Part) -> Iterator[tuple[Block, Shape, Part]]:
-        """Go over the chunks that hold something of a part."""
+    def _read_all(self, selections: list[Selection]) -> list[Any]:
+        laid = [lay_out(selection, self.dtype) for selection in selections]
+        shared: dict[tuple[int, Shape], list[tuple[NDArray[Any], Part]]] = {}
+        for target, everything in filter(None, (job for _, job in laid)):
+            for number, _, cell, part in self._pieces(everything):
+                shared.setdefault((number, cell), []).append((target, part))
+        for _ in in_threads(self._fill_shared, _dealt(sorted(shared.items(), key=_first))):
+            pass
+        pairs = zip(selections, laid, strict=True)
+        return [finish(selection, result, None) for selection, (result, _) in pairs]
+
+    def _fill_shared(self, jobs: list[_Shared]) -> None:
+        for (number, cell), wanted in jobs:
+            rows = [rows_of(part) for _, part in wanted]
+            span = range(min(r.start for r in rows), max(r.stop for r in rows))
+            chunk = self._block(number).chunk(cell, span)
+            for target, part in wanted:
+                copy(chunk, part, target)
+
+    def _pieces(self, everything: Part) -> Iterator[tuple[int, Block, Shape, Part]]:
+        """Go over the chunks that hold something of a part: block, chunk, and what of it."""
         for cell, wanted in divide(everything, self.shape_block, self.shape_grid):
-            block = self._block(int(np.ravel_multi_index(cell, self.shape_grid)))
+            number = self._number(cell)
+            block = self._block(number)
             _check_reach(block, wanted)
             for inner, part in divide(wanted, block.chunk_shape):
-                yield block, inner, part
+                yield number, block, inner, part
+
+    def _number(self, cell: Shape) -> int:
+        number = 0
+        for place, count in zip(cell, self.shape_grid, strict=True):
+            number = number * count + place
+        return number
 
     def _block(self, number: int) -> Block:
         with self._opening:
@@ -304,12 +295,18 @@ class SplitDataset(BlockGrid):
             f"{self.n_blocks} blocks of {self.shape_block})"
         )
 
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
-            for key, value in self.info().items()
-        )
-        return f"<table>{rows}</table>"
+
+_Shared = tuple[tuple[int, Shape], list[tuple[NDArray[Any], Part]]]
+
+
+def _first(shared: _Shared) -> tuple[int, Shape]:
+    return shared[0]
+
+
+def _dealt(jobs: list[_Shared]) -> Iterator[list[_Shared]]:
+    """Cut jobs into a few pieces for threads, in the order of the files."""
+    size = max(_FEWEST, -(-len(jobs) // 8))
+    return (jobs[start : start + size] for start in range(0, len(jobs), size))
 
 
 def _check_reach(block: Block, wanted: Part) -> None:

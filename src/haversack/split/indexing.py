@@ -21,21 +21,32 @@ Axis = range | NDArray[np.intp]
 class Selection:
     """Elements of an array, and the result that they make.
 
-    ``axes`` has one ascending range or one array of points for each axis; all points have the same
-    length and go together. The elements are first laid out as the lengths of the ranges (those in
-    ``flipped`` backwards), with the points as one axis before the range number ``points_at``; then
-    reshaped to ``shape``.
+    ``axes`` has one ascending range or one array of points for each axis. With ``points_at`` None
+    each array stands for itself, as a range does. Otherwise all arrays have the same length and go
+    together, as one axis before the range number ``points_at``. The elements are first laid out
+    so (the ranges in ``flipped`` backwards), then reshaped to ``shape``.
     """
 
     axes: tuple[Axis, ...]
     flipped: tuple[int, ...]
-    points_at: int
+    points_at: int | None
     shape: tuple[int, ...]
     is_scalar: bool
 
+    @property
+    def lone(self) -> list[int]:
+        """The axes that stand for themselves in the result."""
+        return [
+            number
+            for number, axis in enumerate(self.axes)
+            if self.points_at is None or isinstance(axis, range)
+        ]
 
-def select(index: Any, shape: tuple[int, ...]) -> Selection:
+
+def select(index: Any, shape: tuple[int, ...], *, points_first: bool = False) -> Selection:
     """Work out an index as numpy would for an array of this shape.
+
+    With ``points_first``, what arrays give always comes first in the result.
 
     Raises
     ------
@@ -49,7 +60,7 @@ def select(index: Any, shape: tuple[int, ...]) -> Selection:
     """
     items = index if isinstance(index, tuple) else (index,)
     try:
-        return _Reader(shape).read([_item(item) for item in items])
+        return _Reader(shape, points_first).read([_item(item) for item in items])
     except (IndexError, TypeError, ValueError, OverflowError):
         _refuse(index, shape)
 
@@ -88,8 +99,8 @@ def _spans(item: Any) -> int:
 class _Reader:
     """Goes through the items of one index from left to right."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._shape = shape
+    def __init__(self, shape: tuple[int, ...], points_first: bool) -> None:
+        self._shape, self._points_first = shape, points_first
         self._axes: list[Axis] = []  # arrays of points not yet broadcast
         self._flipped: list[int] = []
         self._lengths: list[int] = []  # of the result, without what the arrays give
@@ -153,11 +164,12 @@ class _Reader:
     def _finish(self, *, is_scalar: bool) -> Selection:
         if not self._has_arrays:
             return Selection(
-                tuple(self._axes), tuple(self._flipped), 0, tuple(self._lengths), is_scalar
+                tuple(self._axes), tuple(self._flipped), None, tuple(self._lengths), is_scalar
             )
         joint = np.broadcast_shapes(*self._joint)
         numbers = [number for number, _, _ in self._advanced]
         together = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        together = together and not self._points_first
         _, at, points_at = self._advanced[0] if together else (0, 0, 0)
         axes = tuple(
             axis if isinstance(axis, range) else self._spread(number, axis, joint)

@@ -6,7 +6,7 @@ The same division serves twice: an array into blocks, then a block into chunks.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -16,26 +16,30 @@ from numpy.typing import NDArray
 
 from haversack.split.indexing import Axis, Selection
 
+Target = slice | NDArray[np.intp]
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """Elements within one cell, in its own coordinates, and their places in the target.
 
-    ``target`` has one slice for each axis that is a range; ``rows`` are the places of the points,
-    which are the target's first axis, or None where there are no points.
+    Where ``rows`` is None every axis stands for itself and has its places in ``target``. Otherwise
+    the axes that are points go together: their places are ``rows``, on the target's first axis, and
+    ``target`` has those of the ranges.
     """
 
     axes: tuple[Axis, ...]
-    target: tuple[slice, ...]
+    target: tuple[Target, ...]
     rows: NDArray[np.intp] | None
 
 
 def whole(selection: Selection) -> Part:
     """Make the part that is the whole selection."""
-    ranges = [axis for axis in selection.axes if isinstance(axis, range)]
-    points = [axis for axis in selection.axes if not isinstance(axis, range)]
-    rows = np.arange(len(points[0]), dtype=np.intp) if points else None
-    return Part(selection.axes, tuple(slice(0, len(axis)) for axis in ranges), rows)
+    lone = selection.lone
+    joint = [axis for number, axis in enumerate(selection.axes) if number not in lone]
+    rows = np.arange(len(joint[0]), dtype=np.intp) if joint else None
+    target = tuple(slice(0, len(selection.axes[number])) for number in lone)
+    return Part(selection.axes, target, rows)
 
 
 def divide(
@@ -53,33 +57,35 @@ def divide(
     (0,) (range(1, 4, 2),) (slice(0, 2, None),)
     (1,) (range(1, 2, 2),) (slice(2, 3, None),)
     """
-    targets = iter(part.target)
     last = tuple(n - 1 for n in grid) if grid else (sys.maxsize,) * len(cell_shape)
-    ranged = [
+    is_lone = [part.rows is None or isinstance(axis, range) for axis in part.axes]
+    targets = iter(part.target)
+    alone = [
         list(_pieces(axis, next(targets), length, end))
-        for axis, length, end in zip(part.axes, cell_shape, last, strict=True)
-        if isinstance(axis, range)
+        for axis, length, end, flag in zip(part.axes, cell_shape, last, is_lone, strict=True)
+        if flag
     ]
-    is_range = [isinstance(axis, range) for axis in part.axes]
     for where, points, rows in _groups(part, cell_shape, last):
-        for pieces in product(*ranged):
-            cells, axes = iter(where), iter(points)
-            spans = iter(pieces)
-            chosen = [next(spans) if flag else (next(cells), next(axes), None) for flag in is_range]
-            yield (
-                tuple(cell for cell, _, _ in chosen),
-                Part(
-                    tuple(axis for _, axis, _ in chosen),
-                    tuple(target for _, _, target in pieces),
-                    rows,
-                ),
-            )
+        for pieces in product(*alone):
+            if rows is None:
+                cells, axes, places = zip(*pieces, strict=True)
+                yield cells, Part(axes, places, None)
+                continue
+            spans, joint = iter(pieces), iter(zip(where, points, strict=True))
+            chosen = [next(spans)[:2] if flag else next(joint) for flag in is_lone]
+            cells, axes = zip(*chosen, strict=True)
+            yield cells, Part(axes, tuple(place for _, _, place in pieces), rows)
 
 
-def _pieces(
-    wanted: range, target: slice, length: int, last: int
-) -> Iterator[tuple[int, range, slice]]:
-    """Cut a range at multiples of ``length``."""
+_Piece = tuple[int, Axis, Target]
+
+
+def _pieces(wanted: Axis, target: Target, length: int, last: int) -> Iterator[_Piece]:
+    """Cut what is wanted of an axis by its cells."""
+    if not isinstance(wanted, range):
+        yield from _pieces_of_points(wanted, target, length, last)
+        return
+    assert isinstance(target, slice)
     index = 0
     while index < len(wanted):
         cell = min(wanted[index] // length, last)
@@ -92,11 +98,27 @@ def _pieces(
         index = end
 
 
+def _pieces_of_points(
+    wanted: NDArray[np.intp], target: Target, length: int, last: int
+) -> Iterator[_Piece]:
+    cells = np.minimum(wanted // length, last)
+    for group in _by_value(cells):
+        cell = int(cells[group[0]])
+        place = group + target.start if isinstance(target, slice) else target[group]
+        yield cell, wanted[group] - cell * length, place
+
+
+def _by_value(values: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Group the positions of equal values."""
+    order = np.argsort(values, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
+
+
 _Group = tuple[tuple[int, ...], tuple[NDArray[np.intp], ...], NDArray[np.intp] | None]
 
 
 def _groups(part: Part, cell_shape: tuple[int, ...], last: tuple[int, ...]) -> Iterator[_Group]:
-    """Group the points by their cell."""
+    """Group the points that go together by their cell."""
     if part.rows is None:
         yield (), (), None
         return
@@ -109,9 +131,7 @@ def _groups(part: Part, cell_shape: tuple[int, ...], last: tuple[int, ...]) -> I
     if not len(part.rows):
         return
     counts = [int(cell.max()) + 1 for cell in cells]
-    numbers = np.ravel_multi_index(cells, counts)
-    order = np.argsort(numbers, kind="stable")
-    for group in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
+    for group in _by_value(np.ravel_multi_index(cells, counts)):
         where = tuple(int(cell[group[0]]) for cell in cells)
         local = tuple(
             axis[group] - cell * length
@@ -130,14 +150,29 @@ def rows_of(part: Part) -> range:
 
 def copy(source: NDArray[Any], part: Part, target: NDArray[Any]) -> None:
     """Copy a part's elements from its cell into the target."""
-    ranged = [number for number, axis in enumerate(part.axes) if isinstance(axis, range)]
-    slices = tuple(
-        slice(axis.start, axis.stop, axis.step) for axis in part.axes if isinstance(axis, range)
-    )
     if part.rows is None:
-        target[part.target] = source[slices]
+        target[_crossing(part.target)] = source[_crossing(part.axes)]
         return
+    ranged = [number for number, axis in enumerate(part.axes) if isinstance(axis, range)]
     pointed = [number for number in range(len(part.axes)) if number not in ranged]
-    index: tuple[Any, ...] = (*(part.axes[number] for number in pointed), *slices)
+    index = tuple(_plain(part.axes[number]) for number in [*pointed, *ranged])
     place: tuple[Any, ...] = (part.rows, *part.target)
     target[place] = source.transpose(*pointed, *ranged)[index]
+
+
+def _crossing(axes: Sequence[Axis | Target]) -> tuple[Any, ...]:
+    """Make an index in which each axis is taken on its own."""
+    plain = tuple(map(_plain, axes))
+    if sum(isinstance(axis, np.ndarray) for axis in plain) < 2:
+        return plain
+    return np.ix_(*(_points(axis) for axis in plain))
+
+
+def _plain(axis: Axis | Target) -> Target:
+    return slice(axis.start, axis.stop, axis.step) if isinstance(axis, range) else axis
+
+
+def _points(axis: Target) -> NDArray[np.intp]:
+    if isinstance(axis, slice):
+        return np.arange(axis.start, axis.stop, axis.step, dtype=np.intp)
+    return axis

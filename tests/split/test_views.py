@@ -1,0 +1,199 @@
+"""Views, blocks, the other ways to index, and reads into memory that is there."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from haversack.errors import UsageError
+from haversack.split import save_to_split_dataset
+
+from .test_indexing import assert_same, indices, outcome
+
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(QUICK, max_examples=10_000)
+SHAPE = (5, 4, 3, 6)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    array = np.arange(np.prod(SHAPE), dtype="uint16").reshape(SHAPE)
+    folder = tmp_path_factory.mktemp("pair") / "array"
+    return array, save_to_split_dataset(array, folder, block_size=(2, None, 2, 4))
+
+
+@st.composite
+def windows(draw, shape):
+    """An index of integers and slices."""
+    items: list[object] = []
+    for length in shape:
+        bound = st.none() | st.integers(-length - 1, length + 1)
+        step = st.sampled_from([None, 1, 2, -1, -3])
+        whole = st.builds(slice, bound, bound, step)
+        items.append(draw(whole | st.integers(-length, length - 1) if length else whole))
+    first = draw(st.integers(0, len(items)))
+    items[first : draw(st.integers(first, len(items)))] = [Ellipsis]
+    return tuple(items)
+
+
+def compare_views(pair, data):
+    array, seen = pair
+    for _ in range(data.draw(st.integers(1, 3))):
+        index = data.draw(windows(array.shape))
+        array, seen = array[index], seen.view[index]
+    assert seen.shape == np.shape(array)
+    if np.ndim(array):
+        index = data.draw(indices(array.shape))
+        assert_same(outcome(seen, index), outcome(array, index), index)
+    np.testing.assert_array_equal(np.asarray(seen), array)
+
+
+@QUICK
+@given(st.data())
+def test_views_of_views_read_what_numpy_gives(pair, data):
+    compare_views(pair, data)
+
+
+@pytest.mark.slow
+@SLOW
+@given(st.data())
+def test_ten_thousand_views_read_what_numpy_gives(pair, data):
+    compare_views(pair, data)
+
+
+@st.composite
+def crossings(draw, shape):
+    items: list[object] = []
+    for length in shape[: draw(st.integers(0, len(shape)))]:
+        inside = st.integers(-length, length - 1)
+        mask = st.lists(st.booleans(), min_size=length, max_size=length)
+        kinds = st.one_of(
+            inside, st.lists(inside, max_size=4), mask, st.just(slice(None, None, -2))
+        )
+        items.append(draw(kinds))
+    return tuple(items)
+
+
+def crossed(array, index):
+    """Index each axis on its own, from the last one on."""
+    for axis in range(len(index))[::-1]:
+        array = array[(*(slice(None),) * axis, index[axis])]
+    return array
+
+
+def compare_crossings(pair, data):
+    array, split = pair
+    index = data.draw(crossings(SHAPE))
+    np.testing.assert_array_equal(split.oindex[index], crossed(array, index))
+    found, expected = split.view[::-1].oindex[index], crossed(array[::-1], index)
+    assert_same(found, expected, index)
+
+
+@QUICK
+@given(st.data())
+def test_oindex_takes_each_axis_on_its_own(pair, data):
+    compare_crossings(pair, data)
+
+
+@pytest.mark.slow
+@SLOW
+@given(st.data())
+def test_ten_thousand_crossings_are_right(pair, data):
+    compare_crossings(pair, data)
+
+
+@pytest.mark.parametrize(
+    "index", [5, -6, [0, 5], [[1]], "a", 1.0, None, (0, 0, 0, 0, 0), [True], (..., ...), 1 << 70]
+)
+def test_oindex_refuses_what_is_no_grid(pair, index):
+    with pytest.raises(IndexError):
+        pair[1].oindex[index]
+
+
+def test_vindex_puts_points_first(pair):
+    array, split = pair
+    for index in [(slice(None), [1, 2], slice(None), [5, 0]), ([[0], [4]], 1), (..., [1, 1])]:
+        found = split.vindex[index]
+        lists = [axis for axis in index if isinstance(axis, list)]
+        assert found.shape[: np.ndim(lists[0])] == np.broadcast_shapes(*map(np.shape, lists))
+    expected = np.moveaxis(array[:, [1, 2], :, [5, 0]], 0, 0)
+    np.testing.assert_array_equal(split.vindex[:, [1, 2], :, [5, 0]], expected)
+    expected = np.moveaxis(array[:, :, [2, 0], [5, 0]], 2, 0)
+    np.testing.assert_array_equal(split.vindex[:, :, [2, 0], [5, 0]], expected)
+    assert split.vindex[0, 0, 0, 0] == array[0, 0, 0, 0]
+
+
+def test_blocks_are_views_in_the_order_of_the_files(pair):
+    array, split = pair
+    assert split.blocks.shape == (3, 1, 2, 2)
+    assert len(split.blocks) == 12
+    for view, (_, where) in zip(split.blocks, split.slices(), strict=True):
+        np.testing.assert_array_equal(view, array[where])
+    np.testing.assert_array_equal(split.blocks[1:, 0, -1], array[2:, :, 2:])
+    assert split.blocks[5:].shape[0] == 0
+    with pytest.raises(IndexError):
+        split.blocks[3]
+    with pytest.raises(IndexError, match="without a step"):
+        split.blocks[::-1]
+
+
+def test_a_view_is_a_sequence_and_keeps_the_resolution(tmp_path, pair):
+    array, _ = pair
+    split = save_to_split_dataset(array, tmp_path / "a", resolution=(1, 5, 0.5, 0.5))
+    view = split.view[1:, 2, ::2]
+    assert view.resolution == (1, 1.0, 0.5)
+    assert (len(view), view.ndim, view.dtype) == (4, 3, array.dtype)
+    assert view.nbytes == array[1:, 2, ::2].nbytes
+    np.testing.assert_array_equal(list(view), array[1:, 2, ::2])
+    assert "<table>" in view._repr_html_()
+    with pytest.raises(IndexError, match="view takes integers and slices"):
+        split.view[[1, 2]]
+    with pytest.raises(TypeError):
+        len(view.view[0, 0, 0])
+
+
+def test_reads_fill_the_memory_that_is_given(pair):
+    array, split = pair
+    for index in [..., (slice(None, None, -1), 2), ([1, 4], [2, 2]), (1, 1, 1, 1), array > 9]:
+        expected = array[index]
+        out = np.zeros(np.shape(expected), array.dtype)
+        assert split.read(index, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+        turned = np.zeros(np.shape(expected)[::-1], array.dtype).T
+        np.testing.assert_array_equal(split.read(index, out=turned), expected)
+    frozen = np.zeros(SHAPE, array.dtype)
+    frozen.flags.writeable = False
+    for wrong in (np.zeros(3, array.dtype), np.zeros(SHAPE), frozen):
+        with pytest.raises(UsageError, match="a writable array of uint16 with shape"):
+            split.read(out=wrong)
+
+
+@QUICK
+@given(st.data())
+def test_many_reads_at_once_are_the_same(pair, data):
+    array, split = pair
+    for one, other in ((split, array), (split.view[:, 1], array[:, 1])):
+        wanted = [*data.draw(st.lists(windows(other.shape), max_size=5)), (..., [0, 3])]
+        found = one.read_many(wanted)
+        assert len(found) == len(wanted)
+        for each, index in zip(found, wanted, strict=True):
+            assert_same(each, other[index], index)
+
+
+def test_many_reads_decode_each_chunk_once(pair, monkeypatch):
+    _, split = pair
+    decoded = []
+    chunk = type(split._block(0)).chunk
+
+    def counted(block, cell, rows):
+        decoded.append((block.path, cell))
+        return chunk(block, cell, rows)
+
+    monkeypatch.setattr(type(split._block(0)), "chunk", counted)
+    split.read_many([(t, slice(None), y) for t in range(5) for y in range(3)])
+    assert len(decoded) == len(set(decoded))
+
+
+def test_every_axis_is_iterated_as_numpy_does(saved, volumes):
+    for found, expected in zip(saved.view[::-1, 1], volumes[::-1, 1], strict=True):
+        np.testing.assert_array_equal(found, expected)
