@@ -15,6 +15,7 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
     │   └── VersionGoneError                a snapshot whose files were removed: refresh()
     ├── ExistsError (FileExistsError)       an output that would be overwritten
     │   └── KeyExistsError (KeyError)       a key that the dataset already has
+    ├── ConflictError (RuntimeError)        another writer changed it in the meantime
     ├── LockTimeoutException (TimeoutError) another writer holds the place for too long
     ├── FormatError (ValueError)            a file that is not what it should be
     │   ├── NewerFormatError                written by a later haversack
@@ -93,6 +94,12 @@ class ExistsError(HaversackError, FileExistsError):
 
 class KeyExistsError(ExistsError, KeyError):
     """A key that the dataset already has."""
+
+
+class ConflictError(HaversackError, RuntimeError):
+    """Another writer changed, in the meantime, what was to be written."""
+
+    exit_code = 6
 
 
 class LockTimeoutException(HaversackError, TimeoutError):  # noqa: N818 (the old package's name)

@@ -1,7 +1,17 @@
 """Floor 2: one large array in many blocks."""
 
+from haversack.split.appending import FrameWriter
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.grid import Blocks
+from haversack.split.view import SplitView
 from haversack.split.writing import EmptySplitDataset, save_to_split_dataset
 
-__all__ = ["Blocks", "EmptySplitDataset", "SplitDataset", "is_split", "save_to_split_dataset"]
+__all__ = [
+    "Blocks",
+    "EmptySplitDataset",
+    "FrameWriter",
+    "SplitDataset",
+    "SplitView",
+    "is_split",
+    "save_to_split_dataset",
+]

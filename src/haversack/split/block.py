@@ -183,6 +183,8 @@ def _stored_chunks(dataset: Any) -> dict[Shape, tuple[int, int]]:
 class OwnBlock:
     """A block that haversack wrote, read by its tail.
 
+    With ``at_least`` it may have more rows than its place: an array that grows was just extended.
+
     Raises
     ------
     PathNotFoundError
@@ -191,8 +193,8 @@ class OwnBlock:
         The block is damaged, or belongs elsewhere.
     """
 
-    def __init__(self, path: Path, place: Place) -> None:
-        self.path = path
+    def __init__(self, path: Path, place: Place, *, at_least: bool = False) -> None:
+        self.path, self._at_least = path, at_least
         self._file = RangeFile(path)
         self._tail = read_tail(self._file)
         self._place = place
@@ -206,11 +208,13 @@ class OwnBlock:
             raise FormatError(f"{path}: the tail's head makes no sense: {error}") from error
 
     def _check_place(self) -> None:
-        place = self._place
+        place, shape = self._place, self.head.shape
+        if self._at_least and shape and place.shape[0] <= shape[0]:
+            shape = (place.shape[0], *shape[1:])
         for name, there, here in (
             ("array", self.head.array, place.array),
             ("block number", self.head.block, place.number),
-            ("shape", self.head.shape, place.shape),
+            ("shape", shape, place.shape),
             ("dtype", self.dtype, place.dtype or self.dtype),
         ):
             if there != here:
@@ -234,6 +238,16 @@ class OwnBlock:
     def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
         with self._naming(cell):
             return self._stored(cell, rows).decode(self.dtype, self.chunk_shape, rows)
+
+    def whole(self) -> NDArray[Any]:
+        """Read all of the block."""
+        data = np.empty(self.shape, self.dtype)
+        for cell in cells(self.shape, self.chunk_shape):
+            start = tuple(i * n for i, n in zip(cell, self.chunk_shape, strict=True))
+            ends = (s + n for s, n in zip(start, self.chunk_shape, strict=True))
+            target = data[tuple(map(slice, start, ends))]
+            target[...] = self.chunk(cell, range(len(target)))[tuple(map(slice, target.shape))]
+        return data
 
     def _stored(self, cell: Shape, rows: range | None = None) -> StoredChunk:
         number = sum(i * step for i, step in zip(cell, self._at, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import FormatError, NotFoundError
+from haversack.split.about import About
 from haversack.split.block import Block, OwnBlock, Place, Shape
 from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
+from haversack.split.growing import Growth
 from haversack.split.indexers import window
 from haversack.split.indexing import Selection
-from haversack.split.metadata import METADATA, UNFINISHED, block_files, block_name, read_stack
+from haversack.split.journal import journal_name
+from haversack.split.metadata import METADATA, UNFINISHED, block_files, block_name
 from haversack.split.plan import Part, copy, divide, rows_of
 from haversack.split.reading import DiskArray, finish, lay_out
 from haversack.split.tail import has_tail
@@ -84,12 +88,56 @@ class SplitDataset(DiskArray, BlockGrid):
     def __init__(self, root: str | os.PathLike[str], prefix: str | None = None) -> None:
         self.root = Path(root)
         self._prefix = prefix or ""
-        stack = self._stack = read_stack(self.root, self._prefix)
+        self._growth = Growth(self.root, self._prefix)
+        stack = self._stack = self._growth.stack
         self._lay_out(stack.shape, stack.shape_block, ((0, 0),) * len(stack.shape), stack.padding)
         self._dtype = stack.dtype
+        self._grow()
         self._paths = None if stack.array else self._foreign_paths()
         self._open: OrderedDict[int, Block] = OrderedDict()
         self._opening = threading.Lock()
+
+    def _grow(self) -> None:
+        """Take over how long the array is now."""
+        self._stack = self._growth.stack
+        if self._stack.growable:
+            self._shape_block = self._stack.shape_block
+            self._shape_full = (self._growth.rows, *self._stack.shape[1:])
+
+    def refresh(self) -> int:
+        """Look for frames that were appended since, and for blocks that were replaced.
+
+        Returns
+        -------
+        int
+            How many frames came.
+        """
+        before = len(self)
+        with self._opening:
+            if self._stack.growable:
+                self._growth.refresh()
+                self._grow()
+            self._open.clear()
+        return len(self) - before
+
+    def follow(self, *, timeout: float | None = None, pause: float = 0.005) -> Iterator[Any]:
+        """Go over the frames that are appended from now on, each as soon as it is there.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for a frame before the iteration ends; None waits for ever.
+        pause
+            Seconds between looks.
+        """
+        seen, since = len(self), time.monotonic()
+        while timeout is None or time.monotonic() - since < timeout:
+            self.refresh()
+            if seen == len(self):
+                time.sleep(pause)
+                continue
+            yield from self[seen : (seen := len(self))]
+            since = time.monotonic()
 
     def _foreign_paths(self) -> dict[int, Path]:
         found = block_files(self.root, self._prefix)
@@ -120,9 +168,8 @@ class SplitDataset(DiskArray, BlockGrid):
         return self._dtype
 
     @property
-    def resolution(self) -> tuple[float, ...]:
-        """Distance between elements, for each axis that the writer gave one."""
-        return self._stack.resolution
+    def about(self) -> About:
+        return self._stack.about
 
     @property
     def files(self) -> NDArray[Any]:
@@ -133,8 +180,31 @@ class SplitDataset(DiskArray, BlockGrid):
         return paths.reshape(self.shape_grid)
 
     def _path(self, block: int) -> Path:
-        name = self.root / (self._prefix + block_name(block, self.n_blocks))
+        name = self.root / (self._prefix + self._name(block))
         return name if self._paths is None else self._paths.get(block, name)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether haversack wrote the array, so that it has checksums and can be written to."""
+        return bool(self._stack.array)
+
+    @property
+    def compression(self) -> str:
+        """How new blocks are compressed."""
+        return self._stack.compression
+
+    def place_of(self, number: int) -> tuple[Place | None, Path]:
+        """Where a block belongs and its file; no place while it is only in a journal."""
+        place = Place(self._stack.array, number, self._dtype, self.bounds(number))
+        return None if self._growth.block(number) else place, self._path(number)
+
+    def is_in_journal(self, number: int) -> bool:
+        """Whether a writer has the frames of a block in a journal at this moment."""
+        slab = number // self._stack.pieces
+        return self._stack.growable and (self.root / journal_name(slab)).exists()
+
+    def _name(self, block: int) -> str:
+        return block_name(block, self.n_blocks, growable=self._stack.growable)
 
     @property
     def blocks(self) -> BlockViews:
@@ -157,6 +227,11 @@ class SplitDataset(DiskArray, BlockGrid):
         if job is not None:
             self._fill(*job)
         return finish(selection, result, out)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        from haversack.split.regions import write_region
+
+        write_region(self, index, value)
 
     def _fill(self, target: NDArray[Any], everything: Part) -> None:
         def fill(piece: tuple[int, Block, Shape, Part]) -> None:
@@ -202,6 +277,8 @@ class SplitDataset(DiskArray, BlockGrid):
         return number
 
     def _block(self, number: int) -> Block:
+        if (growing := self._growth.block(number)) is not None:
+            return growing
         with self._opening:
             block = self._open.pop(number, None) or self._open_block(number)
             self._open[number] = block
@@ -213,8 +290,9 @@ class SplitDataset(DiskArray, BlockGrid):
         path = self._path(number)
         bounds = self.bounds(number)
         try:
-            if self._stack.array:
-                return OwnBlock(path, Place(self._stack.array, number, self._dtype, bounds))
+            if self.is_ours:
+                place = Place(self._stack.array, number, self._dtype, bounds)
+                return OwnBlock(path, place, at_least=self._stack.growable)
             return self._open_foreign(path)
         except NotFoundError as error:
             held = ", ".join(f"{start}:{end}" for start, end in bounds)
@@ -249,10 +327,10 @@ class SplitDataset(DiskArray, BlockGrid):
             "block shape": list(self.shape_block),
             "blocks": self.n_blocks,
             "padding": list(self.padding),
-            "resolution": list(self.resolution),
+            **_described(self.about),
             "bytes": self.nbytes,
             "bytes stored": stored,
-            "checksums": bool(self._stack.array),
+            "checksums": self.is_ours,
         }
 
     def verify(self, progress: events.Progress = None) -> list[Damage]:
@@ -268,9 +346,13 @@ class SplitDataset(DiskArray, BlockGrid):
             for number in range(self.n_blocks):
                 damages.extend(self._verify_block(number))
                 work.advance()
+            for journal in self._growth.journals.values():
+                damages.extend(journal.verify())
         return damages
 
     def _verify_block(self, number: int) -> Iterator[Damage]:
+        if self._growth.block(number) is not None:
+            return
         try:
             block = self._open_block(number)
             if isinstance(block, OwnBlock):
@@ -307,6 +389,17 @@ def _dealt(jobs: list[_Shared]) -> Iterator[list[_Shared]]:
     """Cut jobs into a few pieces for threads, in the order of the files."""
     size = max(_FEWEST, -(-len(jobs) // 8))
     return (jobs[start : start + size] for start in range(0, len(jobs), size))
+
+
+def _described(about: About) -> dict[str, Any]:
+    described = {
+        "resolution": list(about.resolution),
+        "axes": list(about.axes),
+        "units": list(about.units),
+        "frequency": about.frequency,
+        "metadata": about.metadata,
+    }
+    return {key: value for key, value in described.items() if value}
 
 
 def _check_reach(block: Block, wanted: Part) -> None:

@@ -18,7 +18,9 @@ from haversack.errors import (
     IntegrityError,
     NewerFormatError,
     PathNotFoundError,
+    UsageError,
 )
+from haversack.split.about import About, describe
 from haversack.split.block import Shape, check_dtype
 from haversack.split.foreign import open_hdf5
 from haversack.storage.checksum import crc32c
@@ -30,9 +32,9 @@ _MOST_BLOCKS = 10_000_000
 _LONGEST_METADATA = 64 << 20
 
 
-def block_name(number: int, n_blocks: int) -> str:
+def block_name(number: int, n_blocks: int, *, growable: bool = False) -> str:
     """Name a block's file, so that names sort as numbers do: the old package relies on it."""
-    digits = 4 if n_blocks <= 10_000 else 6
+    digits = 4 if n_blocks <= 10_000 and not growable else 6
     return f"{number:0{digits}d}.h5"
 
 
@@ -43,9 +45,17 @@ class Stack:
     shape: Shape
     shape_block: Shape
     padding: Shape
-    resolution: tuple[float, ...]
+    about: About
     array: str
     dtype: np.dtype[Any] | None
+    growable: bool = False
+    compression: str = "blosc"
+
+    @property
+    def pieces(self) -> int:
+        """Number of blocks that begin at one row."""
+        pairs = zip(self.shape[1:], self.shape_block[1:], strict=True)
+        return math.prod(-(-n // b) for n, b in pairs)
 
 
 def block_files(folder: Path, prefix: str = "") -> dict[int, Path]:
@@ -129,15 +139,25 @@ def _stack(document: dict[str, Any], path: Path) -> Stack:
     dtype = np.dtype(own["dtype"]) if own else None
     if dtype is not None:
         check_dtype(dtype)
-    resolution = document.get("resolution") or document.get("voxel_size") or (1.0,) * len(shape)
     return Stack(
         shape=shape,
         shape_block=block,
         padding=padding,
-        resolution=tuple(float(size) for size in resolution),
+        about=_about(document, own or {}, len(shape), path),
         array=own["array"] if own else "",
         dtype=dtype,
+        growable=bool(own and own.get("growable")),
+        compression=str(own.get("compression", "blosc")) if own else "blosc",
     )
+
+
+def _about(document: dict[str, Any], own: dict[str, Any], ndim: int, path: Path) -> About:
+    resolution = document.get("resolution") or document.get("voxel_size") or (1.0,) * ndim
+    kept = {key: own.get(key) for key in ("axes", "units", "frequency", "metadata")}
+    try:
+        return describe(ndim, resolution=resolution, **kept)
+    except UsageError as error:
+        raise FormatError(f"{path} does not describe a split array: {error}") from error
 
 
 def _lengths(values: Any) -> Shape:
@@ -165,15 +185,25 @@ def _checksum(document: dict[str, Any]) -> str:
 
 def metadata_document(stack: Stack) -> bytes:
     """Serialise the metadata: the old package's keys, and ours beside them."""
+    about = stack.about
+    own = {"format": FORMAT, "array": stack.array, "dtype": np.dtype(stack.dtype).str}
+    kept = {
+        "growable": stack.growable,
+        "compression": stack.compression,
+        "axes": about.axes,
+        "units": about.units,
+        "frequency": about.frequency,
+        "metadata": about.metadata,
+    }
     document: dict[str, Any] = {
         "shape_full": stack.shape,
         "shape_block": stack.shape_block,
         "crop_start": [0] * len(stack.shape),
         "crop_end": [0] * len(stack.shape),
         "padding": stack.padding,
-        "resolution": stack.resolution,
+        "resolution": about.resolution,
         "axis_order": "tzyx"[-len(stack.shape) :],
-        "haversack": {"format": FORMAT, "array": stack.array, "dtype": np.dtype(stack.dtype).str},
+        "haversack": {**own, **{key: value for key, value in kept.items() if value}},
     }
     document["haversack"]["crc32c"] = _checksum(document)
     return json.dumps(document, indent=1).encode()

@@ -150,14 +150,24 @@ def rows_of(part: Part) -> range:
 
 def copy(source: NDArray[Any], part: Part, target: NDArray[Any]) -> None:
     """Copy a part's elements from its cell into the target."""
+    cell, index, place = _matched(source, part)
+    target[place] = cell[index]
+
+
+def put(target: NDArray[Any], part: Part, source: NDArray[Any]) -> None:
+    """Copy a part's elements the other way, from the target into its cell."""
+    cell, index, place = _matched(target, part)
+    cell[index] = source[place]
+
+
+def _matched(cell: NDArray[Any], part: Part) -> tuple[NDArray[Any], Any, Any]:
+    """Turn a cell's axes, and find the indices of cell and target that match."""
     if part.rows is None:
-        target[_crossing(part.target)] = source[_crossing(part.axes)]
-        return
+        return cell, _crossing(part.axes), _crossing(part.target)
     ranged = [number for number, axis in enumerate(part.axes) if isinstance(axis, range)]
     pointed = [number for number in range(len(part.axes)) if number not in ranged]
     index = tuple(_plain(part.axes[number]) for number in [*pointed, *ranged])
-    place: tuple[Any, ...] = (part.rows, *part.target)
-    target[place] = source.transpose(*pointed, *ranged)[index]
+    return cell.transpose(*pointed, *ranged), index, (part.rows, *part.target)
 
 
 def _crossing(axes: Sequence[Axis | Target]) -> tuple[Any, ...]:

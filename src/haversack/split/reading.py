@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from haversack.errors import UsageError
+from haversack.split.about import About
 from haversack.split.indexers import select_orthogonal
 from haversack.split.indexing import Selection, select
 from haversack.split.plan import Part, whole
@@ -44,6 +45,36 @@ class DiskArray(ABC):
     @abstractmethod
     def dtype(self) -> np.dtype[Any]:
         """The type of an element."""
+
+    @property
+    @abstractmethod
+    def about(self) -> About:
+        """Axes, units, resolution, frequency and free metadata."""
+
+    @property
+    def resolution(self) -> tuple[float, ...]:
+        """Distance between elements, for each axis that the writer gave one."""
+        return self.about.resolution
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return self.about.axes
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Units of the resolution, for each axis, where the writer named them."""
+        return self.about.units
+
+    @property
+    def frequency(self) -> float | None:
+        """Elements in a second along the first axis, where known."""
+        return self.about.frequency
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What else the writer kept."""
+        return self.about.metadata
 
     @abstractmethod
     def _read(self, selection: Selection, out: NDArray[Any] | None = None) -> Any:

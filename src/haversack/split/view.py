@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.split.about import About
 from haversack.split.indexers import window
 from haversack.split.indexing import Axis, Selection
 from haversack.split.reading import DiskArray, Shape
@@ -50,11 +52,6 @@ class SplitView(DiskArray):
         return self._source
 
     @property
-    def axes(self) -> tuple[range | int, ...]:
-        """For each axis of the source what is seen of it."""
-        return self._axes
-
-    @property
     def shape(self) -> Shape:
         return tuple(len(axis) for axis in self._axes if isinstance(axis, range))
 
@@ -63,15 +60,22 @@ class SplitView(DiskArray):
         return self._source.dtype
 
     @property
-    def resolution(self) -> tuple[float, ...]:
-        """Distance between elements on each axis, steps taken into account."""
-        known = self._source.resolution
-        if len(known) != len(self._axes):
-            return ()
-        return tuple(
-            size * (abs(axis.step) if len(axis) > 1 else 1)
-            for axis, size in zip(self._axes, known, strict=True)
-            if isinstance(axis, range)
+    def about(self) -> About:
+        """What the source says of itself, with dropped axes and steps taken into account."""
+        whole = self._source.about
+        dropped = [n for n, axis in enumerate(self._axes) if isinstance(axis, int)]
+        steps = [
+            abs(axis.step) if isinstance(axis, range) and len(axis) > 1 else 1
+            for axis in self._axes
+        ]
+        kept = whole.without(dropped)
+        ranged = [step for number, step in enumerate(steps) if number not in dropped]
+        full = len(whole.resolution) == len(self._axes)
+        sizes = tuple(n * step for n, step in zip(kept.resolution, ranged, strict=False))
+        return replace(
+            kept,
+            resolution=sizes if full else (),
+            frequency=kept.frequency and kept.frequency / steps[0],
         )
 
     def _window(self, index: Any) -> SplitView:

@@ -7,13 +7,16 @@ import os
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
+from haversack.split.about import describe
 from haversack.split.block import OwnBlock, Place, check_dtype, encode_block
 from haversack.split.codec import Compression, compression_named
 from haversack.split.dataset import SplitDataset, is_split
@@ -26,6 +29,7 @@ from haversack.split.metadata import (
     block_name,
     metadata_document,
 )
+from haversack.split.reading import DiskArray
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish
@@ -52,6 +56,9 @@ class EmptySplitDataset(Blocks):
         ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
     dtype
         What the blocks must be; by default the first one decides.
+    about
+        ``axes``, ``units``, ``frequency`` and ``metadata``, as :func:`save_to_split_dataset` has
+        them.
 
     Raises
     ------
@@ -83,13 +90,16 @@ class EmptySplitDataset(Blocks):
         resolution: Sequence[float] | None = None,
         compression: str | None = "blosc",
         dtype: DTypeLike | None = None,
+        **about: Any,
     ) -> None:
         super().__init__(shape_full, shape_block, dim_split, blocks_number, padding, crop)
         if not self.n_dims:
             raise UsageError("a split array needs at least one axis")
         self.root = Path(root) / name
-        self.resolution = tuple(map(float, resolution or (1.0,) * self.n_dims))
+        self._about = describe(self.n_dims, resolution=resolution, **about)
+        self.resolution = self._about.resolution
         self._compression: Compression = compression_named(compression)
+        self._compression_name = compression or "none"
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._array = self._begin()
 
@@ -110,7 +120,8 @@ class EmptySplitDataset(Blocks):
         if not draft.exists() and is_split(self.root):
             raise self._taken()
         publish.make_directory(self.root)
-        plan = {**self.serialize(), "resolution": list(self.resolution), "format": FORMAT}
+        about = json.loads(json.dumps(asdict(self._about)))
+        plan = {**self.serialize(), "about": about, "format": FORMAT}
         own = {**plan, "array": array, "alone": self._alone}
         try:
             publish.create(draft, json.dumps(own).encode())
@@ -196,9 +207,10 @@ class EmptySplitDataset(Blocks):
             shape=self.shape_cropped,
             shape_block=self.shape_block,
             padding=self.padding,
-            resolution=self.resolution,
+            about=self._about,
             array=self._array,
             dtype=np.dtype(dtype or np.float64),
+            compression=self._compression_name,
         )
         publish.create(self.root / METADATA, metadata_document(stack))
         (self.root / UNFINISHED).unlink(missing_ok=True)
@@ -233,6 +245,8 @@ def save_to_split_dataset(
     compression: str | None = "blosc",
     *,
     resolution: Sequence[float] | None = None,
+    progress: events.Progress = None,
+    **about: Any,
 ) -> SplitDataset:
     """Save an array as a split array, one block in memory at a time.
 
@@ -256,6 +270,12 @@ def save_to_split_dataset(
         ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
     resolution
         Distance between elements on each axis.
+    progress
+        True draws a bar; a callable is told of every event.
+    about
+        ``axes``, their names; ``units``, of the resolution; ``frequency`` in hertz, of the first
+        axis; ``metadata``, a dict that JSON can keep. What is not given, and the resolution, come
+        from the data where that is a split array.
 
     Raises
     ------
@@ -285,15 +305,23 @@ def save_to_split_dataset(
         block_size,
         padding=padding,
         crop=crop,
-        resolution=resolution or getattr(data, "resolution", None),
         compression=compression,
         dtype=source.dtype,
+        **_about_of(data, {"resolution": resolution, **about}),
     )
     try:
-        for number in range(empty.n_blocks):
-            block: NDArray[Any] = np.asarray(source[empty[number]])
-            empty.save_block_data(number, block)
+        with events.task(progress, "save", total=empty.n_blocks, unit="block") as work:
+            for number in range(empty.n_blocks):
+                block: NDArray[Any] = np.asarray(source[empty[number]])
+                empty.save_block_data(number, block)
+                work.advance()
         return empty.finalize()
     except BaseException:
         empty.give_up()
         raise
+
+
+def _about_of(data: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Complete what is given by what the data says of itself."""
+    known = asdict(data.about) if isinstance(data, DiskArray) else {}
+    return {**known, **{key: value for key, value in given.items() if value is not None}}

@@ -45,8 +45,14 @@ class RangeFile:
         except OSError as error:
             raise StorageError(f"cannot open {path}: {error.strerror}") from error
         self.close = weakref.finalize(self, os.close, self._descriptor)
-        self.size = os.fstat(self._descriptor).st_size
+        self.size = self.inode = 0
+        self.measure()
         self._seeking = threading.Lock()
+
+    def measure(self) -> None:
+        """Look how large the file is now: another may append to it."""
+        state = os.fstat(self._descriptor)
+        self.size, self.inode = state.st_size, state.st_ino
 
     def read(self, offset: int, size: int) -> bytes:
         """Read exactly ``size`` bytes.

@@ -1,0 +1,96 @@
+"""What an array is of, beyond its numbers: axes, units, how often, and free metadata."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from haversack.errors import UsageError
+
+_LARGEST = 16 << 20  # bytes of free metadata as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Names and units of the axes, distances along them, frequency, and free metadata.
+
+    ``resolution`` is the distance between elements on each axis, in ``units``; ``frequency`` is in
+    hertz, of the first axis.
+    """
+
+    resolution: tuple[float, ...]
+    axes: tuple[str, ...]
+    units: tuple[str, ...] = ()
+    frequency: float | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def without(self, dropped: Sequence[int]) -> About:
+        """Describe the array without some axes."""
+        return About(
+            tuple(n for axis, n in enumerate(self.resolution) if axis not in dropped),
+            tuple(name for axis, name in enumerate(self.axes) if axis not in dropped),
+            tuple(unit for axis, unit in enumerate(self.units) if axis not in dropped),
+            None if 0 in dropped else self.frequency,
+            self.metadata,
+        )
+
+
+def default_axes(ndim: int) -> tuple[str, ...]:
+    """Name axes as microscopes do: the last ones of t, z, y, x.
+
+    Examples
+    --------
+    >>> default_axes(3), default_axes(5)
+    (('z', 'y', 'x'), ('axis0', 't', 'z', 'y', 'x'))
+    """
+    return (*(f"axis{n}" for n in range(ndim - 4)), *"tzyx"[max(0, 4 - ndim) :])
+
+
+def describe(
+    ndim: int,
+    *,
+    resolution: Sequence[float] | None = None,
+    axes: Sequence[str] | None = None,
+    units: Sequence[str] | str | None = None,
+    frequency: float | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> About:
+    """Check a description of an array with this many axes.
+
+    Raises
+    ------
+    UsageError
+        It does not fit the axes, or cannot be kept as JSON.
+    """
+    sizes = tuple(map(float, resolution if resolution is not None else (1.0,) * ndim))
+    names = tuple(axes) if axes is not None else default_axes(ndim)
+    each = (units,) * ndim if isinstance(units, str) else tuple(units or ())
+    if len(sizes) > ndim or not all(map(math.isfinite, sizes)):
+        raise UsageError(f"resolution {sizes} is not one finite number for each of {ndim} axes")
+    if len(names) != ndim or len(set(names)) != ndim or not all(isinstance(n, str) for n in names):
+        raise UsageError(f"axes {names} are not {ndim} different names")
+    if len(each) not in {0, ndim} or not all(isinstance(unit, str) for unit in each):
+        raise UsageError(f"units {each} are not one word for each of {ndim} axes")
+    if frequency is not None and not (math.isfinite(frequency) and frequency > 0):
+        raise UsageError(f"frequency {frequency} is not a positive number of hertz")
+    rate = None if frequency is None else float(frequency)
+    return About(sizes, names, each, rate, _plain(metadata or {}))
+
+
+def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Take a copy of free metadata as JSON keeps it, or refuse it."""
+    try:
+        text = json.dumps(dict(metadata), allow_nan=False)
+        copy: dict[str, Any] = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"metadata cannot be kept as JSON: {error}") from error
+    if len(text) > _LARGEST:
+        raise UsageError(
+            f"metadata of {len(text)} bytes is too large: keep it in a file of its own"
+        )
+    if copy != dict(metadata):
+        raise UsageError("metadata would not come back from JSON as it is: use text as keys, lists")
+    return copy

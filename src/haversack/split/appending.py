@@ -1,0 +1,283 @@
+"""Append frames to an array that grows along its first axis, while others read it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from haversack.errors import ConflictError, ExistsError, UsageError
+from haversack.split.about import describe
+from haversack.split.block import Shape, check_dtype
+from haversack.split.codec import compression_named
+from haversack.split.dataset import is_split
+from haversack.split.grid import Blocks, PartialShape
+from haversack.split.growing import LOCK
+from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
+from haversack.split.slabs import OpenSlab, recover
+from haversack.storage import publish
+from haversack.storage.lock import exclusive
+
+_BLOCK_BYTES = 64 << 20
+
+
+class FrameWriter:
+    """Append frames to a split array; each is durable and seen by readers when ``append`` returns.
+
+    One writer appends at a time: where a second one opens the array, the first is told by its next
+    ``append``. Whole blocks are published in the background while frames go on to a journal;
+    :meth:`close` publishes the rest, after which the old package opens the array too. After a
+    crash the next writer goes on where this one was.
+
+    Parameters
+    ----------
+    path
+        Directory of the array: one that a FrameWriter began, or a new one.
+    block_size
+        Shape of a block, frames first, None for a full length. By default whole frames, as many as
+        make about 64 MiB. Only for a new array, as all that follows.
+    dtype
+        What the frames are; by default the first one decides.
+    compression
+        ``"blosc"`` (lz4), ``"zstd"``, ``"zlib"`` or None.
+    about
+        ``resolution``, ``axes``, ``units``, ``frequency`` and ``metadata``, as for
+        :func:`save_to_split_dataset`.
+
+    Raises
+    ------
+    ExistsError
+        The directory holds an array that does not grow.
+    UsageError
+        Arguments that contradict each other.
+
+    Examples
+    --------
+    >>> with FrameWriter("live", block_size=(8, None, None), frequency=20) as writer:
+    ...     for t in range(11):
+    ...         writer.append(np.full((32, 32), t, "uint16"))
+    >>> from haversack.split import SplitDataset
+    >>> SplitDataset("live")[-1, 0, :3]
+    array([10, 10, 10], dtype=uint16)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        block_size: PartialShape = None,
+        dtype: DTypeLike | None = None,
+        compression: str | None = "blosc",
+        **about: Any,
+    ) -> None:
+        self.path = Path(path)
+        self._block_size, self._about = block_size, about
+        self._dtype = None if dtype is None else np.dtype(dtype)
+        self._compression_name = compression or "none"
+        self._compression = compression_named(compression)
+        self._stack: Stack | None = None
+        self._slab: OpenSlab | None = None
+        self._end = 0
+        self._full: list[OpenSlab] = []  # to be published
+        self._pool: ThreadPoolExecutor | None = None
+        self._publishing: Future[None] | None = None
+        self._closed = False
+        if (self.path / METADATA).exists():
+            self._open()
+        elif is_split(self.path):
+            raise ExistsError(f"{self.path} is being written by another, or was left unfinished")
+
+    def _open(self) -> None:
+        """Take the array over, and go on with what a writer before left unpublished."""
+        stack = read_stack(self.path)
+        if not stack.growable:
+            raise ExistsError(
+                f"{self.path} holds an array that does not grow: save it as a new one"
+            )
+        if self._dtype not in {None, stack.dtype}:
+            raise UsageError(f"{self.path} is {stack.dtype}, not {self._dtype}")
+        self._compression = compression_named(stack.compression)
+        with exclusive(self.path / LOCK):
+            self._stack, self._full = recover(self.path, self._compression)
+        self._end = self._full[-1].end if self._full else self._stack.shape[0]
+        if self._full and self._full[-1].rows < self._stack.shape_block[0]:
+            self._slab = self._full.pop()
+
+    def _begin(self, frame: NDArray[Any]) -> None:
+        """Make the array; the first frame says what frames are."""
+        check_dtype(frame.dtype)
+        if not frame.size:
+            raise UsageError(f"a frame of shape {frame.shape} has no elements")
+        stack = Stack(
+            shape=(0, *frame.shape),
+            shape_block=_block_shape(self._block_size, frame),
+            padding=(0,) * (frame.ndim + 1),
+            about=describe(frame.ndim + 1, **self._about),
+            array=secrets.token_hex(16),
+            dtype=frame.dtype,
+            growable=True,
+            compression=self._compression_name,
+        )
+        publish.make_directory(self.path)
+        publish.create(self.path / METADATA, metadata_document(stack))
+        self._stack = stack
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the array with all frames that were appended; empty before the first."""
+        return () if self._stack is None else (self._end, *self._stack.shape[1:])
+
+    def __len__(self) -> int:
+        return self._end
+
+    def append(self, frame: ArrayLike) -> None:
+        """Append one frame; it is durable when this returns.
+
+        Parameters
+        ----------
+        frame
+            Numbers of the array's dtype, of the shape of the other frames.
+
+        Raises
+        ------
+        UsageError
+            Another shape or dtype.
+        ConflictError
+            Another writer took the array over.
+        StorageError
+            The disk refuses. The frame was not appended, and may be given again.
+        """
+        self.extend(np.asarray(frame)[None])
+
+    def extend(self, frames: Any) -> None:
+        """Append many frames: durable when this returns, and in between in pieces.
+
+        Parameters
+        ----------
+        frames
+            An array with one axis more than a frame has, or whatever slices as one does. Of an
+            error, ``len(writer)`` says how many frames are in.
+
+        Raises
+        ------
+        UsageError, ConflictError, StorageError
+            As :meth:`append`.
+        """
+        if self._closed:
+            raise UsageError(f"the writer of {self.path} is closed")
+        done = 0
+        try:
+            while done < len(frames):
+                self._catch_up()
+                rows = self._rows_that_fit(frames)
+                done += self._put(np.asarray(frames[done : done + rows]))
+        except ConflictError:
+            self._let_go()
+            raise
+
+    def _rows_that_fit(self, frames: Any) -> int:
+        if self._stack is None:
+            self._check_dtype(np.dtype(frames.dtype), self._dtype)
+            self._begin(np.asarray(frames[0]))
+        assert self._stack is not None
+        rows = self._stack.shape_block[0]
+        return rows - (self._slab.rows if self._slab else 0)
+
+    def _check_dtype(self, found: np.dtype[Any], wanted: np.dtype[Any] | None) -> None:
+        if found != (wanted or found):
+            raise UsageError(f"the frames are {found}, but {self.path} is {wanted}")
+
+    def _put(self, frames: NDArray[Any]) -> int:
+        """Append frames that fit into the slab."""
+        stack = self._stack
+        assert stack is not None
+        self._check_dtype(frames.dtype, stack.dtype)
+        if frames.shape[1:] != stack.shape[1:]:
+            raise UsageError(
+                f"a frame of shape {frames.shape[1:]} does not fit: others are {stack.shape[1:]}"
+            )
+        number = self._end // stack.shape_block[0]
+        if self._slab is None:
+            self._slab = OpenSlab.begin(self.path, stack, number)
+        self._slab.append(frames, self._compression)
+        self._end += len(frames)
+        if self._slab.rows == stack.shape_block[0]:
+            self._full.append(self._slab)
+            self._slab = None
+            self._publish_next()
+        return len(frames)
+
+    def _publish_next(self) -> None:
+        """Begin to publish the first full slab, unless one is being published."""
+        if self._full and self._publishing is None:
+            self._pool = self._pool or ThreadPoolExecutor(1, "haversack-publish")
+            self._publishing = self._pool.submit(self._full[0].publish, self._compression)
+
+    def _catch_up(self) -> None:
+        """Tell of a publication that failed, and let no more than two slabs wait."""
+        if self._publishing is not None and (self._publishing.done() or len(self._full) > 1):
+            self._wait()
+        self._publish_next()
+
+    def _wait(self) -> None:
+        if self._publishing is not None:
+            published, self._publishing = self._publishing, None
+            published.result()
+            self._full.pop(0)
+
+    def close(self) -> None:
+        """Publish all frames as blocks, so that any reader finds them; twice does no harm.
+
+        Raises
+        ------
+        ConflictError
+            Another writer took the array over.
+        StorageError
+            The disk refuses. The frames are safe; the next writer publishes them.
+        """
+        if self._closed:
+            return
+        if self._slab is not None:
+            self._full.append(self._slab)
+            self._slab = None
+        try:
+            while self._full:
+                self._publish_next()
+                self._wait()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close what is open; what is not published stays in the journals."""
+        self._closed = True
+        if self._pool is not None:
+            self._pool.shutdown()
+        for slab in [*self._full, *([self._slab] if self._slab else [])]:
+            slab.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _block_shape(given: PartialShape, frame: NDArray[Any]) -> Shape:
+    """Choose the shape of a block; its first length is not bounded by frames that are to come."""
+    full = (max(1, _BLOCK_BYTES // frame.nbytes), *frame.shape)
+    if given is None:
+        return full
+    sizes = (given,) if isinstance(given, int) else tuple(given)
+    first = sizes[0] if sizes and sizes[0] is not None else full[0]
+    return Blocks((first, *frame.shape), sizes).shape_block

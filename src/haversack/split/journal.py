@@ -1,0 +1,234 @@
+"""The journal of an array that grows: whole frames, in the order in which they were appended.
+
+A journal holds the rows of one slab (the blocks that begin at one row) until its blocks are
+published; see docs/spec/split-v1.md. Each record is one row of one block. A row is there when all
+its records are; what was cut off at the end of a journal was never promised.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import FormatError, IntegrityError, NewerFormatError
+from haversack.split.block import Shape
+from haversack.split.chunk import StoredChunk
+from haversack.storage.checksum import crc32c
+from haversack.storage.damage import Damage
+from haversack.storage.ranges import RangeFile
+
+FORMAT = 1
+MAGIC = b"\x89HVJRN\r\n"
+_HEADER = struct.Struct("<8sIQ16s16sI")  # magic, format, first row, array, generation, crc32c
+_MARK = 0x5246_5648
+_RECORD = struct.Struct("<IIQQIII")  # mark, block, row, first row of the append, size, crc, crc
+_STEP = 1 << 20
+
+
+def journal_name(slab: int) -> str:
+    """Name the journal of a slab."""
+    return f"frames-{slab:06d}.journal"
+
+
+def encode_header(start: int, array: str) -> bytes:
+    """Begin a journal whose first row is ``start``."""
+    body = _HEADER.pack(MAGIC, FORMAT, start, bytes.fromhex(array), os.urandom(16), 0)[:-4]
+    return body + struct.pack("<I", crc32c(body))
+
+
+def encode_record(block: int, row: int, since: int, payload: bytes) -> bytes:
+    """Make a record: one row of one block, compressed; ``since`` is where its append began."""
+    body = _RECORD.pack(_MARK, block, row, since, len(payload), crc32c(payload), 0)[:-4]
+    return b"".join((body, struct.pack("<I", crc32c(body)), payload))
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    block: int
+    row: int
+    since: int
+    offset: int
+    size: int
+    crc: int
+
+
+class Journal:
+    """A journal that is read, also while another process appends to it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    array
+        Id of the array that it has to belong to.
+    start
+        Its first row.
+    pieces
+        Number of blocks in a slab: records of a row.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is no such journal (any more).
+    NewerFormatError, FormatError
+        It was written by a later haversack, or is none of this array.
+    """
+
+    def __init__(self, path: Path, array: str, start: int, pieces: int) -> None:
+        self.path, self.start, self.pieces = path, start, pieces
+        self._file = RangeFile(path)
+        self._records: list[_Record] = []
+        self._end = _HEADER.size
+        self._check_header(array)
+        self.refresh()
+
+    def _check_header(self, array: str) -> None:
+        if self._file.size < _HEADER.size:
+            raise FormatError(f"{self.path} is too short for a journal")
+        data = self._file.read(0, _HEADER.size)
+        magic, version, start, owner, _, crc = _HEADER.unpack(data)
+        if magic != MAGIC or crc != crc32c(data[:-4]):
+            raise IntegrityError(f"{self.path}: the journal's header is damaged")
+        if version > FORMAT:
+            raise NewerFormatError(
+                f"{self.path} was written by format {version}, this haversack reads up to "
+                f"{FORMAT}: upgrade haversack"
+            )
+        if owner.hex() != array or start != self.start:
+            raise FormatError(f"{self.path} does not belong here: it is of another array")
+
+    @property
+    def inode(self) -> int:
+        """Tell this file from one that replaced it."""
+        return self._file.inode
+
+    @property
+    def rows(self) -> int:
+        """Number of whole rows."""
+        return len(self._records) // self.pieces
+
+    def refresh(self) -> int:
+        """Look for more rows; say how many there are now.
+
+        Raises
+        ------
+        IntegrityError
+            A row that was followed by others is damaged.
+        """
+        self._file.measure()
+        row: list[_Record] = []
+        at, known = self._end, self.rows
+        while (record := self._record(at)) is not None:
+            if (record.row, record.block) != (self.start + known, len(row)):
+                break
+            row.append(record)
+            at = record.offset + record.size
+            if len(row) == self.pieces:
+                self._records += row
+                self._end, row, known = at, [], known + 1
+        return known
+
+    def _record(self, at: int) -> _Record | None:
+        """Read the record at an offset, if it is whole."""
+        found = self._head(at)
+        if found is None or found.offset + found.size > self._file.size:
+            return None
+        return found if crc32c(self._file.read(found.offset, found.size)) == found.crc else None
+
+    def _head(self, at: int) -> _Record | None:
+        if at + _RECORD.size > self._file.size:
+            return None
+        return _parse(self._file.read(at, _RECORD.size), at)
+
+    def check_end(self) -> None:
+        """Tell what was cut off, and never promised, from damage.
+
+        Raises
+        ------
+        IntegrityError
+            Behind the last whole row there are rows of a later append.
+        """
+        mark = struct.pack("<I", _MARK)
+        expected = self.start + self.rows
+        for at in self._occurrences(mark):
+            found = self._head(at)
+            if found is not None and found.since > expected:
+                raise IntegrityError(
+                    f"{self.path}: row {expected} is damaged, at byte {self._end} of the journal; "
+                    f"row {found.row} was appended after it"
+                )
+
+    def _occurrences(self, mark: bytes) -> Iterator[int]:
+        at = self._end
+        while at < self._file.size:
+            data = self._file.read(at, min(_STEP + len(mark), self._file.size - at))
+            found = data.find(mark)
+            while 0 <= found < _STEP:
+                yield at + found
+                found = data.find(mark, found + 1)
+            at += _STEP
+
+    def content(self, rows: int) -> bytes:
+        """Give the first rows as they are stored, without the journal's header."""
+        if not rows:
+            return b""
+        last = self._records[rows * self.pieces - 1]
+        return self._file.read(_HEADER.size, last.offset + last.size - _HEADER.size)
+
+    def payload(self, row: int, block: int) -> bytes:
+        """Read what is stored of one row (counted from the first) of one block.
+
+        Raises
+        ------
+        IntegrityError
+            It changed since it was written.
+        """
+        record = self._records[row * self.pieces + block]
+        data = self._file.read(record.offset, record.size)
+        if crc32c(data) != record.crc:
+            raise IntegrityError(
+                f"{self.path}: row {record.row} does not match its checksum, at byte "
+                f"{record.offset} of the journal"
+            )
+        return data
+
+    def verify(self) -> Iterator[Damage]:
+        """Compare every byte with the checksums."""
+        for row in range(self.rows):
+            for block in range(self.pieces):
+                try:
+                    self.payload(row, block)
+                except FormatError as error:
+                    yield Damage(self.path, f"row {self.start + row}", str(error))
+        try:
+            self.check_end()
+        except FormatError as error:
+            yield Damage(self.path, f"row {self.start + self.rows}", str(error))
+
+
+def _parse(data: bytes, at: int) -> _Record | None:
+    mark, block, row, since, size, crc, own = _RECORD.unpack(data)
+    if mark != _MARK or own != crc32c(data[:-4]):
+        return None
+    return _Record(block, row, since, at + _RECORD.size, size, crc)
+
+
+class JournalBlock:
+    """A block whose rows are still in a journal: each row of it is one chunk."""
+
+    def __init__(self, journal: Journal, piece: int, shape: Shape, dtype: np.dtype[Any]) -> None:
+        self.path, self.dtype = journal.path, dtype
+        self.shape = (journal.rows, *shape[1:])
+        self.chunk_shape = (1, *shape[1:])
+        self._journal, self._piece = journal, piece
+
+    def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:  # noqa: ARG002 (there is one)
+        stored = StoredChunk(self._journal.payload(cell[0], self._piece))
+        return stored.decode(self.dtype, self.chunk_shape)

@@ -1,0 +1,95 @@
+"""Write into an array that is there: each block that changes is replaced whole, or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from haversack.errors import ConflictError, UnsupportedError
+from haversack.split.block import OwnBlock, Place, encode_block
+from haversack.split.codec import compression_named
+from haversack.split.growing import LOCK
+from haversack.split.indexing import select
+from haversack.split.plan import Part, divide, put
+from haversack.split.reading import lay_out
+from haversack.split.tail import read_tail
+from haversack.split.threads import in_threads
+from haversack.storage import publish
+from haversack.storage.lock import exclusive
+from haversack.storage.ranges import RangeFile
+
+if TYPE_CHECKING:
+    from haversack.split.dataset import SplitDataset
+
+
+def write_region(dataset: SplitDataset, index: Any, value: Any) -> None:
+    """Do as ``array[index] = value`` does, block by block, each durable when the next one begins.
+
+    Raises
+    ------
+    IndexError, ValueError
+        As numpy does.
+    UsageError
+        The array was written by another program, or is padded.
+    ConflictError
+        Another writer replaced a block in the meantime, or has its frames in a journal; the blocks
+        before it are written.
+    StorageError
+        The disk refuses; the blocks before are written.
+    """
+    _check(dataset)
+    dataset.refresh()
+    selection = select(index, dataset.shape)
+    values, job = lay_out(selection, dataset.dtype)
+    values[...] = value
+    if job is None:
+        return
+    source, everything = job
+    for cell, part in divide(everything, dataset.shape_block, dataset.shape_grid):
+        _write_block(dataset, dataset.cartesian_to_linear(cell), part, source)
+    dataset.refresh()
+
+
+def _check(dataset: SplitDataset) -> None:
+    if not dataset.is_ours:
+        raise UnsupportedError(
+            f"{dataset.root} was written by another program: save it as a new array to write to it"
+        )
+    if any(dataset.padding):
+        raise UnsupportedError(
+            f"{dataset.root} has padding, which keeps elements twice: save it without, then write"
+        )
+
+
+def _write_block(dataset: SplitDataset, number: int, part: Part, source: Any) -> None:
+    place, path = dataset.place_of(number)
+    if place is None:
+        raise _in_journal(number)
+    block = OwnBlock(path, place, at_least=True)
+    data = block.whole()
+    put(data, part, source)
+    start = place.bounds[0][0]
+    bounds = ((start, start + len(data)), *place.bounds[1:])
+    whole = Place(place.array, number, place.dtype, bounds)
+    compression = compression_named(dataset.compression)
+    content = encode_block(data, whole, compression, in_threads)
+    temporary = publish.temporary_beside(path)
+    try:
+        with publish.writing(temporary) as file:
+            file.write(content)
+        with exclusive(dataset.root / LOCK):
+            if dataset.is_in_journal(number):
+                raise _in_journal(number)
+            if read_tail(RangeFile(path)).head.generation != block.head.generation:
+                raise ConflictError(
+                    f"another writer replaced {path} in the meantime: read it again, then write"
+                )
+            temporary.replace(path)
+            publish.sync_directory(path.parent)
+    except OSError as error:
+        raise publish.storage_error("write", path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _in_journal(number: int) -> ConflictError:
+    return ConflictError(f"block {number} is still in a journal: close its FrameWriter first")
