@@ -4,7 +4,7 @@ import sys
 import time
 
 from . import ptrace
-from .images import ALL
+from .frames import ALL
 from .jobs import jobs_of, run_all
 from .place import Tally
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from haversack.errors import IntegrityError
 from haversack.split.chunk import StoredChunk
-from haversack.split.codec import compression_named, encode
+from haversack.split.codec import coding_named, encode
 
 
 @settings(deadline=None, max_examples=200)
@@ -19,7 +19,7 @@ def test_any_rows_are_right(data):
     array = np.random.default_rng(shape[1]).integers(0, top, shape).astype(dtype)
     name = data.draw(st.sampled_from(["blosc", "zstd", "zlib", None]))
     blocksize = data.draw(st.sampled_from([0, 4096, shape[1] * dtype.itemsize, 1 << 16]))
-    stored = encode(array, compression_named(name), blocksize)
+    stored = encode(array, coding_named(name), blocksize)
     sums = np.array(StoredChunk(stored).checksums(), np.uint32)
     start = data.draw(st.integers(0, shape[0] - 1))
     stop = data.draw(st.integers(start + 1, shape[0]))
@@ -34,7 +34,7 @@ def test_any_rows_are_right(data):
 
 def test_rows_in_blocks_that_are_whole_read_beside_a_damaged_one():
     array = np.random.default_rng(1).integers(0, 50, (32, 128, 64)).astype("u2")
-    stored = bytearray(encode(array, compression_named("zstd"), 128 * 64 * 2))
+    stored = bytearray(encode(array, coding_named("zstd"), 128 * 64 * 2))
     chunk = StoredChunk(bytes(stored))
     assert len(chunk.extents) == 32
     sums = np.array(chunk.checksums(), np.uint32)

@@ -8,7 +8,7 @@ import pytest
 from haversack.errors import FormatError, HaversackError, IntegrityError, NewerFormatError
 from haversack.split import SplitDataset, save_to_split_dataset
 from haversack.split.chunk import StoredChunk
-from haversack.split.codec import compression_named, encode
+from haversack.split.codec import coding_named, encode
 from haversack.storage.damage import Damage
 
 
@@ -155,7 +155,7 @@ def test_metadata_that_makes_no_sense_is_refused(tmp_path, text):
 
 def test_lying_chunk_headers_are_refused_before_decoding():
     data = np.arange(30_000, dtype="uint16")
-    good = encode(data, compression_named("blosc"), 1 << 16)
+    good = encode(data, coding_named("blosc"), 1 << 16)
     for place in range(StoredChunk(good).header.body):
         for bit in range(8):
             bad = bytearray(good)

@@ -10,7 +10,7 @@ import pytest
 
 from haversack.errors import FormatError, HaversackError, PathNotFoundError, UnsupportedError
 from haversack.split import SplitDataset, is_split
-from haversack.split.codec import compression_named, encode
+from haversack.split.codec import coding_named, encode
 
 VOLUMES = (np.arange(10 * 3 * 8 * 9) % 997).astype("uint16").reshape(10, 3, 8, 9)
 
@@ -31,7 +31,7 @@ def write(path, data, key="stack_4D", blosc=False, chunks=None, **options):
         dataset = h5py.h5d.create(hdf5.id, key.encode(), kind, space, properties)
         full = np.zeros(chunks, data.dtype)
         full[tuple(map(slice, data.shape))] = data
-        dataset.write_direct_chunk((0,) * data.ndim, encode(full, compression_named("blosc"), 0))
+        dataset.write_direct_chunk((0,) * data.ndim, encode(full, coding_named("blosc"), 0))
 
 
 def directory(folder, about, names="{:04d}.h5", **options):

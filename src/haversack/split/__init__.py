@@ -2,6 +2,7 @@
 
 from haversack.split.appending import FrameWriter
 from haversack.split.dataset import SplitDataset, is_split
+from haversack.split.frames import save_frames
 from haversack.split.grid import Blocks
 from haversack.split.view import SplitView
 from haversack.split.writing import EmptySplitDataset, save_to_split_dataset
@@ -13,5 +14,6 @@ __all__ = [
     "SplitDataset",
     "SplitView",
     "is_split",
+    "save_frames",
     "save_to_split_dataset",
 ]

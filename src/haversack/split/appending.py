@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from haversack.errors import ConflictError, ExistsError, UsageError
 from haversack.split.about import describe
 from haversack.split.block import Shape, check_dtype
-from haversack.split.codec import compression_named
+from haversack.split.codec import coding_named
 from haversack.split.dataset import is_split
 from haversack.split.grid import Blocks, PartialShape
 from haversack.split.growing import LOCK
 from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
-from haversack.split.slabs import OpenSlab, recover
+from haversack.split.slabs import OpenSlab, publish_slab, recover
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
 
@@ -46,6 +46,8 @@ class FrameWriter:
         What the frames are; by default the first one decides.
     compression
         ``"blosc"`` (lz4), ``"zstd"``, ``"zlib"`` or None.
+    layout
+        ``"frames"``, ``"balanced"`` or ``"traces"``, as for :func:`save_to_split_dataset`.
     about
         ``resolution``, ``axes``, ``units``, ``frequency`` and ``metadata``, as for
         :func:`save_to_split_dataset`.
@@ -74,13 +76,13 @@ class FrameWriter:
         block_size: PartialShape = None,
         dtype: DTypeLike | None = None,
         compression: str | None = "blosc",
+        layout: str = "balanced",
         **about: Any,
     ) -> None:
         self.path = Path(path)
         self._block_size, self._about = block_size, about
         self._dtype = None if dtype is None else np.dtype(dtype)
-        self._compression_name = compression or "none"
-        self._compression = compression_named(compression)
+        self._coding, self._names = coding_named(compression, layout), (compression, layout)
         self._stack: Stack | None = None
         self._slab: OpenSlab | None = None
         self._end = 0
@@ -100,14 +102,24 @@ class FrameWriter:
             raise ExistsError(
                 f"{self.path} holds an array that does not grow: save it as a new one"
             )
-        if self._dtype not in {None, stack.dtype}:
-            raise UsageError(f"{self.path} is {stack.dtype}, not {self._dtype}")
-        self._compression = compression_named(stack.compression)
-        with exclusive(self.path / LOCK):
-            self._stack, self._full = recover(self.path, self._compression)
+        self._check_same(stack)
+        self._coding = coding_named(stack.compression, stack.layout)
+        with publish.telling("open", self.path), exclusive(self.path / LOCK):
+            self._stack, self._full = recover(self.path, self._coding)
         self._end = self._full[-1].end if self._full else self._stack.shape[0]
         if self._full and self._full[-1].rows < self._stack.shape_block[0]:
             self._slab = self._full.pop()
+
+    def _check_same(self, stack: Stack) -> None:
+        """Refuse arguments that say otherwise than the array that is there."""
+        if self._dtype not in {None, stack.dtype}:
+            raise UsageError(f"{self.path} is {stack.dtype}, not {self._dtype}")
+        frame = np.broadcast_to(np.empty((), stack.dtype), stack.shape[1:])
+        size = _block_shape(self._block_size or stack.shape_block, frame)
+        if size != stack.shape_block:
+            raise UsageError(f"{self.path} has blocks of {stack.shape_block}, not {size}")
+        if self._about and describe(len(stack.shape), **self._about) != stack.about:
+            raise UsageError(f"{self.path} is described otherwise: leave {[*self._about]} out")
 
     def _begin(self, frame: NDArray[Any]) -> None:
         """Make the array; the first frame says what frames are."""
@@ -122,7 +134,8 @@ class FrameWriter:
             array=secrets.token_hex(16),
             dtype=frame.dtype,
             growable=True,
-            compression=self._compression_name,
+            compression=self._names[0] or "none",
+            layout=self._names[1],
         )
         publish.make_directory(self.path)
         publish.create(self.path / METADATA, metadata_document(stack))
@@ -135,6 +148,12 @@ class FrameWriter:
 
     def __len__(self) -> int:
         return self._end
+
+    def rows_of(self, frame: NDArray[Any]) -> int:
+        """Say how many such frames a block of the array has."""
+        if self._stack is not None:
+            return self._stack.shape_block[0]
+        return _block_shape(self._block_size, frame)[0]
 
     def append(self, frame: ArrayLike) -> None:
         """Append one frame; it is durable when this returns.
@@ -184,7 +203,10 @@ class FrameWriter:
     def _rows_that_fit(self, frames: Any) -> int:
         if self._stack is None:
             self._check_dtype(np.dtype(frames.dtype), self._dtype)
-            self._begin(np.asarray(frames[0]))
+            if (self.path / METADATA).exists():  # begun meanwhile, or by us before an error
+                self._open()
+            else:
+                self._begin(np.asarray(frames[0]))
         assert self._stack is not None
         rows = self._stack.shape_block[0]
         return rows - (self._slab.rows if self._slab else 0)
@@ -203,9 +225,13 @@ class FrameWriter:
                 f"a frame of shape {frames.shape[1:]} does not fit: others are {stack.shape[1:]}"
             )
         number = self._end // stack.shape_block[0]
+        if self._slab is None and len(frames) == stack.shape_block[0] and not self._full:
+            publish_slab(self.path, stack, self._end, frames, self._coding)
+            self._end += len(frames)
+            return len(frames)
         if self._slab is None:
             self._slab = OpenSlab.begin(self.path, stack, number)
-        self._slab.append(frames, self._compression)
+        self._slab.append(frames, self._coding)
         self._end += len(frames)
         if self._slab.rows == stack.shape_block[0]:
             self._full.append(self._slab)
@@ -217,7 +243,7 @@ class FrameWriter:
         """Begin to publish the first full slab, unless one is being published."""
         if self._full and self._publishing is None:
             self._pool = self._pool or ThreadPoolExecutor(1, "haversack-publish")
-            self._publishing = self._pool.submit(self._full[0].publish, self._compression)
+            self._publishing = self._pool.submit(self._full[0].publish, self._coding)
 
     def _catch_up(self) -> None:
         """Tell of a publication that failed, and let no more than two slabs wait."""
@@ -243,9 +269,11 @@ class FrameWriter:
         """
         if self._closed:
             return
-        if self._slab is not None:
+        if self._slab is not None and self._slab.rows:
             self._full.append(self._slab)
-            self._slab = None
+        elif self._slab is not None:
+            self._slab.drop()
+        self._slab = None
         try:
             while self._full:
                 self._publish_next()

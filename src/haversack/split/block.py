@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError, IntegrityError, UnsupportedError
 from haversack.split.chunk import StoredChunk, check_chunk_shape, head_size
 from haversack.split.chunking import blosc_block_size, chunk_shape_for
-from haversack.split.codec import Compression
+from haversack.split.codec import Coding
 from haversack.split.codec import encode as encode_chunk
 from haversack.split.tail import CHUNK, BlockHead, Tail, encode_tail, read_tail
 from haversack.storage.checksum import crc32c
@@ -88,7 +88,7 @@ def cells(shape: Shape, chunk_shape: Shape) -> Iterator[Shape]:
 def encode_block(
     data: NDArray[Any],
     place: Place,
-    compression: Compression,
+    coding: Coding,
     encode_all: Encoder = map,
 ) -> bytes:
     """Make the bytes of a block file.
@@ -99,23 +99,23 @@ def encode_block(
         What the block holds, padding included.
     place
         Where it belongs.
-    compression
-        How its chunks are compressed.
+    coding
+        How its chunks are cut and compressed.
     encode_all
         A ``map`` that may run in threads.
     """
-    chunk_shape = chunk_shape_for(data.shape, data.itemsize)
+    chunk_shape = chunk_shape_for(data.shape, data.itemsize, coding.layout)
     size = blosc_block_size(chunk_shape, data.itemsize)
 
     def encode(cell: Shape) -> bytes:
-        return encode_chunk(_cut(data, cell, chunk_shape), compression, size)
+        return encode_chunk(_cut(data, cell, chunk_shape), coding, size)
 
     file = io.BytesIO()
     grid = list(cells(data.shape, chunk_shape))
     sums: list[int] = []
     first: list[int] = []
     with h5py.File(file, "w") as hdf5:
-        dataset = _create(hdf5, data, chunk_shape, compression)
+        dataset = _create(hdf5, data, chunk_shape, coding)
         for cell, chunk in zip(grid, encode_all(encode, grid), strict=True):
             first.append(len(sums))
             sums.extend(StoredChunk(chunk).checksums())
@@ -150,14 +150,12 @@ def _cut(data: NDArray[Any], cell: Shape, chunk_shape: Shape) -> NDArray[Any]:
     return full
 
 
-def _create(
-    hdf5: h5py.File, data: NDArray[Any], chunk_shape: Shape, compression: Compression
-) -> Any:
+def _create(hdf5: h5py.File, data: NDArray[Any], chunk_shape: Shape, coding: Coding) -> Any:
     """Create the dataset as PyTables would, under the old package's name."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk(chunk_shape)
     nbytes = math.prod(chunk_shape) * data.itemsize
-    options = (2, 2, data.itemsize, nbytes, compression.level, 2, compression.code)
+    options = (2, 2, data.itemsize, nbytes, coding.level, 2, coding.code)
     properties.set_filter(BLOSC_FILTER, h5py.h5z.FLAG_OPTIONAL, options)
     # PyTables' booleans are bit fields; h5py's would be an enumeration.
     boolean = data.dtype.kind == "b"

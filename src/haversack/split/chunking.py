@@ -1,21 +1,38 @@
 """Which chunk shape a new block gets, and how small its Blosc blocks are.
 
-A chunk spans a few time points and one tile of a plane; one Blosc block is one time point of the
-tile, so that planes and pixel traces both touch little. Longer chunks would make single planes
+A chunk spans some time points and one tile of a plane. How many is the layout: ``frames`` makes
+planes fastest, ``traces`` the history of pixels, ``balanced`` both fast: there one Blosc block is
+one time point of the tile, so that either touches little. Longer chunks would make single planes
 slow in the old package, which decodes whole chunks.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-_TILE = 64 << 10  # bytes of one time point in a chunk: the smallest block that lz4 keeps
-_LONGEST = 256  # elements of a tile along one axis
-_TIMES = 8
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Most time points in a chunk, most bytes and longest side of one time point of it."""
+
+    times: int
+    tile: int
+    longest: int
+
+
+LAYOUTS = {
+    "frames": Layout(1, 256 << 10, 512),
+    "balanced": Layout(8, 64 << 10, 256),  # 64 KiB is the smallest block that lz4 keeps
+    "traces": Layout(512, 2 << 10, 32),
+}
+_BLOCK = 64 << 10
 _FLAT = 512 << 10  # bytes of a chunk of an array without a time axis
 
 
-def chunk_shape_for(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+def chunk_shape_for(
+    shape: tuple[int, ...], itemsize: int, layout: str = "balanced"
+) -> tuple[int, ...]:
     """Choose the chunk shape for a block.
 
     Parameters
@@ -24,21 +41,27 @@ def chunk_shape_for(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
         Shape of the block, time first where it has three axes or more.
     itemsize
         Bytes of one element.
+    layout
+        ``"frames"``, ``"balanced"`` or ``"traces"``.
 
     Examples
     --------
     >>> chunk_shape_for((20, 16, 256, 640), 2)
     (7, 1, 128, 214)
+    >>> chunk_shape_for((1000, 16, 256, 640), 2, "traces")
+    (500, 1, 32, 32)
     """
     if len(shape) < 3:
         return _tile(shape, max(1, _FLAT // itemsize), longest=_FLAT)
-    return (_even(shape[0], _TIMES), *_tile(shape[1:], max(1, _TILE // itemsize), _LONGEST))
+    chosen = LAYOUTS[layout]
+    tile = _tile(shape[1:], max(1, chosen.tile // itemsize), chosen.longest)
+    return (_even(shape[0], chosen.times), *tile)
 
 
 def blosc_block_size(chunk: tuple[int, ...], itemsize: int) -> int:
-    """Bytes of one Blosc block: one time point of the chunk."""
+    """Bytes of one Blosc block: one time point of the chunk, where that is not too little."""
     plane = math.prod(chunk[1:]) * itemsize if len(chunk) > 2 else 0
-    return plane or _TILE
+    return plane if plane > _BLOCK // 8 else _BLOCK
 
 
 def _tile(shape: tuple[int, ...], elements: int, longest: int) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
-"""How new chunks are compressed."""
+"""How new chunks are compressed, and along which axis they are long."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,37 +10,47 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from haversack.errors import UsageError
+from haversack.split.chunking import LAYOUTS
 
 _BITSHUFFLE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Compression:
-    """A Blosc compressor and its level; ``code`` is its number in HDF5's filter options."""
+class Coding:
+    """A Blosc compressor, its number in HDF5's filter options, its level; and the layout."""
 
     compressor: str
     code: int
     level: int
+    layout: str = "balanced"
 
 
 _COMPRESSIONS = {
-    "blosc": Compression("lz4", 1, 5),
-    "zstd": Compression("zstd", 5, 1),
-    "zlib": Compression("zlib", 4, 5),
-    "none": Compression("lz4", 1, 0),
+    "blosc": Coding("lz4", 1, 5),
+    "zstd": Coding("zstd", 5, 1),
+    "zlib": Coding("zlib", 4, 5),
+    "none": Coding("lz4", 1, 0),
 }
 
 
-def compression_named(name: str | None) -> Compression:
-    """Find a compression: ``blosc`` (lz4), ``zstd``, ``zlib``, or ``none`` (None)."""
+def coding_named(name: str | None, layout: str = "balanced") -> Coding:
+    """Find a compression: ``blosc`` (lz4), ``zstd``, ``zlib``, or ``none`` (None).
+
+    Raises
+    ------
+    UsageError
+        There is no such compression, or no such layout.
+    """
     found = _COMPRESSIONS.get(name or "none")
     if found is None:
         known = ", ".join(map(repr, _COMPRESSIONS))
         raise UsageError(f"compression {name!r} is not known: choose one of {known}, None")
-    return found
+    if layout not in LAYOUTS:
+        raise UsageError(f"layout {layout!r} is not known: choose one of {', '.join(LAYOUTS)}")
+    return replace(found, layout=layout)
 
 
-def encode(chunk: NDArray[Any], compression: Compression, blocksize: int) -> bytes:
+def encode(chunk: NDArray[Any], compression: Coding, blocksize: int) -> bytes:
     """Compress a contiguous array into one chunk."""
     data: bytes = blosc.compress(
         chunk.reshape(-1).view(np.uint8),

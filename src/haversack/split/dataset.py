@@ -7,9 +7,10 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from haversack import events
 from haversack.errors import FormatError, NotFoundError
 from haversack.split.about import About
 from haversack.split.block import Block, OwnBlock, Place, Shape
+from haversack.split.codec import Coding, coding_named
 from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
 from haversack.split.growing import Growth
@@ -189,9 +191,9 @@ class SplitDataset(DiskArray, BlockGrid):
         return bool(self._stack.array)
 
     @property
-    def compression(self) -> str:
-        """How new blocks are compressed."""
-        return self._stack.compression
+    def coding(self) -> Coding:
+        """How new blocks are cut into chunks and compressed."""
+        return coding_named(self._stack.compression, self._stack.layout)
 
     def place_of(self, number: int) -> tuple[Place | None, Path]:
         """Where a block belongs and its file; no place while it is only in a journal."""
@@ -358,18 +360,162 @@ class SplitDataset(DiskArray, BlockGrid):
             if isinstance(block, OwnBlock):
                 yield from block.verify()
             else:
-                region = tuple(slice(start, end) for start, end in self._owned(number))
-                self[region]
+                self[self.owned(number)]
         except (FormatError, OSError, TypeError) as error:
             yield Damage(self._path(number), f"block {number}", str(error))
 
-    def _owned(self, number: int) -> list[tuple[int, int]]:
+    def owned(self, number: int) -> tuple[slice, ...]:
+        """Where a block lies without its padding: each element is in one such region."""
         cell = self.linear_to_cartesian(number)
         geometry = zip(cell, self.bounds(number), self.shape_block, self.shape_grid, strict=True)
-        return [
-            (start, end if place == count - 1 else min(end, start + size))
+        return tuple(
+            slice(start, end if place == count - 1 else min(end, start + size))
             for place, (start, end), size, count in geometry
-        ]
+        )
+
+    @overload
+    def map_blocks(
+        self,
+        function: Callable[[NDArray[Any]], Any],
+        *,
+        overlap: int | Sequence[int] = ...,
+        to: None = ...,
+        executor: Executor | None = ...,
+        workers: int | None = ...,
+        progress: events.Progress = ...,
+        compression: str | None = ...,
+    ) -> Iterator[tuple[tuple[slice, ...], Any]]: ...
+    @overload
+    def map_blocks(
+        self,
+        function: Callable[[NDArray[Any]], Any],
+        *,
+        overlap: int | Sequence[int] = ...,
+        to: str | os.PathLike[str],
+        executor: Executor | None = ...,
+        workers: int | None = ...,
+        progress: events.Progress = ...,
+        compression: str | None = ...,
+    ) -> SplitDataset: ...
+    def map_blocks(
+        self,
+        function: Callable[[NDArray[Any]], Any],
+        *,
+        overlap: int | Sequence[int] = 0,
+        to: str | os.PathLike[str] | None = None,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        progress: events.Progress = None,
+        compression: str | None = "blosc",
+    ) -> Any:
+        """Apply a function to each block.
+
+        Parameters
+        ----------
+        function
+            Called with a block's data as an array.
+        overlap
+            How many elements around the block it gets besides: one number, or one for each axis.
+            They are cut off a result of the shape of what it got. At the array's edges there are
+            none.
+        to
+            Directory of a new split array of the same blocks that is made of the results.
+        executor
+            Where the function runs: threads or processes, here or on a cluster; it is only used.
+        workers
+            Number of threads, where no executor is given; also how many blocks are on their way.
+        progress
+            True draws a bar; a callable is told of every event.
+        compression
+            Of the new array.
+
+        Returns
+        -------
+        SplitDataset or iterator
+            The new array; without ``to`` an iterator of (region of the block, result), in order.
+
+        Examples
+        --------
+        >>> from haversack.split import save_to_split_dataset
+        >>> ds = save_to_split_dataset(np.arange(12.0).reshape(6, 2), "mapped", (2, None))
+        >>> [float(result) for _, result in ds.map_blocks(np.sum)]
+        [6.0, 22.0, 38.0]
+        >>> ds.map_blocks(np.sqrt, to="roots")
+        SplitDataset('roots': (6, 2) float64, 3 blocks of (2, 2))
+        """
+        from haversack.split.mapping import map_blocks, save_mapped
+
+        results = map_blocks(self, function, overlap, executor, workers, progress)
+        return results if to is None else save_mapped(self, results, to, compression)
+
+    @property
+    def array_id(self) -> str:
+        """What tells this array from all others; empty where another program wrote it."""
+        return self._stack.array
+
+    @property
+    def pyramid(self) -> list[SplitDataset]:
+        """The array itself, then the smaller copies that :meth:`build_pyramid` made of it as it is."""
+        from haversack.split.pyramid import open_pyramid
+
+        return open_pyramid(self)
+
+    def build_pyramid(
+        self,
+        levels: int | None = None,
+        axes: Sequence[int] = (-2, -1),
+        *,
+        progress: events.Progress = None,
+    ) -> list[SplitDataset]:
+        """Make smaller copies for viewing, each half as long along some axes, inside of the array.
+
+        Parameters
+        ----------
+        levels
+            How many; by default until the longest of these axes has at most 256 elements.
+        axes
+            The axes to halve.
+        progress
+            True draws a bar for each level; a callable is told of every event.
+
+        Returns
+        -------
+        list of SplitDataset
+            This array and its levels.
+
+        Raises
+        ------
+        UnsupportedError
+            Another program wrote the array.
+        UsageError
+            There are no such axes.
+        """
+        from haversack.split.pyramid import build_pyramid
+
+        return build_pyramid(self, levels, axes, progress)
+
+    def apply_crop(
+        self, crop: Sequence[tuple[int, int]], *, progress: events.Progress = None
+    ) -> SplitDataset:
+        """Save a part as an array of its own, beside this one: ``{name}_cropped``.
+
+        Parameters
+        ----------
+        crop
+            For each axis, how many elements to leave out at its start and at its end.
+        progress
+            True draws a bar; a callable is told of every event.
+
+        Raises
+        ------
+        ExistsError
+            It is already there.
+        """
+        from haversack.split.writing import save_to_split_dataset
+
+        new = self.root.resolve()
+        name = new.with_name(f"{new.name}_cropped")
+        return save_to_split_dataset(self, name, crop=crop, progress=progress)
 
     def __repr__(self) -> str:
         return (

@@ -50,6 +50,7 @@ class Stack:
     dtype: np.dtype[Any] | None
     growable: bool = False
     compression: str = "blosc"
+    layout: str = "balanced"
 
     @property
     def pieces(self) -> int:
@@ -147,7 +148,8 @@ def _stack(document: dict[str, Any], path: Path) -> Stack:
         array=own["array"] if own else "",
         dtype=dtype,
         growable=bool(own and own.get("growable")),
-        compression=str(own.get("compression", "blosc")) if own else "blosc",
+        compression=str((own or {}).get("compression", "blosc")),
+        layout=str((own or {}).get("layout", "balanced")),
     )
 
 
@@ -190,6 +192,7 @@ def metadata_document(stack: Stack) -> bytes:
     kept = {
         "growable": stack.growable,
         "compression": stack.compression,
+        "layout": stack.layout,
         "axes": about.axes,
         "units": about.units,
         "frequency": about.frequency,

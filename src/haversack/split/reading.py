@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from haversack import events
 from haversack.errors import UsageError
 from haversack.split.about import About
 from haversack.split.indexers import select_orthogonal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from haversack.split.view import SplitView
 
 Shape = tuple[int, ...]
+Axes = int | Sequence[int] | None
 
 
 class Indexer:
@@ -156,6 +158,47 @@ class DiskArray(ABC):
             What each gives, in their order.
         """
         return self._read_all([select(index, self.shape) for index in indices])
+
+    def sum(
+        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+    ) -> Any:
+        """Sum of elements along axes, all by default; read piece by piece."""
+        return self._reduced("sum", axis, keepdims=keepdims, progress=progress)
+
+    def mean(
+        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+    ) -> Any:
+        """Mean of elements along axes, all by default; read piece by piece."""
+        return self._reduced("mean", axis, keepdims=keepdims, progress=progress)
+
+    def max(
+        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+    ) -> Any:
+        """Largest elements along axes, all by default; read piece by piece."""
+        return self._reduced("max", axis, keepdims=keepdims, progress=progress)
+
+    def min(
+        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+    ) -> Any:
+        """Smallest elements along axes, all by default; read piece by piece."""
+        return self._reduced("min", axis, keepdims=keepdims, progress=progress)
+
+    def std(
+        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+    ) -> Any:
+        """Compute the standard deviation along axes, of the population as numpy does."""
+        return self._reduced("std", axis, keepdims=keepdims, progress=progress)
+
+    def var(
+        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+    ) -> Any:
+        """Compute the variance along axes, of the population as numpy does."""
+        return self._reduced("var", axis, keepdims=keepdims, progress=progress)
+
+    def _reduced(self, name: str, axis: Axes, *, keepdims: bool, progress: events.Progress) -> Any:
+        from haversack.split.reducing import reduce_view
+
+        return reduce_view(self._window(()), name, axis, keepdims=keepdims, progress=progress)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from haversack.errors import ConflictError, UnsupportedError
 from haversack.split.block import OwnBlock, Place, encode_block
-from haversack.split.codec import compression_named
 from haversack.split.growing import LOCK
 from haversack.split.indexing import select
 from haversack.split.plan import Part, divide, put
+from haversack.split.pyramid import remove_pyramid
 from haversack.split.reading import lay_out
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
@@ -44,6 +45,7 @@ def write_region(dataset: SplitDataset, index: Any, value: Any) -> None:
     if job is None:
         return
     source, everything = job
+    remove_pyramid(dataset.root)
     for cell, part in divide(everything, dataset.shape_block, dataset.shape_grid):
         _write_block(dataset, dataset.cartesian_to_linear(cell), part, source)
     dataset.refresh()
@@ -70,25 +72,28 @@ def _write_block(dataset: SplitDataset, number: int, part: Part, source: Any) ->
     start = place.bounds[0][0]
     bounds = ((start, start + len(data)), *place.bounds[1:])
     whole = Place(place.array, number, place.dtype, bounds)
-    compression = compression_named(dataset.compression)
-    content = encode_block(data, whole, compression, in_threads)
+    content = encode_block(data, whole, dataset.coding, in_threads)
     temporary = publish.temporary_beside(path)
     try:
-        with publish.writing(temporary) as file:
-            file.write(content)
-        with exclusive(dataset.root / LOCK):
-            if dataset.is_in_journal(number):
-                raise _in_journal(number)
-            if read_tail(RangeFile(path)).head.generation != block.head.generation:
-                raise ConflictError(
-                    f"another writer replaced {path} in the meantime: read it again, then write"
-                )
-            temporary.replace(path)
-            publish.sync_directory(path.parent)
-    except OSError as error:
-        raise publish.storage_error("write", path, error) from error
+        with publish.telling("write", path):
+            with publish.writing(temporary) as file:
+                file.write(content)
+            with exclusive(dataset.root / LOCK):
+                _check_unchanged(dataset, number, block)
+                temporary.replace(path)
+                publish.sync_directory(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _check_unchanged(dataset: SplitDataset, number: int, block: OwnBlock) -> None:
+    if dataset.is_in_journal(number):
+        raise _in_journal(number)
+    if read_tail(RangeFile(block.path)).head.generation != block.head.generation:
+        raise ConflictError(
+            f"another writer replaced {block.path} in the meantime: read it again, then write"
+        )
 
 
 def _in_journal(number: int) -> ConflictError:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from haversack.errors import ConflictError, ExistsError, PathNotFoundError, UnsupportedError
 from haversack.split.block import OwnBlock, Place, encode_block
 from haversack.split.chunk import LARGEST_CHUNK
-from haversack.split.codec import Compression, encode
+from haversack.split.codec import Coding, encode
 from haversack.split.growing import LOCK, piece_bounds, piece_shape
 from haversack.split.journal import (
     Journal,
@@ -82,9 +82,10 @@ class OpenSlab:
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        self._descriptor = os.open(self.path, flags)
+        with publish.telling("open", self.path):
+            self._descriptor = os.open(self.path, flags)
 
-    def append(self, frames: NDArray[Any], compression: Compression) -> None:
+    def append(self, frames: NDArray[Any], coding: Coding) -> None:
         """Write rows and make them durable.
 
         Raises
@@ -94,17 +95,14 @@ class OpenSlab:
         StorageError
             The disk refuses: nothing was appended.
         """
-        data = b"".join(encode_rows(frames, self.stack, self.end, compression))
-        try:
-            with exclusive(self.root / LOCK):
-                self._check_own()
-                if self._is_unsure:
-                    self._write_again()
-                self._is_unsure = True
-                self._write(data)
-                self._is_unsure = False
-        except OSError as error:
-            raise publish.storage_error("append to", self.path, error) from error
+        data = b"".join(encode_rows(frames, self.stack, self.end, coding))
+        with publish.telling("append to", self.path), exclusive(self.root / LOCK):
+            self._check_own()
+            if self._is_unsure:
+                self._write_again()
+            self._is_unsure = True
+            self._write(data)
+            self._is_unsure = False
         self.rows += len(frames)
 
     def _write(self, data: bytes) -> None:
@@ -132,7 +130,7 @@ class OpenSlab:
         with suppress(OSError):
             os.close(self._descriptor)
 
-    def publish(self, compression: Compression) -> None:
+    def publish(self, coding: Coding) -> None:
         """Make blocks of the rows, and remove the journal.
 
         Raises
@@ -150,10 +148,41 @@ class OpenSlab:
             self.start,
             self.rows,
             lambda piece: from_journal(journal, piece, self.stack, self.rows),
-            compression,
+            coding,
             self._check_own,
         )
         self.close()
+
+    def drop(self) -> None:
+        """Remove a journal that has no rows."""
+        with suppress(OSError, ConflictError), exclusive(self.root / LOCK):
+            self._check_own()
+            self.path.unlink()
+        self.close()
+
+
+def publish_slab(
+    root: Path, stack: Stack, start: int, frames: NDArray[Any], coding: Coding
+) -> None:
+    """Publish a whole slab that never was in a journal.
+
+    Raises
+    ------
+    ConflictError
+        Another writer took the array over.
+    StorageError
+        The disk refuses: nothing was appended.
+    """
+
+    def part(piece: int) -> NDArray[Any]:
+        return frames[(slice(None), *(slice(*pair) for pair in piece_bounds(stack, piece)))]
+
+    def check() -> None:
+        number = start // stack.shape_block[0]
+        if read_stack(root).shape[0] != start or (root / journal_name(number)).exists():
+            raise _taken_over(root)
+
+    publish_rows(root, stack, start, len(frames), part, coding, check)
 
 
 def _taken_over(root: Path) -> ConflictError:
@@ -165,9 +194,7 @@ def _journal(root: Path, stack: Stack, number: int) -> Journal:
     return Journal(root / journal_name(number), stack.array, start, stack.pieces)
 
 
-def encode_rows(
-    frames: NDArray[Any], stack: Stack, start: int, compression: Compression
-) -> Iterable[bytes]:
+def encode_rows(frames: NDArray[Any], stack: Stack, start: int, coding: Coding) -> Iterable[bytes]:
     """Make the records of some rows, of which the first has the number ``start``.
 
     Raises
@@ -187,7 +214,7 @@ def encode_rows(
                 f"a frame of a block has {part.nbytes} bytes, more than {LARGEST_CHUNK}: "
                 "give a smaller block_size"
             )
-        payload = encode(part, compression, _BLOSC_BLOCK)
+        payload = encode(part, coding, _BLOSC_BLOCK)
         return encode_record(piece, start + row, start, payload)
 
     return in_threads(record, jobs)
@@ -210,7 +237,7 @@ def publish_rows(
     start: int,
     rows: int,
     data_of: Callable[[int], NDArray[Any]],
-    compression: Compression,
+    coding: Coding,
     check: Callable[[], None],
 ) -> None:
     """Publish the blocks of a slab, then the metadata that names them, then drop its journal.
@@ -220,24 +247,24 @@ def publish_rows(
     slab = start // stack.shape_block[0]
     written: list[tuple[Path, Path]] = []
     try:
-        for piece in range(stack.pieces):
-            number = slab * stack.pieces + piece
-            final = root / block_name(number, number + 1, growable=True)
-            bounds = ((start, start + rows), *piece_bounds(stack, piece))
-            place = Place(stack.array, number, stack.dtype, bounds)
-            content = encode_block(data_of(piece), place, compression, in_threads)
-            temporary = publish.temporary_beside(final)
-            with publish.writing(temporary) as file:
-                file.write(content)
-            written.append((temporary, final))
-        with exclusive(root / LOCK):
-            check()
-            _commit(root, start + rows, written)
-    except OSError as error:
-        raise publish.storage_error("publish blocks in", root, error) from error
+        with publish.telling("publish blocks in", root):
+            for piece in range(stack.pieces):
+                number = slab * stack.pieces + piece
+                bounds = ((start, start + rows), *piece_bounds(stack, piece))
+                place = Place(stack.array, number, stack.dtype, bounds)
+                content = encode_block(data_of(piece), place, coding, in_threads)
+                final = root / block_name(number, number + 1, growable=True)
+                temporary = publish.temporary_beside(final)
+                with publish.writing(temporary) as file:
+                    file.write(content)
+                written.append((temporary, final))
+            with exclusive(root / LOCK):
+                check()
+                _commit(root, start + rows, written)
     finally:
         for temporary, _ in written:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def _commit(root: Path, end: int, written: list[tuple[Path, Path]]) -> None:
@@ -268,7 +295,7 @@ def rewrite(root: Path, stack: Stack, number: int, rows: int | None = None) -> i
     return kept
 
 
-def recover(root: Path, compression: Compression) -> tuple[Stack, list[OpenSlab]]:
+def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
     """Take over the slabs that a writer left in journals, the one to go on with last.
 
     The caller holds the array's lock.
@@ -283,7 +310,7 @@ def recover(root: Path, compression: Compression) -> tuple[Stack, list[OpenSlab]
         try:
             rows = rewrite(root, stack, number)
         except PathNotFoundError:
-            rows = 0 if slabs else _unpublish(root, stack, number, compression)
+            rows = 0 if slabs else _unpublish(root, stack, number, coding)
             if not rows:
                 break
         slabs.append(OpenSlab(root, stack, number, rows))
@@ -291,7 +318,7 @@ def recover(root: Path, compression: Compression) -> tuple[Stack, list[OpenSlab]
     return stack, slabs
 
 
-def _unpublish(root: Path, stack: Stack, number: int, compression: Compression) -> int:
+def _unpublish(root: Path, stack: Stack, number: int, coding: Coding) -> int:
     """Copy the rows of a last slab that is not full into a journal."""
     rows = stack.shape[0] % stack.shape_block[0]
     if not rows:
@@ -305,7 +332,7 @@ def _unpublish(root: Path, stack: Stack, number: int, compression: Compression) 
         path = root / block_name(block, block + 1, growable=True)
         found = OwnBlock(path, place, at_least=True).whole()[:rows]
         frames[(slice(None), *(slice(*pair) for pair in bounds))] = found
-    records = encode_rows(frames, stack, start, compression)
+    records = encode_rows(frames, stack, start, coding)
     content = encode_header(start, stack.array) + b"".join(records)
     publish.replace(root / journal_name(number), content)
     return rows

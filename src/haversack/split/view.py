@@ -52,6 +52,11 @@ class SplitView(DiskArray):
         return self._source
 
     @property
+    def seen(self) -> tuple[range | int, ...]:
+        """For each axis of the source what is seen of it."""
+        return self._axes
+
+    @property
     def shape(self) -> Shape:
         return tuple(len(axis) for axis in self._axes if isinstance(axis, range))
 

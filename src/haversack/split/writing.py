@@ -18,7 +18,7 @@ from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
 from haversack.split.about import describe
 from haversack.split.block import OwnBlock, Place, check_dtype, encode_block
-from haversack.split.codec import Compression, compression_named
+from haversack.split.codec import coding_named
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.grid import Blocks, PartialShape
 from haversack.split.metadata import (
@@ -54,6 +54,8 @@ class EmptySplitDataset(Blocks):
         Distance between elements on each axis, in microns; ones by default.
     compression
         ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
+    layout
+        As for :func:`save_to_split_dataset`.
     dtype
         What the blocks must be; by default the first one decides.
     about
@@ -89,6 +91,7 @@ class EmptySplitDataset(Blocks):
         *,
         resolution: Sequence[float] | None = None,
         compression: str | None = "blosc",
+        layout: str = "balanced",
         dtype: DTypeLike | None = None,
         **about: Any,
     ) -> None:
@@ -98,8 +101,7 @@ class EmptySplitDataset(Blocks):
         self.root = Path(root) / name
         self._about = describe(self.n_dims, resolution=resolution, **about)
         self.resolution = self._about.resolution
-        self._compression: Compression = compression_named(compression)
-        self._compression_name = compression or "none"
+        self._coding, self._names = coding_named(compression, layout), (compression, layout)
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._array = self._begin()
 
@@ -180,7 +182,7 @@ class EmptySplitDataset(Blocks):
         if array.dtype != (self._dtype or array.dtype):
             raise UsageError(f"the other blocks are {self._dtype}, the data is {array.dtype}")
         path = self.root / block_name(n, self.n_blocks)
-        publish.create(path, encode_block(array, place, self._compression, in_threads))
+        publish.create(path, encode_block(array, place, self._coding, in_threads))
         self._dtype = array.dtype
         if verbose:
             print(f"Saved {path}")  # noqa: T201 (asked for)
@@ -210,14 +212,15 @@ class EmptySplitDataset(Blocks):
             about=self._about,
             array=self._array,
             dtype=np.dtype(dtype or np.float64),
-            compression=self._compression_name,
+            compression=self._names[0] or "none",
+            layout=self._names[1],
         )
         publish.create(self.root / METADATA, metadata_document(stack))
         (self.root / UNFINISHED).unlink(missing_ok=True)
         return SplitDataset(self.root)
 
 
-class _Lone(EmptySplitDataset):
+class LoneWriter(EmptySplitDataset):
     """A split array that one call writes: it joins no other, and no other joins it."""
 
     _alone = True
@@ -244,6 +247,7 @@ def save_to_split_dataset(
     prefix: str = "",
     compression: str | None = "blosc",
     *,
+    layout: str = "balanced",
     resolution: Sequence[float] | None = None,
     progress: events.Progress = None,
     **about: Any,
@@ -268,6 +272,9 @@ def save_to_split_dataset(
         Name of a directory inside ``root_name``; ``_cropped`` is added when there is a crop.
     compression
         ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
+    layout
+        What is to be read fastest: whole ``"frames"``, ``"traces"`` (pixels over time), or both
+        (``"balanced"``).
     resolution
         Distance between elements on each axis.
     progress
@@ -298,7 +305,7 @@ def save_to_split_dataset(
         block_size = data.shape_block
     if is_split(Path(root_name) / name):
         raise ExistsError(f"{Path(root_name) / name} already holds a split array: remove it first")
-    empty = _Lone(
+    empty = LoneWriter(
         root_name,
         name,
         source.shape,
@@ -306,6 +313,7 @@ def save_to_split_dataset(
         padding=padding,
         crop=crop,
         compression=compression,
+        layout=layout,
         dtype=source.dtype,
         **_about_of(data, {"resolution": resolution, **about}),
     )

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from haversack.errors import ExistsError, StorageError
+from haversack.errors import ExistsError, HaversackError, StorageError
 from haversack.storage.calls import calls
 
 TEMPORARY_SUFFIX = ".partial"
@@ -169,6 +169,17 @@ def _claim_without_link(temporary: Path, path: Path) -> None:
         temporary.replace(path)
     else:
         temporary.rename(path)
+
+
+@contextmanager
+def telling(doing: str, path: Path) -> Iterator[None]:
+    """Turn an OSError of the disk into a StorageError that says what was being done."""
+    try:
+        yield
+    except HaversackError:
+        raise
+    except OSError as error:
+        raise storage_error(doing, path, error) from error
 
 
 def storage_error(doing: str, path: Path, error: OSError) -> StorageError:

@@ -1,0 +1,90 @@
+"""Save frames that come one after the other, however many there will be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haversack import events
+from haversack.errors import ExistsError, UsageError
+from haversack.split.appending import FrameWriter
+from haversack.split.dataset import SplitDataset, is_split
+from haversack.split.grid import PartialShape
+
+
+def save_frames(
+    frames: Iterable[ArrayLike],
+    path: str | os.PathLike[str],
+    block_size: PartialShape = None,
+    *,
+    total: int | None = None,
+    progress: events.Progress = None,
+    **options: Any,
+) -> SplitDataset:
+    """Save what an iterator gives as a split array that can grow, one block in memory at a time.
+
+    Parameters
+    ----------
+    frames
+        Arrays of one shape and dtype: pages of a TIFF series, the records of a packed dataset.
+    path
+        The directory to make.
+    block_size, options
+        As for :class:`FrameWriter`.
+    total
+        How many there will be, for the progress.
+    progress
+        True draws a bar; a callable is told of every event.
+
+    Raises
+    ------
+    ExistsError
+        The directory already holds a split array.
+    UsageError
+        There are no frames, or one differs from the first. The frames before it are saved.
+
+    Examples
+    --------
+    >>> save_frames((np.full((4, 4), t) for t in range(5)), "counted", (2, None, None))
+    SplitDataset('counted': (5, 4, 4) int64, 3 blocks of (2, 4, 4))
+    """
+    if is_split(path):
+        raise ExistsError(f"{path} already holds a split array: append to it with a FrameWriter")
+    with (
+        events.task(progress, "save", total=total, unit="frame") as work,
+        FrameWriter(path, block_size=block_size, **options) as writer,
+    ):
+        for batch in _batches(iter(map(np.asarray, frames)), writer):
+            writer.extend(batch)
+            work.advance(len(batch))
+        if not len(writer):
+            raise UsageError(f"there are no frames to save as {path}")
+    return SplitDataset(path)
+
+
+def _batches(frames: Iterator[NDArray[Any]], writer: FrameWriter) -> Iterator[NDArray[Any]]:
+    """Gather frames into whole blocks; where one differs from the first, it comes on its own."""
+    first = next(frames, None)
+    if first is None:
+        return
+    rows = writer.rows_of(first)
+    batch = np.empty((rows, *first.shape), first.dtype)
+    filled = 0
+    for frame in chain([first], frames):
+        if (frame.shape, frame.dtype) != (first.shape, first.dtype):
+            yield batch[:filled]
+            yield frame[None]
+            filled = 0
+            continue
+        batch[filled] = frame
+        filled += 1
+        if filled == rows:
+            yield batch
+            filled = 0
+    if filled:
+        yield batch[:filled]

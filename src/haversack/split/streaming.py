@@ -1,0 +1,89 @@
+"""Go over an array piece by piece, each small enough for memory, each chunk decoded once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from haversack.split.view import SplitView
+
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
+Region = tuple[slice, ...]
+
+_PIECE = 32 << 20  # bytes
+
+
+def pieces(view: SplitView) -> Iterator[Region]:
+    """Cut a view along the blocks of its source, and those along rows where they are large.
+
+    The regions are in the view's own coordinates, and cover it once.
+    """
+    source = view.source
+    cuts = [
+        list(_cut(seen, size, count))
+        for seen, size, count in zip(view.seen, source.shape_block, source.shape_grid, strict=True)
+        if isinstance(seen, range)
+    ]
+    if 0 in view.shape:
+        return
+    for region in _product(cuts):
+        yield from _in_rows(region, view.dtype.itemsize)
+
+
+def _cut(seen: range, size: int, count: int) -> Iterator[slice]:
+    """Cut a range where it goes from one block into another."""
+    start = 0
+    while start < len(seen):
+        block = min(seen[start] // size, count - 1)
+        low = block * size
+        if seen.step > 0:
+            last = (low + size - 1 - seen[start]) // seen.step if block < count - 1 else len(seen)
+        else:
+            last = (seen[start] - low) // -seen.step
+        stop = min(len(seen), start + max(0, last) + 1)
+        yield slice(start, stop)
+        start = stop
+
+
+def _product(cuts: list[list[slice]]) -> Iterator[Region]:
+    if not cuts:
+        yield ()
+        return
+    for first in cuts[0]:
+        for rest in _product(cuts[1:]):
+            yield (first, *rest)
+
+
+def _in_rows(region: Region, itemsize: int) -> Iterator[Region]:
+    """Cut a region along its first axis into pieces that are not too large."""
+    if not region:
+        yield region
+        return
+    first, *rest = region
+    row = math.prod(each.stop - each.start for each in rest) * itemsize
+    step = max(8, _PIECE // max(1, row) // 8 * 8)
+    for start in range(first.start, first.stop, step):
+        yield (slice(start, min(first.stop, start + step)), *rest)
+
+
+def in_order(
+    work: Callable[[_Job], _Result], jobs: Iterator[_Job], executor: Executor, ahead: int
+) -> Iterator[tuple[_Job, _Result]]:
+    """Do jobs in an executor, no more than ``ahead`` at once; the results come in order."""
+    waiting: list[tuple[_Job, Future[_Result]]] = []
+    try:
+        for job in jobs:
+            waiting.append((job, executor.submit(work, job)))
+            if len(waiting) >= ahead:
+                done, future = waiting.pop(0)
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.pop(0)
+            yield done, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
