@@ -8,7 +8,12 @@ import pytest
 
 import haversack
 
-NEEDS_TORCH = {"haversack.loader.mapped", "haversack.loader.streamed", "haversack.loader.tensors"}
+NEEDS = {
+    "haversack.loader.mapped": "torch",
+    "haversack.loader.streamed": "torch",
+    "haversack.loader.tensors": "torch",
+    "haversack.split.xarray_backend": "xarray",
+}
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(haversack.__path__, "haversack.")
@@ -19,7 +24,7 @@ MODULES = [
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings_hold(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name in NEEDS_TORCH:
-        pytest.importorskip("torch")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     assert doctest.testmod(import_module(name), optionflags=flags).failed == 0

@@ -1,8 +1,9 @@
-"""``haversack convert``: make a packed dataset of another format, and back."""
+"""``haversack convert``: make a packed dataset or a split array of another format, and back."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,20 +14,26 @@ from haversack.events import Listener
 
 @click.command(
     "convert",
-    short_help="Take over a directory of AcumenIndexer or bcolz; write one of AcumenIndexer.",
+    short_help="Take over what another program wrote; write what another program reads.",
     epilog="Example: haversack convert old_data chips --dtype float16",
 )
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option(
     "--to",
-    type=click.Choice(["packed", "acumen"]),
+    type=click.Choice(["packed", "acumen", "split", "npy", "hdf5", "zarr", "ome-zarr"]),
     default="packed",
     show_default=True,
     help="What NEW becomes; of a directory of bcolz, packed is a DiskDataset.",
 )
 @click.option("--dtype", help="To packed: what OLD was written in. To acumen: what NEW is.")
 @click.option("--codec", help="To packed: how records are compressed.  [default: none]")
+@click.option("--block", metavar="N,...", help="To split: shape of a block, - for a full length.")
+@click.option(
+    "--layout",
+    type=click.Choice(["frames", "balanced", "traces"]),
+    help="To split: what is to be read fastest.  [default: balanced]",
+)
 @verbosity
 @as_json
 def command(
@@ -36,6 +43,8 @@ def command(
     to: str,
     dtype: str | None,
     codec: str | None,
+    block: str | None,
+    layout: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -44,10 +53,20 @@ def command(
     OLD is a directory of AcumenIndexer (index.csv and chunks), and becomes a packed dataset; or of
     DataKind's storage API (metadata.json and arrays of bcolz), and becomes a DiskDataset. With --to
     acumen OLD is a packed dataset, and becomes a directory of AcumenIndexer.
+
+    With --to split OLD is a .npy or HDF5 file, Zarr, TIFF files, a packed dataset or a split array;
+    with --to npy, hdf5, zarr or ome-zarr it is a split array.
     """
     from haversack.convert import export_acumen, import_acumen, is_storage
 
     shown = progress(quiet=quiet, as_json=as_json)
+    if to != "split" and (block or layout):
+        raise UsageError("--block and --layout are for --to split")
+    if to not in {"packed", "acumen"}:
+        if dtype or codec:
+            raise UsageError("--dtype and --codec are for packed datasets and AcumenIndexer")
+        write_info(_convert_array(old, new, to, block, layout, shown), as_json=as_json)
+        return
     if to == "packed" and is_storage(old):
         if dtype is not None:
             raise UsageError("a directory of bcolz says its dtypes itself: leave --dtype out")
@@ -60,6 +79,29 @@ def command(
     if codec is not None:
         raise UsageError("AcumenIndexer compresses nothing: leave --codec out")
     write_info(export_acumen(old, new, dtype=dtype, progress=shown), as_json=as_json)
+
+
+def _convert_array(
+    old: Path, new: Path, to: str, block: str | None, layout: str | None, shown: Listener
+) -> dict[str, Any]:
+    from haversack.convert import export_array, import_array
+    from haversack.split import SplitDataset
+
+    if to != "split":
+        dataset = SplitDataset(old)
+        export_array(dataset, new, to, progress=shown)
+        return {"path": str(new), "format": to, "shape": list(dataset.shape)}
+    options = {"layout": layout} if layout else {}
+    size = None if block is None else tuple(map(_length, block.split(",")))
+    return import_array(old, new, block_size=size, progress=shown, **options).info()
+
+
+def _length(text: str) -> int | None:
+    if text.strip() in {"-", ""}:
+        return None
+    if not text.strip().isdigit() or int(text) < 1:
+        raise UsageError(f"--block takes lengths >= 1 or -, with commas between, not {text!r}")
+    return int(text)
 
 
 def _import_bcolz(old: Path, new: Path, codec: str, shown: Listener, *, as_json: bool) -> None:

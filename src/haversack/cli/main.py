@@ -20,6 +20,7 @@ VERBS = (
     "pack",
     "convert",
     "read",
+    "view",
     "verify",
     "repair",
     "compact",

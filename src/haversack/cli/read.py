@@ -1,4 +1,4 @@
-"""``haversack read``: look at records of a packed dataset, or take one out."""
+"""``haversack read``: look at records of a packed dataset or at a split array, or take some out."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from haversack.cli.console import (
     of_version,
     open_version,
     shown,
+    write_info,
     write_json,
     write_rows,
 )
 from haversack.errors import UsageError
 from haversack.storage.publish import create
 
-_COLUMNS, _SHORT = 4, 24
+_COLUMNS, _SHORT, _FEW = 4, 24, 20
 
 
 @click.command(
     "read",
-    short_help="Look at records of a packed dataset.",
+    short_help="Look at records of a packed dataset, or at a part of a split array.",
     epilog='Example: haversack read chips --where "cloud_cover < 10"',
 )
 @click.argument("dataset", type=click.Path(path_type=Path))
@@ -35,9 +36,7 @@ _COLUMNS, _SHORT = 4, 24
 @click.option(
     "--limit", default=10, show_default=True, type=click.IntRange(0), help="Most records to list."
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="With KEY: save the record's array as .npy."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="With KEY: save the array as .npy.")
 @of_version
 @as_json
 def command(
@@ -51,12 +50,19 @@ def command(
     version: str | None,
     as_json: bool,
 ) -> None:
-    """List records of the packed DATASET, or show the one record KEY (a key or a position)."""
+    """List records of the packed DATASET, or show the one record KEY (a key or a position).
+
+    Of a split array KEY is an index as in numpy ("5, :, ::2"): its values are described, or saved.
+    """
     from haversack.packed import PackedDataset
+    from haversack.split import SplitDataset
 
     if out is not None and key is None:
         raise UsageError("--out saves one record: name its KEY too")
     opened = open_version(dataset, version)
+    if isinstance(opened, SplitDataset):
+        _read_part(opened, key or "...", out, as_json=as_json)
+        return
     if not isinstance(opened, PackedDataset):
         raise UsageError(f"{dataset} is no packed dataset: try `haversack info {dataset}`")
     with opened:
@@ -67,6 +73,26 @@ def command(
             click.echo(f"{len(rows)} of {len(chosen):,} records", err=True)
         else:
             _show_one(_find(chosen, key), out, as_json=as_json)
+
+
+def _read_part(dataset: Any, index: str, out: Path | None, *, as_json: bool) -> None:
+    """Describe, or save, a part of a split array; it is never whole in memory."""
+    from haversack.convert import export_array
+    from haversack.split.text import parse_index
+
+    try:
+        view = dataset.view[parse_index(index)]
+    except IndexError as error:
+        raise UsageError(f"{index!r} does not fit {dataset.shape}: {error}") from error
+    if out is not None:
+        export_array(view, out, "npy")
+        click.echo(f"saved {out}", err=True)
+    about: dict[str, Any] = {"shape": list(view.shape), "dtype": str(view.dtype)}
+    if view.size and view.dtype.kind in "biuf":
+        about |= {name: getattr(view, name)().item() for name in ("min", "max", "mean")}
+    if view.size <= _FEW:
+        about["values"] = view[...].tolist()
+    write_info(about, as_json=as_json)
 
 
 def _find(dataset: Any, key: str) -> Any:

@@ -455,7 +455,7 @@ class SplitDataset(DiskArray, BlockGrid):
 
     @property
     def pyramid(self) -> list[SplitDataset]:
-        """The array itself, then the smaller copies that :meth:`build_pyramid` made of it as it is."""
+        """The array itself, then the copies that :meth:`build_pyramid` made of it as it is."""
         from haversack.split.pyramid import open_pyramid
 
         return open_pyramid(self)

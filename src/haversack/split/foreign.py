@@ -139,6 +139,34 @@ def _stack(hdf5: h5py.File, path: Path) -> h5py.Dataset:
     raise FormatError(f"{path} has no array with 'stack' in its name")
 
 
+def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Dataset:
+    """Find an array in any HDF5 file: that of a name, the only one, or the stack.
+
+    Raises
+    ------
+    FormatError
+        There is no such array, or none can be chosen.
+    UnsupportedError
+        It is not of plain numbers, or lies in other files.
+    """
+    if name is None:
+        names = [each for each in hdf5 if isinstance(hdf5.get(each, getlink=True), h5py.HardLink)]
+        arrays = [each for each in names if isinstance(hdf5[each], h5py.Dataset)]
+        if len(arrays) != 1:
+            return _stack(hdf5, path)
+        name = arrays[0]
+    parts = [part for part in name.split("/") if part]
+    for count in range(1, len(parts) + 1):  # a link on the way may lead out of the file
+        step = "/".join(parts[:count])
+        if not isinstance(hdf5.get(step, getlink=True), h5py.HardLink):
+            raise FormatError(f"{path} has no array {name!r} of its own")
+    found = hdf5[name]
+    if not isinstance(found, h5py.Dataset):
+        raise FormatError(f"{path}: {name!r} is no array")
+    _refuse_elsewhere(found, path)
+    return found
+
+
 def _refuse_elsewhere(dataset: h5py.Dataset, path: Path) -> None:
     if dataset.is_virtual or dataset.external:
         raise UnsupportedError(f"{path} keeps its data in other files")

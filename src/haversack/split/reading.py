@@ -200,6 +200,18 @@ class DiskArray(ABC):
 
         return reduce_view(self._window(()), name, axis, keepdims=keepdims, progress=progress)
 
+    def to_dask(self) -> Any:
+        """Make a dask array that reads when it computes; its chunks are the blocks."""
+        from haversack.split.lazy import to_dask
+
+        return to_dask(self._window(()))
+
+    def to_xarray(self, name: str = "stack") -> Any:
+        """Make a lazy xarray DataArray, with coordinates from frequency and resolution."""
+        from haversack.split.lazy import to_xarray
+
+        return to_xarray(self._window(()), name)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a split array is on disk: it cannot become an array without a copy")

@@ -24,7 +24,7 @@ def pieces(view: SplitView) -> Iterator[Region]:
     """
     source = view.source
     cuts = [
-        list(_cut(seen, size, count))
+        list(cut(seen, size, count))
         for seen, size, count in zip(view.seen, source.shape_block, source.shape_grid, strict=True)
         if isinstance(seen, range)
     ]
@@ -34,7 +34,7 @@ def pieces(view: SplitView) -> Iterator[Region]:
         yield from _in_rows(region, view.dtype.itemsize)
 
 
-def _cut(seen: range, size: int, count: int) -> Iterator[slice]:
+def cut(seen: range, size: int, count: int) -> Iterator[slice]:
     """Cut a range where it goes from one block into another."""
     start = 0
     while start < len(seen):

@@ -301,8 +301,8 @@ def save_to_split_dataset(
     check_dtype(np.dtype(source.dtype))
     is_cropped = crop is not None and any(map(any, crop))
     name = prefix + "_cropped" if prefix and is_cropped else prefix
-    if block_size is None and isinstance(data, SplitDataset):
-        block_size = data.shape_block
+    if block_size is None:  # a split array's blocks, or a dask array's chunks
+        block_size = getattr(data, "shape_block", None) or getattr(data, "chunksize", None)
     if is_split(Path(root_name) / name):
         raise ExistsError(f"{Path(root_name) / name} already holds a split array: remove it first")
     empty = LoneWriter(

@@ -6,6 +6,7 @@ the decoding is the work of imagecodecs, which releases the GIL.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final
 
@@ -73,6 +74,30 @@ class ImageCodec:
                 f"an image of {head.dtype} {list(head.shape)}, not {out.dtype} {list(out.shape)}"
             )
         _decode(self._name, data, head, out, library)
+
+
+def pages(data: memoryview) -> Iterator[NDArray[Any]]:
+    """Decode the pages of a TIFF one after the other; those that are alike are taken.
+
+    Raises
+    ------
+    UnsupportedError
+        It is no TIFF, its pages differ, or its samples cannot be given as they are stored.
+    FormatError
+        It is damaged.
+    MissingExtraError
+        imagecodecs is not installed.
+    """
+    if sniff(data) != "tiff":
+        raise UnsupportedError(f"it is no TIFF: it begins with {bytes(data[:8])!r}")
+    whole, library = tiff.head(data), _library("tiff")
+    shape = whole.shape if len(whole.pages) == 1 else whole.shape[1:]
+    for number in whole.pages:
+        page = tiff.TiffHead(whole.dtype, shape, [number], whole.jpeg)
+        page.check_size(len(data))
+        out = np.empty(shape, whole.dtype)
+        _decode("tiff", data, page, out, library)
+        yield out
 
 
 def _head(name: str, data: memoryview) -> Head:

@@ -1,0 +1,44 @@
+"""``haversack view``: draw a plane, a projection or a trace of a split array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from haversack.cli.console import verbose
+from haversack.errors import UsageError
+
+_PROJECTIONS = ["max", "mean", "min", "std", "sum"]
+
+
+@click.command(
+    "view",
+    short_help="Draw a plane, a projection or a trace of a split array.",
+    epilog='Example: haversack view series "12, 3" --out plane.png',
+)
+@click.argument("array", type=click.Path(path_type=Path))
+@click.argument("index", default="...")
+@click.option(
+    "--project", type=click.Choice(_PROJECTIONS), help="Over all axes but the last two that remain."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The PNG that is written."
+)
+@verbose
+def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
+    """Draw what INDEX leaves of the split ARRAY: two axes as a plane, one as a trace.
+
+    INDEX is written as in numpy: "12, 3" is one plane of a series of volumes, ":, 3, 40, 40" the
+    trace of a pixel. Of more than two axes the middle of the first ones is shown.
+    """
+    from haversack.split import SplitDataset
+    from haversack.split.text import parse_index
+    from haversack.view import draw_array
+
+    dataset = SplitDataset(array)
+    try:
+        view = dataset.view[parse_index(index)]
+    except IndexError as error:
+        raise UsageError(f"{index!r} does not fit {dataset.shape}: {error}") from error
+    click.echo(f"wrote {draw_array(view, out, project=project)}", err=True)

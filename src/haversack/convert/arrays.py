@@ -1,0 +1,258 @@
+"""Split arrays from other files of arrays, and back: npy, HDF5, Zarr, OME-Zarr, TIFF series."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from haversack import events
+from haversack.convert import omezarr
+from haversack.convert.filling import fill
+from haversack.errors import (
+    ExistsError,
+    FormatError,
+    PathNotFoundError,
+    UnsupportedError,
+    UsageError,
+)
+from haversack.split import SplitDataset, SplitView, save_frames, save_to_split_dataset
+from haversack.storage import publish
+
+FORMATS = ("npy", "hdf5", "zarr", "ome-zarr")
+_SUFFIXES = {".npy": "npy", ".h5": "hdf5", ".hdf5": "hdf5", ".zarr": "zarr"}
+
+
+def export_array(
+    array: SplitDataset | SplitView,
+    path: str | os.PathLike[str],
+    to: str | None = None,
+    *,
+    progress: events.Progress = None,
+) -> Path:
+    """Write a split array, or a view of one, in another format, a piece in memory at a time.
+
+    Parameters
+    ----------
+    array
+        What to write.
+    path
+        The file or directory to make; nothing may be there.
+    to
+        ``"npy"``, ``"hdf5"`` (dataset ``stack``), ``"zarr"`` (version 3) or ``"ome-zarr"`` (0.5,
+        with the levels of the pyramid). By default what the suffix of the path says.
+    progress
+        True draws a bar; a callable is told of every event.
+
+    Raises
+    ------
+    ExistsError
+        Something is there.
+    MissingExtraError
+        zarr is not installed.
+    UsageError
+        The format is not known, or cannot hold the array.
+
+    Examples
+    --------
+    >>> ds = save_to_split_dataset(np.arange(12).reshape(3, 4), "numbers")
+    >>> np.load(export_array(ds.view[:, ::2], "numbers.npy"))[2]
+    array([ 8, 10])
+    """
+    place = Path(path)
+    name = _format(place, to)
+    if place.exists():
+        raise ExistsError(f"{place} already exists")
+    view = array if isinstance(array, SplitView) else array.view[...]
+    publish.make_directory(place.absolute().parent)
+    with _made(place) as temporary, publish.telling("write", place):
+        if name == "npy":
+            _write_npy(view, temporary, progress)
+        elif name == "hdf5":
+            _write_hdf5(view, temporary, progress)
+        elif name == "zarr":
+            omezarr.write_zarr(view, temporary, progress)
+        else:
+            omezarr.write_ome(view, temporary, progress)
+    return place
+
+
+def _format(place: Path, to: str | None) -> str:
+    name = to or _SUFFIXES.get(place.suffix, "")
+    if place.name.endswith(".ome.zarr") and to is None:
+        name = "ome-zarr"
+    if name not in FORMATS:
+        raise UsageError(f"give a format for {place}: one of {', '.join(FORMATS)}")
+    return name
+
+
+@contextmanager
+def _made(place: Path) -> Iterator[Path]:
+    """Give a path to write to, which becomes the place when all is written."""
+    temporary = publish.temporary_beside(place.absolute())
+    try:
+        yield temporary
+        if temporary.is_dir():
+            temporary.rename(place)  # a directory that is not empty is not replaced
+        else:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            publish.claim(temporary, place)
+        publish.sync_directory(place.absolute().parent)
+    except FileExistsError as error:
+        raise ExistsError(f"{place} already exists") from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
+
+
+def _write_npy(view: SplitView, path: Path, progress: events.Progress) -> None:
+    with path.open("wb") as file:
+        header = {"descr": view.dtype.str, "fortran_order": False, "shape": view.shape}
+        np.lib.format.write_array_header_2_0(file, header)
+        offset = file.tell()
+        file.truncate(offset + view.nbytes)
+    if view.size:
+        mapped: Any = np.memmap(path, view.dtype, "r+", offset, view.shape)
+        fill(view, mapped.__setitem__, progress)
+        mapped.flush()
+
+
+def _write_hdf5(view: SplitView, path: Path, progress: events.Progress) -> None:
+    about = view.about
+    with h5py.File(path, "w") as hdf5:
+        chunked: dict[str, Any] = {"chunks": True, "compression": "gzip", "shuffle": True}
+        chunked = chunked if view.size and view.ndim else {}
+        made = hdf5.create_dataset(
+            "stack", view.shape, view.dtype, **(chunked if view.ndim else {})
+        )
+        for number, name in enumerate(about.axes):
+            made.dims[number].label = name
+        made.attrs["resolution"] = about.resolution
+        if about.frequency is not None:
+            made.attrs["frequency"] = about.frequency
+        fill(view, made.__setitem__, progress)
+
+
+def import_array(
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    *,
+    dataset: str | None = None,
+    progress: events.Progress = None,
+    **options: Any,
+) -> SplitDataset:
+    """Make a split array of a file of another format, a block in memory at a time.
+
+    Parameters
+    ----------
+    source
+        A ``.npy`` or HDF5 file, a directory of Zarr or OME-Zarr, a split array, a packed dataset
+        (its records are the frames), a TIFF file or a list or directory of TIFF files (their pages
+        are the frames).
+    path
+        The directory to make.
+    dataset
+        Name of the array inside of an HDF5 or Zarr file, where there are several.
+    progress
+        True draws a bar; a callable is told of every event.
+    options
+        As for :func:`haversack.save_to_split_dataset`, ``block_size`` and what follows.
+
+    Raises
+    ------
+    PathNotFoundError, FormatError
+        There is nothing, or something else.
+    ExistsError
+        The directory already holds a split array.
+    MissingExtraError
+        zarr or imagecodecs is not installed.
+
+    Examples
+    --------
+    >>> np.save("numbers.npy", np.arange(12).reshape(3, 4))
+    >>> import_array("numbers.npy", "imported", block_size=(2, None))
+    SplitDataset('imported': (3, 4) int64, 2 blocks of (2, 4))
+    """
+    options = {**options, "progress": progress}
+    if not isinstance(source, str | os.PathLike):
+        return _import_tiffs([*map(Path, source)], path, options)
+    place = Path(source)
+    if not place.exists():
+        raise PathNotFoundError(f"{place} does not exist")
+    if place.suffix == ".npy":
+        return _import_npy(place, path, options)
+    if place.is_dir():
+        return _import_directory(place, path, dataset, options)
+    if place.suffix.lower() in {".tif", ".tiff"}:
+        return _import_tiffs([place], path, options)
+    return _import_hdf5(place, path, dataset, options)
+
+
+def _import_npy(place: Path, path: Any, options: dict[str, Any]) -> SplitDataset:
+    try:
+        data = np.load(place, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise FormatError(f"{place} is no array of numbers: {error}") from error
+    return save_to_split_dataset(data, path, **options)
+
+
+def _import_directory(
+    place: Path, path: Any, dataset: str | None, options: dict[str, Any]
+) -> SplitDataset:
+    from haversack.packed import is_packed, open_packed
+    from haversack.split import is_split
+
+    if is_split(place):
+        return save_to_split_dataset(SplitDataset(place), path, **options)
+    if is_packed(place):
+        with open_packed(place) as packed:
+            return save_frames((record.data for record in packed), path, **options)
+    if omezarr.is_zarr(place):
+        data, about = omezarr.open_zarr(place, dataset)
+        return save_to_split_dataset(data, path, **{**about, **options})
+    tiffs = sorted(each for each in place.iterdir() if each.suffix.lower() in {".tif", ".tiff"})
+    if not tiffs:
+        raise FormatError(f"{place} holds neither Zarr, nor a packed dataset, nor TIFF files")
+    return _import_tiffs(tiffs, path, options)
+
+
+def _import_hdf5(
+    place: Path, path: Any, dataset: str | None, options: dict[str, Any]
+) -> SplitDataset:
+    from haversack.split.foreign import checked_dataset, open_hdf5
+
+    with open_hdf5(place) as hdf5:
+        found = checked_dataset(hdf5, place, dataset)
+        return save_to_split_dataset(found, path, **options)
+
+
+def _import_tiffs(places: list[Path], path: Any, options: dict[str, Any]) -> SplitDataset:
+    return save_frames(_pages(places), path, **options)
+
+
+def _pages(places: list[Path]) -> Iterator[Any]:
+    from haversack.packed.images import pages as pages_of
+
+    for place in places:
+        try:
+            yield from pages_of(_mapped(place))
+        except (UnsupportedError, FormatError) as error:
+            raise type(error)(f"{place}: {error}") from error
+
+
+def _mapped(place: Path) -> memoryview:
+    """Map a file, so that only what is decoded of it is read."""
+    try:
+        if not place.stat().st_size:
+            return memoryview(b"")
+        return np.memmap(place, np.uint8, "r").data
+    except FileNotFoundError as error:
+        raise PathNotFoundError(f"{place} does not exist") from error

@@ -1,0 +1,41 @@
+"""An index into an array, written as text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from haversack.errors import UsageError
+
+_NUMBER = r"\s*[+-]?[0-9]{1,18}\s*"
+_SLICE = re.compile(rf"({_NUMBER}|\s*)(?::({_NUMBER}|\s*)(?::({_NUMBER}|\s*))?)?")
+
+
+def parse_index(text: str) -> tuple[Any, ...]:
+    """Read integers, slices and an Ellipsis as numpy's brackets have them.
+
+    Raises
+    ------
+    UsageError
+        It is something else.
+
+    Examples
+    --------
+    >>> parse_index("5, ::-2, ..., 1:")
+    (5, slice(None, None, -2), Ellipsis, slice(1, None, None))
+    """
+    return tuple(_item(item, text) for item in text.strip().strip("[]").split(",") if item.strip())
+
+
+def _item(item: str, text: str) -> Any:
+    if item.strip() == "...":
+        return Ellipsis
+    match = _SLICE.fullmatch(item)
+    if match is None or (":" not in item and not item.strip()):
+        raise UsageError(f"{text!r} is no index: write it as 5, 10:20, ::2 or ..., with commas")
+    parts = [int(part) if part and part.strip() else None for part in match.groups()]
+    if ":" not in item:
+        return parts[0]
+    if parts[2] == 0:
+        raise UsageError(f"{text!r} has a step of 0")
+    return slice(*parts)

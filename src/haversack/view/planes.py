@@ -1,0 +1,104 @@
+"""Pictures of a split array: a plane, a projection, or the trace of a pixel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import UsageError
+from haversack.split import SplitDataset, SplitView
+from haversack.view.canvas import FAINT, INK, LINE, PALETTE, new_figure, write_heading, write_png
+
+PROJECTIONS = ("max", "mean", "min", "std", "sum")
+_WIDTH, _MARGIN, _TOP = 8.0, 0.3, 0.9
+
+
+def draw_array(
+    array: SplitDataset | SplitView,
+    path: str | os.PathLike[str],
+    *,
+    project: str | None = None,
+) -> Path:
+    """Draw what is seen of an array as a PNG: two axes as a plane, one as a trace.
+
+    Parameters
+    ----------
+    array
+        An array or a view of one. Of more than two axes the middle of the first ones is taken,
+        unless they are projected.
+    path
+        The PNG to write; its directory is made when missing.
+    project
+        ``"max"``, ``"mean"``, ``"min"``, ``"std"`` or ``"sum"`` over all axes but the last two,
+        read piece by piece.
+
+    Raises
+    ------
+    UsageError
+        There is nothing to see, or no such projection.
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    view = array.view[...]
+    if project is not None and project not in PROJECTIONS:
+        raise UsageError(f"projection {project!r} is not known: use one of {PROJECTIONS}")
+    if not view.ndim or not view.size:
+        raise UsageError(f"there is nothing to draw of an array of shape {view.shape}")
+    note = f"{view.shape} of {view.source.shape} {view.dtype}"
+    name = view.source.root.resolve().name
+    if project is not None and view.ndim > 2:
+        data = getattr(view, project)(tuple(range(view.ndim - 2)))
+        return _draw_plane(np.asarray(data), path, f"{name}: {project}", note)
+    if view.ndim > 2:
+        middle = tuple(length // 2 for length in view.shape[:-2])
+        view, note = view.view[middle], f"{note}, at {middle}"
+    data = np.asarray(view)
+    if view.ndim == 1:
+        return _draw_trace(view, data, path, name, note)
+    return _draw_plane(data, path, name, note)
+
+
+def _draw_plane(data: NDArray[Any], path: Any, name: str, note: str) -> Path:
+    shown = np.abs(data) if data.dtype.kind == "c" else data.astype(np.float64)
+    low, high = limits(shown)
+    rows, columns = shown.shape
+    height = min(20.0, max(1.0, _WIDTH * rows / columns))
+    figure = new_figure(_WIDTH + 2 * _MARGIN, height + _TOP + _MARGIN)
+    width, tall = figure.get_size_inches()
+    axes = figure.add_axes(
+        (_MARGIN / width, _MARGIN / tall, _WIDTH / width, height / tall), frameon=False
+    )
+    axes.imshow(shown, cmap="gray", vmin=low, vmax=high, interpolation="nearest", aspect="equal")
+    axes.set_axis_off()
+    write_heading(figure, name, f"{note}; {low:g} to {high:g}", top=0.2)
+    return write_png(figure, path)
+
+
+def _draw_trace(view: SplitView, data: NDArray[Any], path: Any, name: str, note: str) -> Path:
+    about = view.about
+    step = 1 / about.frequency if about.frequency else (about.resolution or (1.0,))[0]
+    unit = "s" if about.frequency else (about.units or ("",))[0]
+    figure = new_figure(_WIDTH + 2 * _MARGIN, 4)
+    axes = figure.add_axes((0.1, 0.15, 0.86, 0.6))
+    values = np.abs(data) if data.dtype.kind == "c" else data
+    axes.plot(np.arange(len(values)) * step, values, color=PALETTE[6], linewidth=1)
+    axes.set_xlabel(f"{about.axes[0]} ({unit})" if unit else about.axes[0], color=INK)
+    axes.tick_params(colors=FAINT)
+    axes.grid(color=LINE, linewidth=0.5)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    write_heading(figure, name, note, top=0.2)
+    return write_png(figure, path)
+
+
+def limits(data: NDArray[Any]) -> tuple[float, float]:
+    """Choose what is black and what is white: almost all of the values lie between."""
+    known = data[np.isfinite(data)]
+    if not known.size:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(known, (0.5, 99.5)))
+    return (low, high) if high > low else (low, low + 1)

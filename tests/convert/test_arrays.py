@@ -1,0 +1,190 @@
+"""Split arrays are made of other formats and written in them, whole and unchanged."""
+
+import json
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+
+from haversack import PackWriter
+from haversack.convert import export_array, import_array
+from haversack.errors import (
+    ExistsError,
+    FormatError,
+    HaversackError,
+    MissingExtraError,
+    PathNotFoundError,
+    UnsupportedError,
+    UsageError,
+)
+from haversack.split import save_to_split_dataset
+
+ABOUT = {
+    "resolution": (0.05, 5.0, 0.5, 0.5),
+    "units": ("second", "micrometer", "micrometer", "micrometer"),
+    "axes": ("t", "z", "y", "x"),
+}
+
+
+@pytest.fixture
+def volumes():
+    return np.random.default_rng(2).integers(0, 700, (9, 3, 40, 30)).astype("uint16")
+
+
+@pytest.fixture
+def saved(tmp_path, volumes):
+    return save_to_split_dataset(volumes, tmp_path / "saved", (4, None, 25, None), **ABOUT)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.h5"])
+def test_files_come_back(tmp_path, saved, volumes, name):
+    path = export_array(saved, tmp_path / name)
+    again = import_array(path, tmp_path / "again", block_size=(2, None, None, None))
+    np.testing.assert_array_equal(again, volumes)
+    assert again.shape_block == (2, 3, 40, 30)
+    with pytest.raises(ExistsError):
+        export_array(saved, path)
+    view = saved.view[::-2, 1]
+    np.testing.assert_array_equal(
+        import_array(export_array(view, tmp_path / f"view-{name}"), tmp_path / "view"),
+        volumes[::-2, 1],
+    )
+    names = {each.name for each in tmp_path.iterdir()}
+    assert names == {"saved", "again", "view", name, f"view-{name}"}
+
+
+def test_npy_is_what_numpy_writes(tmp_path, saved, volumes):
+    np.testing.assert_array_equal(np.load(export_array(saved, tmp_path / "a.npy")), volumes)
+    np.testing.assert_array_equal(
+        np.load(export_array(saved.view[:0], tmp_path / "b.npy")), volumes[:0]
+    )
+    found = np.load(export_array(saved.view[1, 1, 1, 1], tmp_path / "c.npy"))
+    assert (found.shape, found) == ((), volumes[1, 1, 1, 1])
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path, saved):
+    (saved.root / "0003.h5").unlink()
+    for name in ("a.npy", "a.h5"):
+        with pytest.raises(FormatError, match=r"0003\.h5 is missing"):
+            export_array(saved, tmp_path / name)
+    with pytest.raises(UsageError, match="format"):
+        export_array(saved, tmp_path / "a.xyz")
+    assert [each.name for each in tmp_path.iterdir()] == ["saved"]
+
+
+def test_zarr_comes_back(tmp_path, saved, volumes):
+    zarr = pytest.importorskip("zarr")
+    path = export_array(saved, tmp_path / "a.zarr")
+    found = zarr.open_array(path, mode="r")
+    np.testing.assert_array_equal(found[...], volumes)
+    assert found.metadata.dimension_names == ("t", "z", "y", "x")
+    np.testing.assert_array_equal(import_array(path, tmp_path / "again"), volumes)
+
+
+def test_ome_zarr_keeps_scale_units_and_levels(tmp_path, saved, volumes):
+    zarr = pytest.importorskip("zarr")
+    levels = saved.build_pyramid(1)
+    path = export_array(saved, tmp_path / "a.ome.zarr")
+    image = json.loads((path / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
+    assert [axis["type"] for axis in image["axes"]] == ["time", "space", "space", "space"]
+    assert [each["path"] for each in image["datasets"]] == ["0", "1"]
+    scale = image["datasets"][1]["coordinateTransformations"][0]["scale"]
+    assert scale == [0.05, 5.0, 1.0, 1.0]
+    np.testing.assert_array_equal(zarr.open_group(path, mode="r")["1"][...], levels[1])
+    again = import_array(path, tmp_path / "again")
+    np.testing.assert_array_equal(again, volumes)
+    assert (again.about.resolution, again.about.units) == (ABOUT["resolution"], ABOUT["units"])
+    odd = save_to_split_dataset(volumes, tmp_path / "odd", axes=("a", "b", "y", "x"))
+    with pytest.raises(UsageError, match="OME-Zarr"):
+        export_array(odd, tmp_path / "b", "ome-zarr")
+    assert not (tmp_path / "b").exists()
+
+
+def test_zarr_that_is_not_installed_is_named(tmp_path, saved, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(MissingExtraError, match=r"haversack\[zarr\]"):
+        export_array(saved, tmp_path / "a.zarr")
+    assert [each.name for each in tmp_path.iterdir()] == ["saved"]
+
+
+def test_pages_of_tiff_files_are_frames(tmp_path, volumes):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    folder = tmp_path / "tiffs"
+    folder.mkdir()
+    for number, stack in enumerate(volumes):
+        content = imagecodecs.tiff_encode(stack, photometric="minisblack")
+        (folder / f"{number:03}.tif").write_bytes(content)
+    made = import_array(folder, tmp_path / "made", block_size=(8, None, None))
+    np.testing.assert_array_equal(made, volumes.reshape(-1, 40, 30))
+    names = sorted(folder.iterdir())
+    made = import_array(names[:2], tmp_path / "two")
+    np.testing.assert_array_equal(made, volumes[:2].reshape(-1, 40, 30))
+    names[1].write_bytes(names[1].read_bytes()[:300])
+    with pytest.raises(HaversackError, match=r"001\.tif"):
+        import_array(folder, tmp_path / "cut")
+    names[0].write_bytes(b"no tiff")
+    with pytest.raises(UnsupportedError, match=r"000\.tif: it is no TIFF"):
+        import_array(folder, tmp_path / "none")
+
+
+def test_records_of_a_packed_dataset_are_frames(tmp_path, volumes):
+    with PackWriter(tmp_path / "packed") as writer:
+        for number, frame in enumerate(volumes):
+            writer.append(frame, key=number)
+    made = import_array(tmp_path / "packed", tmp_path / "made", block_size=(4, None, None, None))
+    np.testing.assert_array_equal(made, volumes)
+
+
+def test_a_split_array_is_made_anew(tmp_path, saved, volumes):
+    made = import_array(saved.root, tmp_path / "new", layout="traces", compression="zstd")
+    assert made.coding.layout == "traces"
+    np.testing.assert_array_equal(made, volumes)
+
+
+def test_an_array_in_a_large_hdf5_file_is_named(tmp_path, volumes):
+    with h5py.File(tmp_path / "a.h5", "w") as hdf5:
+        hdf5["group/raw"] = volumes
+        hdf5["group/mask"] = volumes > 9
+        hdf5["out"] = h5py.ExternalLink("b.h5", "raw")
+    found = import_array(tmp_path / "a.h5", tmp_path / "made", dataset="group/raw")
+    np.testing.assert_array_equal(found, volumes)
+    for name in (None, "group", "none", "out"):
+        with pytest.raises(FormatError, match=r"a\.h5"):
+            import_array(tmp_path / "a.h5", tmp_path / "other", dataset=name)
+
+
+def test_what_is_no_array_is_refused(tmp_path):
+    with pytest.raises(PathNotFoundError):
+        import_array(tmp_path / "none.npy", tmp_path / "new")
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.h5").write_bytes(b"no HDF5")
+    with (tmp_path / "b.npy").open("wb") as file:
+        np.save(file, np.array([{}]), allow_pickle=True)
+    for name in ("a.npy", "b.npy", "empty", "a.h5"):
+        with pytest.raises(FormatError, match=name.replace(".", r"\.")):
+            import_array(tmp_path / name, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+class Marker:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_pickled_attributes_run_nothing(tmp_path, volumes):
+    marker = tmp_path / "ran"
+    with h5py.File(tmp_path / "a.h5", "w") as hdf5:
+        hdf5["stack"] = volumes
+        for node in (hdf5, hdf5["stack"]):
+            node.attrs["TITLE"] = np.void(pickle.dumps(Marker(marker)))
+    np.testing.assert_array_equal(import_array(tmp_path / "a.h5", tmp_path / "made"), volumes)
+    assert not marker.exists()

@@ -1,0 +1,97 @@
+"""dask and xarray read split arrays lazily, block by block, with coordinates."""
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from haversack.errors import MissingExtraError
+from haversack.split import SplitDataset, save_to_split_dataset
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+@pytest.fixture
+def series(tmp_path, volumes):
+    return save_to_split_dataset(
+        volumes,
+        tmp_path / "series",
+        (4, None, 30, None),
+        resolution=(0.05, 5, 0.5, 0.25),
+        units=("s", "um", "um", "um"),
+        frequency=20,
+        metadata={"fish": 7},
+    )
+
+
+def test_dask_has_the_blocks_as_chunks(series, volumes):
+    pytest.importorskip("dask.array")
+    lazy = series.to_dask()
+    assert lazy.chunks == ((4, 4, 3), (3,), (30, 11), (37,))
+    assert lazy.dtype == volumes.dtype
+    np.testing.assert_array_equal(lazy.compute(), volumes)
+    np.testing.assert_array_equal(lazy[::-2, 1, [3, 1]].compute(), volumes[::-2, 1, [3, 1]])
+    assert lazy.sum().compute() == volumes.sum()
+
+
+def test_dask_reads_views_and_is_saved(tmp_path, series, volumes):
+    da = pytest.importorskip("dask.array")
+    lazy = series.view[1::2, 1].to_dask()
+    assert lazy.chunks == ((2, 2, 1), (30, 11), (37,))
+    np.testing.assert_array_equal(lazy.compute(), volumes[1::2, 1])
+    chunked = da.from_array(volumes, chunks=(5, 3, 41, 20)) + 1
+    saved = save_to_split_dataset(chunked, tmp_path / "saved")
+    assert saved.shape_block == (5, 3, 41, 20)
+    np.testing.assert_array_equal(saved, volumes + 1)
+
+
+def test_xarray_has_coordinates_and_reads_lazily(series, volumes, monkeypatch):
+    pytest.importorskip("xarray")
+    read = []
+    whole = SplitDataset._read
+    monkeypatch.setattr(SplitDataset, "_read", lambda self, *a: read.append(a) or whole(self, *a))
+    lazy = series.to_xarray("activity")
+    assert not read
+    assert lazy.dims == ("t", "z", "y", "x")
+    assert lazy.attrs == {"fish": 7}
+    np.testing.assert_allclose(lazy.t, np.arange(11) / 20)
+    assert lazy.t.attrs["units"] == "s"
+    np.testing.assert_allclose(lazy.x, np.arange(37) * 0.25)
+    found = lazy.sel(t=0.2, method="nearest").isel(z=[2, 0], y=slice(None, None, -3))
+    np.testing.assert_array_equal(found, volumes[4][[2, 0], ::-3])
+    np.testing.assert_array_equal(lazy.mean("t"), volumes.mean(0))
+
+
+def test_xarray_opens_directories(series, volumes):
+    xr = pytest.importorskip("xarray")
+    from haversack.split.xarray_backend import HaversackBackend
+
+    with xr.open_dataset(series.root, engine=HaversackBackend) as dataset:
+        np.testing.assert_array_equal(dataset["stack"], volumes)
+        assert set(dataset.coords) == {"t", "z", "y", "x"}
+    with xr.open_dataset(series.root, engine=HaversackBackend, drop_variables="z") as dataset:
+        assert "z" not in dataset.coords
+    backend = HaversackBackend()
+    assert backend.guess_can_open(series.root)
+    assert not backend.guess_can_open(series.root / "0000.h5")
+    assert not backend.guess_can_open(object())
+
+
+def test_the_entry_points_name_what_is_there():
+    points = tomllib.loads(PROJECT.read_text())["project"]["entry-points"]
+    module, name = points["xarray.backends"]["haversack"].split(":")
+    path = PROJECT.parent / "src" / Path(*module.split(".")).with_suffix(".py")
+    assert f"class {name}(" in path.read_text()
+    package, manifest = points["napari.manifest"]["haversack"].split(":")
+    assert (PROJECT.parent / "src" / Path(*package.split(".")) / manifest).is_file()
+
+
+@pytest.mark.parametrize("missing", ["dask", "xarray"])
+def test_what_is_not_installed_is_named(series, missing, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setitem(sys.modules, f"{missing}.array", None)
+    with pytest.raises(MissingExtraError, match=rf"haversack\[{missing}\]"):
+        getattr(series, f"to_{missing}")()
