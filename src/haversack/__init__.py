@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from haversack.hub import Collection, Dataset, MLModel, get_session
     from haversack.opening import open as open  # noqa: A004
     from haversack.packed import PackedDataset, PackWriter, Record, pack
-    from haversack.split import Blocks, EmptySplitDataset, SplitDataset, save_to_split_dataset
+    from haversack.split import (
+        Blocks,
+        EmptySplitDataset,
+        FrameWriter,
+        SplitDataset,
+        save_frames,
+        save_to_split_dataset,
+    )
 
 __version__ = "0.1.0"
 
@@ -26,6 +33,7 @@ __all__ = [
     "Dataset",
     "DiskDataset",
     "EmptySplitDataset",
+    "FrameWriter",
     "HaversackError",
     "LockTimeoutException",
     "MLModel",
@@ -40,6 +48,7 @@ __all__ = [
     "models",
     "pack",
     "read_from_index",
+    "save_frames",
     "save_to_split_dataset",
     "session",
     "split_into_chunks",
@@ -52,7 +61,14 @@ _PUBLIC = {
     "hub": ["Collection", "Dataset", "MLModel", "get_session"],
     "opening": ["open"],
     "packed": ["PackWriter", "PackedDataset", "Record", "pack"],
-    "split": ["Blocks", "EmptySplitDataset", "SplitDataset", "save_to_split_dataset"],
+    "split": [
+        "Blocks",
+        "EmptySplitDataset",
+        "FrameWriter",
+        "SplitDataset",
+        "save_frames",
+        "save_to_split_dataset",
+    ],
 }
 _WHERE = {name: f"haversack.{module}" for module, names in _PUBLIC.items() for name in names}
 _MODULES = {"client", "models", "session"}

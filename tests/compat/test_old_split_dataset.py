@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from haversack.split import Blocks, EmptySplitDataset, SplitDataset, save_to_split_dataset
+from haversack.split import (
+    Blocks,
+    EmptySplitDataset,
+    FrameWriter,
+    SplitDataset,
+    save_to_split_dataset,
+)
 
 pytestmark = pytest.mark.compat
 
@@ -146,3 +152,34 @@ def test_a_finished_directory_has_only_names_that_the_old_package_expects(tmp_pa
     empty.finalize()
     names = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert names == ["0000.h5", "0001.h5", "0002.h5", "stack_metadata.json"]
+
+
+@pytest.mark.parametrize("count", [3, 8, 13])
+def test_old_package_reads_what_a_frame_writer_has_closed(tmp_path, volumes, count):
+    with FrameWriter(tmp_path / "live", block_size=(4, None, 40, None)) as writer:
+        for frame in volumes[:2]:
+            writer.append(frame)
+    with FrameWriter(tmp_path / "live") as writer:
+        writer.extend(volumes[2:count])
+    shape = old(
+        "from split_dataset import SplitDataset\n"
+        "ds = SplitDataset('live'); np.save('read.npy', ds[:, :, :, :])\n"
+        "print(json.dumps(list(ds.shape)))",
+        tmp_path,
+    )
+    assert shape == [count, *volumes.shape[1:]]
+    np.testing.assert_array_equal(np.load(tmp_path / "read.npy"), volumes[:count])
+
+
+@pytest.mark.parametrize("layout", ["frames", "traces"])
+def test_old_package_reads_every_layout_pyramids_and_blocks_written_over(tmp_path, volumes, layout):
+    ds = save_to_split_dataset(volumes, tmp_path / "new", (4, None, 40, None), layout=layout)
+    ds[3:6, 1] = 5
+    ds.build_pyramid(1)
+    old(
+        "from split_dataset import SplitDataset\n"
+        "np.save('read.npy', SplitDataset('new')[:, :, :, :])",
+        tmp_path,
+    )
+    volumes[3:6, 1] = 5
+    np.testing.assert_array_equal(np.load(tmp_path / "read.npy"), volumes)

@@ -56,9 +56,7 @@ def test_files_come_back(tmp_path, saved, volumes, name):
 
 def test_npy_is_what_numpy_writes(tmp_path, saved, volumes):
     np.testing.assert_array_equal(np.load(export_array(saved, tmp_path / "a.npy")), volumes)
-    np.testing.assert_array_equal(
-        np.load(export_array(saved.view[:0], tmp_path / "b.npy")), volumes[:0]
-    )
+    assert np.load(export_array(saved.view[:0], tmp_path / "b.npy")).shape == (0, 3, 40, 30)
     found = np.load(export_array(saved.view[1, 1, 1, 1], tmp_path / "c.npy"))
     assert (found.shape, found) == ((), volumes[1, 1, 1, 1])
 

@@ -78,3 +78,35 @@ def test_the_tail_is_as_the_specification_says(tmp_path, volumes):
             for block, begin in enumerate(offsets):
                 end = ends[ends.index(begin) + 1]
                 assert google_crc32c.value(chunk[begin:end]) == checksums[first + 1 + block]
+
+
+def test_a_journal_is_as_the_specification_says(tmp_path, volumes):
+    from haversack.split import FrameWriter
+
+    writer = FrameWriter(tmp_path / "live", block_size=(8, None, 30, None))
+    writer.append(volumes[0])
+    writer.extend(volumes[1:4])
+    about = json.loads((tmp_path / "live" / "stack_metadata.json").read_text())
+    assert (about["shape_full"], about["shape_block"]) == ([0, 3, 41, 37], [8, 3, 30, 37])
+    assert about["haversack"]["growable"] is True
+    data = (tmp_path / "live" / "frames-000000.journal").read_bytes()
+    magic, version, first, array, _, crc = struct.unpack_from("<8sIQ16s16sI", data)
+    assert (magic, version, first) == (b"\x89HVJRN\r\n", 1, 0)
+    assert array.hex() == about["haversack"]["array"]
+    assert google_crc32c.value(data[:52]) == crc
+    at, rows = 56, np.zeros((4, 3, 41, 37), "<u2")
+    for row in range(4):
+        for block, (start, end) in enumerate([(0, 30), (30, 41)]):
+            head = struct.unpack_from("<IIQQIII", data, at)
+            mark, place, number, since, size, payload_crc, own = head
+            assert (mark, place, number, since) == (0x52465648, block, row, min(row, 1))
+            assert google_crc32c.value(data[at : at + 32]) == own
+            payload = data[at + 36 : at + 36 + size]
+            assert google_crc32c.value(payload) == payload_crc
+            part = np.frombuffer(numcodecs.Blosc().decode(payload), "<u2")
+            rows[row, :, start:end] = part.reshape(3, end - start, 37)
+            at += 36 + size
+    assert at == len(data)
+    np.testing.assert_array_equal(rows, volumes[:4])
+    writer.close()
+    np.testing.assert_array_equal(SplitDataset(tmp_path / "live"), volumes[:4])
