@@ -9,7 +9,7 @@ import numcodecs
 import numpy as np
 import pytest
 
-from haversack.split import save_to_split_dataset
+from haversack.split import FrameWriter, SplitDataset, save_to_split_dataset
 
 
 def read_with_h5py(folder):
@@ -81,8 +81,6 @@ def test_the_tail_is_as_the_specification_says(tmp_path, volumes):
 
 
 def test_a_journal_is_as_the_specification_says(tmp_path, volumes):
-    from haversack.split import FrameWriter
-
     writer = FrameWriter(tmp_path / "live", block_size=(8, None, 30, None))
     writer.append(volumes[0])
     writer.extend(volumes[1:4])

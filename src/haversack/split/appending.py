@@ -190,6 +190,7 @@ class FrameWriter:
         """
         if self._closed:
             raise UsageError(f"the writer of {self.path} is closed")
+        frames = frames if hasattr(frames, "dtype") else np.asarray(frames)
         done = 0
         try:
             while done < len(frames):

@@ -320,7 +320,8 @@ class SplitDataset(DiskArray, BlockGrid):
 
     def info(self) -> dict[str, Any]:
         """Describe the array in plain words, ready for JSON."""
-        stored = sum(path.stat().st_size for path in self.files.flat if path.exists())
+        journals = [journal.path for journal in self._growth.journals.values()]
+        stored = sum(path.stat().st_size for path in [*self.files.flat, *journals] if path.exists())
         return {
             "kind": "split array",
             "path": str(self.root),

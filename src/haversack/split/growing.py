@@ -28,7 +28,7 @@ class Growth:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look again; a row that was seen once stays."""
+        """Look again; only a row that was never promised may be gone."""
         while True:
             mark = self._mark()
             self.stack = read_stack(self._root, self._prefix)

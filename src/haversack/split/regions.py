@@ -97,4 +97,6 @@ def _check_unchanged(dataset: SplitDataset, number: int, block: OwnBlock) -> Non
 
 
 def _in_journal(number: int) -> ConflictError:
-    return ConflictError(f"block {number} is still in a journal: close its FrameWriter first")
+    return ConflictError(
+        f"block {number} is in a journal: close its FrameWriter, or open one anew and close it"
+    )

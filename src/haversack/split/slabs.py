@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import ConflictError, ExistsError, PathNotFoundError, UnsupportedError
+from haversack.errors import (
+    ConflictError,
+    ExistsError,
+    IntegrityError,
+    PathNotFoundError,
+    UnsupportedError,
+)
 from haversack.split.block import OwnBlock, Place, encode_block
 from haversack.split.chunk import LARGEST_CHUNK
 from haversack.split.codec import Coding, encode
@@ -290,6 +296,8 @@ def rewrite(root: Path, stack: Stack, number: int, rows: int | None = None) -> i
     if rows is None:
         journal.check_end()
     kept = journal.rows if rows is None else rows
+    if journal.rows < kept:
+        raise IntegrityError(f"{journal.path}: row {journal.start + journal.rows} is damaged")
     header = encode_header(journal.start, stack.array)
     publish.replace(journal.path, header + journal.content(kept))
     return kept
