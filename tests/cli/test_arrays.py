@@ -30,7 +30,7 @@ def test_a_part_is_described_or_saved(typed, volumes):
     assert (whole["shape"], whole["mean"]) == ([6, 3, 8, 9], volumes.mean())
     assert typed("read", "series", "..., 2", "--out", "part.npy").code == 0
     np.testing.assert_array_equal(np.load("part.npy"), volumes[..., 2])
-    assert typed("read", "series", "--out", "part.npy").code == 6
+    assert typed("read", "series", "0", "--out", "part.npy").code == 6
 
 
 @pytest.mark.parametrize("index", ["9", "a", "1:2:0", "0,0,0,0,0", "__import__('os')", "1:2:3:4"])

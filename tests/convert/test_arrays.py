@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,7 +21,7 @@ from haversack.errors import (
 )
 from haversack.split import save_to_split_dataset
 
-ABOUT = {
+ABOUT: dict[str, Any] = {
     "resolution": (0.05, 5.0, 0.5, 0.5),
     "units": ("second", "micrometer", "micrometer", "micrometer"),
     "axes": ("t", "z", "y", "x"),

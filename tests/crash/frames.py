@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from haversack.errors import RecordNotFoundError
 from haversack.split import FrameWriter, SplitDataset, is_split
 
 from .check import BrokenPromiseError
@@ -30,6 +31,8 @@ class Frames:
         self.close()
         dataset = SplitDataset(self._path)
         keys = [None if one is None else one[0] for one in map(_named, dataset)]
+        if key not in keys:
+            raise RecordNotFoundError(f"no frame {key}")
         dataset[keys.index(key)] = 0
 
     def flush(self):

@@ -50,7 +50,12 @@ def test_xarray_has_coordinates_and_reads_lazily(series, volumes, monkeypatch):
     pytest.importorskip("xarray")
     read = []
     whole = SplitDataset._read
-    monkeypatch.setattr(SplitDataset, "_read", lambda self, *a: read.append(a) or whole(self, *a))
+
+    def noted(self, *args):
+        read.append(args)
+        return whole(self, *args)
+
+    monkeypatch.setattr(SplitDataset, "_read", noted)
     lazy = series.to_xarray("activity")
     assert not read
     assert lazy.dims == ("t", "z", "y", "x")

@@ -104,11 +104,17 @@ class FrameWriter:
             )
         self._check_same(stack)
         self._coding = coding_named(stack.compression, stack.layout)
+        self._keep_name()
         with publish.telling("open", self.path), exclusive(self.path / LOCK):
             self._stack, self._full = recover(self.path, self._coding)
         self._end = self._full[-1].end if self._full else self._stack.shape[0]
         if self._full and self._full[-1].rows < self._stack.shape_block[0]:
             self._slab = self._full.pop()
+
+    def _keep_name(self) -> None:
+        """Make the directory's name durable: who made it may have died before."""
+        with publish.telling("write", self.path):
+            publish.sync_directory(self.path.absolute().parent)
 
     def _check_same(self, stack: Stack) -> None:
         """Refuse arguments that say otherwise than the array that is there."""
@@ -138,6 +144,7 @@ class FrameWriter:
             layout=self._names[1],
         )
         publish.make_directory(self.path)
+        self._keep_name()
         publish.create(self.path / METADATA, metadata_document(stack))
         self._stack = stack
 

@@ -15,13 +15,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
+from haversack.errors import FormatError, HaversackError, PathNotFoundError, UnsupportedError
 from haversack.split.block import BLOSC_FILTER, Shape, check_dtype
 from haversack.split.chunk import StoredChunk, as_chunk, check_chunk_shape
 from haversack.storage.ranges import RangeFile
 
 _SLAB = 1 << 20  # bytes read at once of data that is not chunked
 _hdf5 = threading.RLock()
+# What h5py raises where a file is damaged.
+_H5PY = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,11 @@ class ForeignBlock:
             try:
                 self._dataset = _stack(self._hdf5, path)
                 self._describe()
-            except BaseException:
+            except BaseException as error:
                 self._hdf5.close()
-                raise
+                if isinstance(error, HaversackError) or not isinstance(error, _H5PY):
+                    raise
+                raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
 
     def _describe(self) -> None:
         self.shape: Shape = self._dataset.shape
@@ -100,7 +104,7 @@ class ForeignBlock:
         try:
             with _hdf5:
                 data = self._dataset[region]
-        except OSError as error:
+        except _H5PY as error:
             raise FormatError(
                 f"{self.path}: chunk {cell} cannot be read (filters "
                 f"{_filters(self._dataset)}): {error}"
@@ -128,13 +132,17 @@ def _stack(hdf5: h5py.File, path: Path) -> h5py.Dataset:
     """Find the array: the first dataset with "stack" in its name, as the old package does."""
     try:
         for name in hdf5:
-            if "stack" not in name or not isinstance(hdf5.get(name, getlink=True), h5py.HardLink):
+            if not isinstance(name, str) or "stack" not in name:
+                continue
+            if not isinstance(hdf5.get(name, getlink=True), h5py.HardLink):
                 continue
             found = hdf5[name]
             if isinstance(found, h5py.Dataset):
                 _refuse_elsewhere(found, path)
                 return found
-    except (RuntimeError, KeyError, OSError) as error:
+    except _H5PY as error:
+        if isinstance(error, HaversackError):
+            raise
         raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
     raise FormatError(f"{path} has no array with 'stack' in its name")
 

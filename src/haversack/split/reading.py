@@ -6,6 +6,7 @@ import html
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 Axes = int | Sequence[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What a reduction becomes: numpy's arguments of these names."""
+
+    keepdims: bool = False
+    dtype: DTypeLike | None = None
+    out: NDArray[Any] | None = None
+    ddof: float = 0
 
 
 class Indexer:
@@ -160,45 +171,87 @@ class DiskArray(ABC):
         return self._read_all([select(index, self.shape) for index in indices])
 
     def sum(
-        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+        self,
+        axis: Axes = None,
+        dtype: DTypeLike | None = None,
+        out: NDArray[Any] | None = None,
+        *,
+        keepdims: bool = False,
+        progress: events.Progress = None,
     ) -> Any:
-        """Sum of elements along axes, all by default; read piece by piece."""
-        return self._reduced("sum", axis, keepdims=keepdims, progress=progress)
+        """Add up elements along axes, all by default, as ``np.sum`` does; read piece by piece."""
+        how = How(keepdims=keepdims, dtype=dtype, out=out)
+        return self._reduced("sum", axis, how, progress)
 
     def mean(
-        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+        self,
+        axis: Axes = None,
+        dtype: DTypeLike | None = None,
+        out: NDArray[Any] | None = None,
+        *,
+        keepdims: bool = False,
+        progress: events.Progress = None,
     ) -> Any:
-        """Mean of elements along axes, all by default; read piece by piece."""
-        return self._reduced("mean", axis, keepdims=keepdims, progress=progress)
+        """Average elements along axes, as ``np.mean`` does."""
+        how = How(keepdims=keepdims, dtype=dtype, out=out)
+        return self._reduced("mean", axis, how, progress)
 
     def max(
-        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+        self,
+        axis: Axes = None,
+        out: NDArray[Any] | None = None,
+        *,
+        keepdims: bool = False,
+        progress: events.Progress = None,
     ) -> Any:
-        """Largest elements along axes, all by default; read piece by piece."""
-        return self._reduced("max", axis, keepdims=keepdims, progress=progress)
+        """Find the largest elements along axes, as ``np.max`` does."""
+        how = How(keepdims=keepdims, out=out)
+        return self._reduced("max", axis, how, progress)
 
     def min(
-        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+        self,
+        axis: Axes = None,
+        out: NDArray[Any] | None = None,
+        *,
+        keepdims: bool = False,
+        progress: events.Progress = None,
     ) -> Any:
-        """Smallest elements along axes, all by default; read piece by piece."""
-        return self._reduced("min", axis, keepdims=keepdims, progress=progress)
+        """Find the smallest elements along axes, as ``np.min`` does."""
+        how = How(keepdims=keepdims, out=out)
+        return self._reduced("min", axis, how, progress)
 
     def std(
-        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+        self,
+        axis: Axes = None,
+        dtype: DTypeLike | None = None,
+        out: NDArray[Any] | None = None,
+        *,
+        ddof: float = 0,
+        keepdims: bool = False,
+        progress: events.Progress = None,
     ) -> Any:
-        """Compute the standard deviation along axes, of the population as numpy does."""
-        return self._reduced("std", axis, keepdims=keepdims, progress=progress)
+        """Compute the standard deviation along axes, as ``np.std`` does."""
+        how = How(keepdims=keepdims, dtype=dtype, out=out, ddof=ddof)
+        return self._reduced("std", axis, how, progress)
 
     def var(
-        self, axis: Axes = None, *, keepdims: bool = False, progress: events.Progress = None
+        self,
+        axis: Axes = None,
+        dtype: DTypeLike | None = None,
+        out: NDArray[Any] | None = None,
+        *,
+        ddof: float = 0,
+        keepdims: bool = False,
+        progress: events.Progress = None,
     ) -> Any:
-        """Compute the variance along axes, of the population as numpy does."""
-        return self._reduced("var", axis, keepdims=keepdims, progress=progress)
+        """Compute the variance along axes, as ``np.var`` does."""
+        how = How(keepdims=keepdims, dtype=dtype, out=out, ddof=ddof)
+        return self._reduced("var", axis, how, progress)
 
-    def _reduced(self, name: str, axis: Axes, *, keepdims: bool, progress: events.Progress) -> Any:
+    def _reduced(self, name: str, axis: Axes, how: How, progress: events.Progress) -> Any:
         from haversack.split.reducing import reduce_view
 
-        return reduce_view(self._window(()), name, axis, keepdims=keepdims, progress=progress)
+        return reduce_view(self._window(()), name, axis, how, progress)
 
     def to_dask(self) -> Any:
         """Make a dask array that reads when it computes; its chunks are the blocks."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import UsageError
-from haversack.split.reading import Axes
+from haversack.split.reading import Axes, How
 from haversack.split.streaming import Region, pieces
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ class _Reduction:
 
     start: Callable[[tuple[int, ...], np.dtype[Any]], _State]
     join: Callable[[_State, Region, _Array, tuple[int, ...]], None]
-    end: Callable[[_State, np.dtype[Any]], _Array]
+    end: Callable[[_State, np.dtype[Any], float], _Array]
 
 
 def _sum_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(np.sum(np.empty(0, dtype)).dtype)
+    found: np.dtype[Any] = np.sum(np.empty(0, dtype)).dtype
+    return found
 
 
 def _float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -58,7 +59,7 @@ def _join_sum(state: _State, where: Region, piece: _Array, axes: tuple[int, ...]
     state.first[where] += piece.sum(axis=axes, dtype=state.first.dtype, keepdims=True)
 
 
-def _end_sum(state: _State, dtype: np.dtype[Any]) -> _Array:
+def _end_sum(state: _State, dtype: np.dtype[Any], _: float) -> _Array:
     return state.first.astype(_sum_type(dtype), copy=False)
 
 
@@ -73,7 +74,7 @@ def _extreme(better: np.ufunc) -> _Reduction:
         state.first[where] = np.where(seen, better(state.first[where], found), found)
         state.count[where] = 1
 
-    return _Reduction(_start_extreme, join, lambda state, _: state.first)
+    return _Reduction(_start_extreme, join, lambda state, *_: state.first)
 
 
 def _start_moments(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _State:
@@ -103,19 +104,19 @@ def _mean_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if dtype.kind in "fc" else np.dtype(np.float64)
 
 
-def _end_mean(state: _State, dtype: np.dtype[Any]) -> _Array:
+def _end_mean(state: _State, dtype: np.dtype[Any], _: float) -> _Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(state.first / state.count).astype(_mean_type(dtype), copy=False)
 
 
-def _end_variance(state: _State, dtype: np.dtype[Any]) -> _Array:
+def _end_variance(state: _State, dtype: np.dtype[Any], ddof: float) -> _Array:
     real = np.empty(0, _mean_type(dtype)).real.dtype
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(state.second / state.count).astype(real, copy=False)
+        return np.asarray(state.second / np.maximum(state.count - ddof, 0)).astype(real, copy=False)
 
 
-def _end_deviation(state: _State, dtype: np.dtype[Any]) -> _Array:
-    return np.sqrt(_end_variance(state, dtype))
+def _end_deviation(state: _State, dtype: np.dtype[Any], ddof: float) -> _Array:
+    return np.asarray(np.sqrt(_end_variance(state, dtype, ddof)))
 
 
 REDUCTIONS = {
@@ -128,9 +129,7 @@ REDUCTIONS = {
 }
 
 
-def reduce_view(
-    view: SplitView, name: str, axis: Axes, *, keepdims: bool, progress: events.Progress
-) -> Any:
+def reduce_view(view: SplitView, name: str, axis: Axes, how: How, progress: events.Progress) -> Any:
     """Reduce a view as numpy's function of the same name does.
 
     Raises
@@ -154,9 +153,15 @@ def reduce_view(
             where = tuple(slice(0, 1) if n in axes else each for n, each in enumerate(region))
             reduction.join(state, where, piece, axes)
             work.advance(piece.nbytes)
-    result = reduction.end(state, view.dtype)
-    kept = shape if keepdims else tuple(n for at, n in enumerate(view.shape) if at not in axes)
-    return result.reshape(kept)[()]
+    result = reduction.end(state, view.dtype, how.ddof)
+    kept = shape if how.keepdims else tuple(n for at, n in enumerate(view.shape) if at not in axes)
+    result = result.reshape(kept)
+    if how.dtype is not None:
+        result = result.astype(how.dtype, copy=False)
+    if how.out is None:
+        return result[()]
+    how.out[...] = result
+    return how.out
 
 
 def _axes(axis: Axes, ndim: int) -> tuple[int, ...]:

@@ -122,6 +122,8 @@ class EmptySplitDataset(Blocks):
         if not draft.exists() and is_split(self.root):
             raise self._taken()
         publish.make_directory(self.root)
+        with publish.telling("write", self.root):  # who made the directory may have died before
+            publish.sync_directory(self.root.absolute().parent)
         about = json.loads(json.dumps(asdict(self._about)))
         plan = {**self.serialize(), "about": about, "format": FORMAT}
         own = {**plan, "array": array, "alone": self._alone}
