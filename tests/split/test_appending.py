@@ -63,7 +63,7 @@ def test_the_first_frame_says_what_frames_are(tmp_path, frames):
         "units": ("s", "um", "um", "um"),
     }
     with FrameWriter(tmp_path / "live", block_size=SIZE, compression="zstd", **about) as writer:
-        assert len(writer.shape) == 0
+        assert len(writer) == 0
         writer.append(frames[0])
         assert writer.shape == (1, 2, 9, 8)
         for wrong in (frames[0][:1], frames[0].astype("f4"), frames):
@@ -118,6 +118,16 @@ def test_a_writer_that_was_taken_over_cannot_publish(tmp_path, frames):
         first.close()
     np.testing.assert_array_equal(SplitDataset(tmp_path / "live"), frames[:9])
     assert SplitDataset(tmp_path / "live").verify() == []
+
+
+def test_a_writer_that_slept_while_another_published_is_told(tmp_path, frames):
+    first = FrameWriter(tmp_path / "live", block_size=SIZE)
+    first.extend(frames[:4])  # a whole block: it has no journal
+    with FrameWriter(tmp_path / "live") as second:
+        second.append(frames[4])
+    with pytest.raises(ConflictError):
+        first.append(frames[5])
+    np.testing.assert_array_equal(SplitDataset(tmp_path / "live"), frames[:5])
 
 
 def test_a_frame_cut_off_is_not_there_and_the_next_writer_goes_on(tmp_path, frames):

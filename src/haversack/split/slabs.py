@@ -75,10 +75,14 @@ class OpenSlab:
             Another writer made it.
         """
         start = number * stack.shape_block[0]
-        try:
-            publish.create(root / journal_name(number), encode_header(start, stack.array))
-        except ExistsError as error:
-            raise _taken_over(root) from error
+        with publish.telling("append to", root), exclusive(root / LOCK):
+            # Another may have filled, published and removed a journal of this name.
+            if read_stack(root).shape[0] > start:
+                raise _taken_over(root)
+            try:
+                publish.create(root / journal_name(number), encode_header(start, stack.array))
+            except ExistsError as error:
+                raise _taken_over(root) from error
         return cls(root, stack, number, 0)
 
     @property
