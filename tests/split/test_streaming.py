@@ -170,8 +170,8 @@ def test_pyramids_halve_until_they_are_small(tmp_path):
     assert [level.shape for level in split.pyramid] == [array.shape]
     levels = split.build_pyramid()
     assert [level.shape[2:] for level in levels] == [(301, 517), (151, 259), (76, 130)]
-    assert levels[1].resolution == (1, 3, 1, 1)
-    wide = np.pad(array.astype(float), ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge")
+    assert list(levels[1].resolution) == [1, 3, 1, 1]
+    wide: Any = np.pad(array.astype(float), ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge")
     expected = wide.reshape(3, 2, 151, 2, 259, 2).mean((3, 5))
     assert np.abs(levels[1][...] - expected).max() <= 0.5  # rounded once
     opened = SplitDataset(tmp_path / "a").pyramid

@@ -7,12 +7,14 @@ again by the next writer, from the journal.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ from haversack.errors import (
     PathNotFoundError,
     UnsupportedError,
 )
-from haversack.split.block import OwnBlock, Place, encode_block
+from haversack.split.block import Encoder, OwnBlock, Place, encode_block
 from haversack.split.chunk import LARGEST_CHUNK
 from haversack.split.codec import Coding, encode
 from haversack.split.growing import LOCK, piece_bounds, piece_shape
@@ -42,6 +44,8 @@ from haversack.storage.calls import calls
 from haversack.storage.lock import exclusive
 
 _BLOSC_BLOCK = 64 << 10
+_PIECE = 4 << 20
+_MOST_KEPT = 256 << 20  # bytes of a slab that is not read back from its journal
 
 
 class OpenSlab:
@@ -62,6 +66,7 @@ class OpenSlab:
         self.start = number * stack.shape_block[0]
         self.path = root / journal_name(number)
         self._is_unsure = False
+        self._kept: NDArray[Any] | None = None  # the rows, where they are worth the memory
         self._descriptor = -1
         self._open()
 
@@ -83,7 +88,11 @@ class OpenSlab:
                 publish.create(root / journal_name(number), encode_header(start, stack.array))
             except ExistsError as error:
                 raise _taken_over(root) from error
-        return cls(root, stack, number, 0)
+        slab = cls(root, stack, number, 0)
+        shape = (stack.shape_block[0], *stack.shape[1:])
+        if stack.dtype is not None and math.prod(shape) * stack.dtype.itemsize <= _MOST_KEPT:
+            slab._kept = np.empty(shape, stack.dtype)
+        return slab
 
     @property
     def end(self) -> int:
@@ -113,6 +122,8 @@ class OpenSlab:
             self._is_unsure = True
             self._write(data)
             self._is_unsure = False
+        if self._kept is not None:
+            self._kept[self.rows : self.rows + len(frames)] = frames
         self.rows += len(frames)
 
     def _write(self, data: bytes) -> None:
@@ -151,17 +162,24 @@ class OpenSlab:
             The disk refuses: the rows stay in the journal.
         """
         self._check_own()
-        journal = _journal(self.root, self.stack, self.number)
         publish_rows(
             self.root,
             self.stack,
             self.start,
             self.rows,
-            lambda piece: from_journal(journal, piece, self.stack, self.rows),
+            self._data(),
             coding,
             self._check_own,
+            map,  # the threads are for the frames that come meanwhile
         )
         self.close()
+
+    def _data(self) -> Callable[[int], NDArray[Any]]:
+        """Give what reads the rows of a block."""
+        if self._kept is not None:
+            return partial(_part, self._kept[: self.rows], self.stack)
+        journal = _journal(self.root, self.stack, self.number)
+        return lambda piece: from_journal(journal, piece, self.stack, self.rows)
 
     def drop(self) -> None:
         """Remove a journal that has no rows."""
@@ -184,15 +202,17 @@ def publish_slab(
         The disk refuses: nothing was appended.
     """
 
-    def part(piece: int) -> NDArray[Any]:
-        return frames[(slice(None), *(slice(*pair) for pair in piece_bounds(stack, piece)))]
-
     def check() -> None:
         number = start // stack.shape_block[0]
         if read_stack(root).shape[0] != start or (root / journal_name(number)).exists():
             raise _taken_over(root)
 
-    publish_rows(root, stack, start, len(frames), part, coding, check)
+    publish_rows(root, stack, start, len(frames), partial(_part, frames, stack), coding, check)
+
+
+def _part(frames: NDArray[Any], stack: Stack, piece: int) -> NDArray[Any]:
+    """Cut the rows of one block out of frames."""
+    return frames[(slice(None), *(slice(*pair) for pair in piece_bounds(stack, piece)))]
 
 
 def _taken_over(root: Path) -> ConflictError:
@@ -249,6 +269,7 @@ def publish_rows(
     data_of: Callable[[int], NDArray[Any]],
     coding: Coding,
     check: Callable[[], None],
+    encode_all: Encoder = in_threads,
 ) -> None:
     """Publish the blocks of a slab, then the metadata that names them, then drop its journal.
 
@@ -262,11 +283,11 @@ def publish_rows(
                 number = slab * stack.pieces + piece
                 bounds = ((start, start + rows), *piece_bounds(stack, piece))
                 place = Place(stack.array, number, stack.dtype, bounds)
-                content = encode_block(data_of(piece), place, coding, in_threads)
+                content = encode_block(data_of(piece), place, coding, encode_all)
                 final = root / block_name(number, number + 1, growable=True)
                 temporary = publish.temporary_beside(final)
                 with publish.writing(temporary) as file:
-                    file.write(content)
+                    _write_gently(file, content)
                 written.append((temporary, final))
             with exclusive(root / LOCK):
                 check()
@@ -275,6 +296,15 @@ def publish_rows(
         for temporary, _ in written:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def _write_gently(file: BinaryIO, content: bytes) -> None:
+    """Write in pieces, each synced, so that no sync of a journal waits for all of a block."""
+    for start in range(0, len(content), _PIECE):
+        if start:
+            file.flush()
+            (calls.fdatasync or os.fsync)(file.fileno())
+        file.write(content[start : start + _PIECE])
 
 
 def _commit(root: Path, end: int, written: list[tuple[Path, Path]]) -> None:
