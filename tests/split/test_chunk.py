@@ -10,7 +10,7 @@ from haversack.split.chunk import StoredChunk
 from haversack.split.codec import coding_named, encode
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.data())
 def test_any_rows_are_right(data):
     dtype = np.dtype(data.draw(st.sampled_from(["u1", "u2", "f4", "f8", "c16"])))

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, overload
@@ -37,6 +37,7 @@ from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
 _SMALL = 1 << 20  # bytes of a result that one thread reads faster than many
+_WORTH_A_THREAD = 256 << 10  # bytes of pieces that a thread gets at once
 _FEWEST = 32  # chunks of many small reads that are worth a thread
 
 
@@ -94,6 +95,7 @@ class SplitDataset(DiskArray, BlockGrid):
         stack = self._stack = self._growth.stack
         self._lay_out(stack.shape, stack.shape_block, ((0, 0),) * len(stack.shape), stack.padding)
         self._dtype = stack.dtype
+        self._grid: Shape | None = None
         self._grow()
         self._paths = None if stack.array else self._foreign_paths()
         self._open: OrderedDict[int, Block] = OrderedDict()
@@ -105,6 +107,7 @@ class SplitDataset(DiskArray, BlockGrid):
         if self._stack.growable:
             self._shape_block = self._stack.shape_block
             self._shape_full = (self._growth.rows, *self._stack.shape[1:])
+            self._grid = None
 
     def refresh(self) -> int:
         """Look for frames that were appended since, and for blocks that were replaced.
@@ -145,6 +148,7 @@ class SplitDataset(DiskArray, BlockGrid):
         found = block_files(self.root, self._prefix)
         numbers = sorted(found)
         self._padding_ends = len(numbers) != self.n_blocks and any(self.padding)
+        self._grid = None
         if len(numbers) == self.n_blocks:  # whatever they count from
             return {block: found[number] for block, number in enumerate(numbers)}
         if not numbers or numbers[-1] < self.n_blocks:
@@ -158,6 +162,13 @@ class SplitDataset(DiskArray, BlockGrid):
     def shape(self) -> Shape:
         """Length of each axis."""
         return self._shape_full
+
+    @property
+    def shape_grid(self) -> Shape:
+        """Number of blocks along each axis."""
+        if self._grid is None:
+            self._grid = super().shape_grid
+        return self._grid
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -236,12 +247,15 @@ class SplitDataset(DiskArray, BlockGrid):
         write_region(self, index, value)
 
     def _fill(self, target: NDArray[Any], everything: Part) -> None:
-        def fill(piece: tuple[int, Block, Shape, Part]) -> None:
-            _, block, cell, part = piece
-            copy(block.chunk(cell, rows_of(part)), part, target)
+        def fill(pieces: Iterable[_Piece]) -> None:
+            for _, block, cell, part in pieces:
+                copy(block.chunk(cell, rows_of(part)), part, target)
 
-        run = map if target.nbytes < _SMALL else in_threads
-        for _ in run(fill, self._pieces(everything)):
+        found = self._pieces(everything)
+        if target.nbytes < _SMALL:
+            fill(found)
+            return
+        for _ in in_threads(fill, _by_size(found, target.itemsize)):
             pass
 
     def _read_all(self, selections: list[Selection]) -> list[Any]:
@@ -263,7 +277,7 @@ class SplitDataset(DiskArray, BlockGrid):
             for target, part in wanted:
                 copy(chunk, part, target)
 
-    def _pieces(self, everything: Part) -> Iterator[tuple[int, Block, Shape, Part]]:
+    def _pieces(self, everything: Part) -> Iterator[_Piece]:
         """Go over the chunks that hold something of a part: block, chunk, and what of it."""
         for cell, wanted in divide(everything, self.shape_block, self.shape_grid):
             number = self._number(cell)
@@ -525,7 +539,22 @@ class SplitDataset(DiskArray, BlockGrid):
         )
 
 
+_Piece = tuple[int, Block, Shape, Part]
 _Shared = tuple[tuple[int, Shape], list[tuple[NDArray[Any], Part]]]
+
+
+def _by_size(pieces: Iterator[_Piece], itemsize: int) -> Iterator[list[_Piece]]:
+    """Gather small pieces, so that each is worth handing to a thread."""
+    batch: list[_Piece] = []
+    size = 0
+    for piece in pieces:
+        batch.append(piece)
+        size += piece[3].size * itemsize
+        if size >= _WORTH_A_THREAD:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _first(shared: _Shared) -> tuple[int, Shape]:

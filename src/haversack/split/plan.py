@@ -5,6 +5,7 @@ The same division serves twice: an array into blocks, then a block into chunks.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ class Part:
     axes: tuple[Axis, ...]
     target: tuple[Target, ...]
     rows: NDArray[np.intp] | None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        lone = [axis for axis in self.axes if self.rows is None or isinstance(axis, range)]
+        return math.prod(map(len, lone)) * (1 if self.rows is None else len(self.rows))
 
 
 def whole(selection: Selection) -> Part:
