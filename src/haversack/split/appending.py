@@ -15,16 +15,16 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from haversack.errors import ConflictError, ExistsError, UsageError
 from haversack.split.about import describe
 from haversack.split.block import Shape, check_dtype
+from haversack.split.chunking import block_shape_for
 from haversack.split.codec import coding_named
 from haversack.split.dataset import is_split
-from haversack.split.grid import Blocks, PartialShape
+from haversack.split.grid import PartialShape
 from haversack.split.growing import LOCK
 from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
-from haversack.split.slabs import OpenSlab, publish_slab, recover
+from haversack.split.recovery import recover
+from haversack.split.slabs import OpenSlab, publish_slab
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
-
-_BLOCK_BYTES = 64 << 20
 
 
 class FrameWriter:
@@ -121,7 +121,7 @@ class FrameWriter:
         if self._dtype not in {None, stack.dtype}:
             raise UsageError(f"{self.path} is {stack.dtype}, not {self._dtype}")
         frame = np.broadcast_to(np.empty((), stack.dtype), stack.shape[1:])
-        size = _block_shape(self._block_size or stack.shape_block, frame)
+        size = block_shape_for(self._block_size or stack.shape_block, frame)
         if size != stack.shape_block:
             raise UsageError(f"{self.path} has blocks of {stack.shape_block}, not {size}")
         if self._about and describe(len(stack.shape), **self._about) != stack.about:
@@ -134,7 +134,7 @@ class FrameWriter:
             raise UsageError(f"a frame of shape {frame.shape} has no elements")
         stack = Stack(
             shape=(0, *frame.shape),
-            shape_block=_block_shape(self._block_size, frame),
+            shape_block=block_shape_for(self._block_size, frame),
             padding=(0,) * (frame.ndim + 1),
             about=describe(frame.ndim + 1, **self._about),
             array=secrets.token_hex(16),
@@ -160,7 +160,7 @@ class FrameWriter:
         """Say how many such frames a block of the array has."""
         if self._stack is not None:
             return self._stack.shape_block[0]
-        return _block_shape(self._block_size, frame)[0]
+        return block_shape_for(self._block_size, frame)[0]
 
     def append(self, frame: ArrayLike) -> None:
         """Append one frame; it is durable when this returns.
@@ -307,13 +307,3 @@ class FrameWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _block_shape(given: PartialShape, frame: NDArray[Any]) -> Shape:
-    """Choose the shape of a block; its first length is not bounded by frames that are to come."""
-    full = (max(1, _BLOCK_BYTES // frame.nbytes), *frame.shape)
-    if given is None:
-        return full
-    sizes = (given,) if isinstance(given, int) else tuple(given)
-    first = sizes[0] if sizes and sizes[0] is not None else full[0]
-    return Blocks((first, *frame.shape), sizes).shape_block

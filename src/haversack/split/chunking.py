@@ -10,6 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from haversack.split.grid import Blocks, PartialShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ LAYOUTS = {
     "traces": Layout(512, 2 << 10, 32),
 }
 _BLOCK = 64 << 10
+_BLOCK_BYTES = 64 << 20
 _FLAT = 512 << 10  # bytes of a chunk of an array without a time axis
 
 
@@ -62,6 +68,16 @@ def blosc_block_size(chunk: tuple[int, ...], itemsize: int) -> int:
     """Bytes of one Blosc block: one time point of the chunk, where that is not too little."""
     plane = math.prod(chunk[1:]) * itemsize if len(chunk) > 2 else 0
     return plane if plane > _BLOCK // 8 else _BLOCK
+
+
+def block_shape_for(given: PartialShape, frame: NDArray[Any]) -> tuple[int, ...]:
+    """Choose the shape of a block; its first length is not bounded by frames that are to come."""
+    full = (max(1, _BLOCK_BYTES // frame.nbytes), *frame.shape)
+    if given is None:
+        return full
+    sizes = (given,) if isinstance(given, int) else tuple(given)
+    first = sizes[0] if sizes and sizes[0] is not None else full[0]
+    return Blocks((first, *frame.shape), sizes).shape_block
 
 
 def _tile(shape: tuple[int, ...], elements: int, longest: int) -> tuple[int, ...]:

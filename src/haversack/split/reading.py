@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import html
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from haversack import events
-from haversack.errors import UsageError
 from haversack.split.about import About
 from haversack.split.indexers import select_orthogonal
 from haversack.split.indexing import Selection, select
-from haversack.split.plan import Part, whole
-
-if TYPE_CHECKING:
-    from haversack.split.view import SplitView
+from haversack.split.reductions import Reductions
 
 Shape = tuple[int, ...]
-Axes = int | Sequence[int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """What a reduction becomes: numpy's arguments of these names."""
-
-    keepdims: bool = False
-    dtype: DTypeLike | None = None
-    out: NDArray[Any] | None = None
-    ddof: float = 0
 
 
 class Indexer:
@@ -46,7 +29,7 @@ class Indexer:
         return self._get(index)
 
 
-class DiskArray(ABC):
+class DiskArray(Reductions):
     """An array that is read as numpy reads one in memory."""
 
     @property
@@ -96,10 +79,6 @@ class DiskArray(ABC):
     @abstractmethod
     def _read_all(self, selections: list[Selection]) -> list[Any]:
         """Read several selections at once."""
-
-    @abstractmethod
-    def _window(self, index: Any) -> SplitView:
-        """Make a view."""
 
     @abstractmethod
     def _rows_at(self, row: int) -> int:
@@ -170,89 +149,6 @@ class DiskArray(ABC):
         """
         return self._read_all([select(index, self.shape) for index in indices])
 
-    def sum(
-        self,
-        axis: Axes = None,
-        dtype: DTypeLike | None = None,
-        out: NDArray[Any] | None = None,
-        *,
-        keepdims: bool = False,
-        progress: events.Progress = None,
-    ) -> Any:
-        """Add up elements along axes, all by default, as ``np.sum`` does; read piece by piece."""
-        how = How(keepdims=keepdims, dtype=dtype, out=out)
-        return self._reduced("sum", axis, how, progress)
-
-    def mean(
-        self,
-        axis: Axes = None,
-        dtype: DTypeLike | None = None,
-        out: NDArray[Any] | None = None,
-        *,
-        keepdims: bool = False,
-        progress: events.Progress = None,
-    ) -> Any:
-        """Average elements along axes, as ``np.mean`` does."""
-        how = How(keepdims=keepdims, dtype=dtype, out=out)
-        return self._reduced("mean", axis, how, progress)
-
-    def max(
-        self,
-        axis: Axes = None,
-        out: NDArray[Any] | None = None,
-        *,
-        keepdims: bool = False,
-        progress: events.Progress = None,
-    ) -> Any:
-        """Find the largest elements along axes, as ``np.max`` does."""
-        how = How(keepdims=keepdims, out=out)
-        return self._reduced("max", axis, how, progress)
-
-    def min(
-        self,
-        axis: Axes = None,
-        out: NDArray[Any] | None = None,
-        *,
-        keepdims: bool = False,
-        progress: events.Progress = None,
-    ) -> Any:
-        """Find the smallest elements along axes, as ``np.min`` does."""
-        how = How(keepdims=keepdims, out=out)
-        return self._reduced("min", axis, how, progress)
-
-    def std(
-        self,
-        axis: Axes = None,
-        dtype: DTypeLike | None = None,
-        out: NDArray[Any] | None = None,
-        *,
-        ddof: float = 0,
-        keepdims: bool = False,
-        progress: events.Progress = None,
-    ) -> Any:
-        """Compute the standard deviation along axes, as ``np.std`` does."""
-        how = How(keepdims=keepdims, dtype=dtype, out=out, ddof=ddof)
-        return self._reduced("std", axis, how, progress)
-
-    def var(
-        self,
-        axis: Axes = None,
-        dtype: DTypeLike | None = None,
-        out: NDArray[Any] | None = None,
-        *,
-        ddof: float = 0,
-        keepdims: bool = False,
-        progress: events.Progress = None,
-    ) -> Any:
-        """Compute the variance along axes, as ``np.var`` does."""
-        how = How(keepdims=keepdims, dtype=dtype, out=out, ddof=ddof)
-        return self._reduced("var", axis, how, progress)
-
-    def _reduced(self, name: str, axis: Axes, how: How, progress: events.Progress) -> Any:
-        from haversack.split.reducing import reduce_view
-
-        return reduce_view(self._window(()), name, axis, how, progress)
-
     def to_dask(self) -> Any:
         """Make a dask array that reads when it computes; its chunks are the blocks."""
         from haversack.split.lazy import to_dask
@@ -298,51 +194,3 @@ def as_table(about: dict[str, Any]) -> str:
         for key, value in about.items()
     )
     return f"<table>{rows}</table>"
-
-
-Jobs = tuple[NDArray[Any], Part]
-
-
-def lay_out(
-    selection: Selection, dtype: np.dtype[Any], out: NDArray[Any] | None = None
-) -> tuple[NDArray[Any], Jobs | None]:
-    """Make the array that a selection becomes, and what is to be filled of it with which part.
-
-    Raises
-    ------
-    UsageError
-        ``out`` does not fit.
-    """
-    if out is not None:
-        _check(out, selection.shape, dtype)
-    usable = out is not None and out.flags.c_contiguous
-    result = out if usable and out is not None else np.empty(selection.shape, dtype)
-    if 0 in selection.shape:
-        return result, None
-    everything = whole(selection)
-    lone = selection.lone
-    lengths = [len(selection.axes[number]) for number in lone]
-    flips = tuple(slice(None, None, -1 if n in selection.flipped else 1) for n in lone)
-    if everything.rows is None:
-        return result, (result.reshape(lengths)[flips], everything)
-    assert selection.points_at is not None
-    lengths.insert(selection.points_at, len(everything.rows))
-    laid = np.moveaxis(result.reshape(lengths), selection.points_at, 0)
-    return result, (laid[(slice(None), *flips)], everything)
-
-
-def finish(selection: Selection, result: NDArray[Any], out: NDArray[Any] | None) -> Any:
-    """Give what the caller gets: a scalar, his own array, or the result."""
-    if out is None:
-        return result[()] if selection.is_scalar else result
-    if out is not result:
-        out[...] = result
-    return out
-
-
-def _check(out: NDArray[Any], shape: Shape, dtype: np.dtype[Any]) -> None:
-    if out.shape != shape or out.dtype != dtype or not out.flags.writeable:
-        raise UsageError(
-            f"out is {out.dtype} of shape {out.shape}{'' if out.flags.writeable else ', read-only'}"
-            f"; a writable array of {dtype} with shape {shape} is needed"
-        )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import UsageError
-from haversack.split.reading import Axes, How
+from haversack.split.reductions import Axes, How
 from haversack.split.streaming import Region, pieces
 
 if TYPE_CHECKING:

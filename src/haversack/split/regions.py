@@ -9,9 +9,9 @@ from haversack.errors import ConflictError, UnsupportedError
 from haversack.split.block import OwnBlock, Place, encode_block
 from haversack.split.growing import LOCK
 from haversack.split.indexing import select
+from haversack.split.layout import lay_out
 from haversack.split.plan import Part, divide, put
 from haversack.split.pyramid import remove_pyramid
-from haversack.split.reading import lay_out
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish

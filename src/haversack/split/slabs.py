@@ -1,50 +1,32 @@
-"""Slabs of an array that grows: the one that is filled in a journal, and how one is published.
+"""Slabs of an array that grows: the one that is filled in a journal, and whole ones at once.
 
-A slab is the blocks that begin at one row. Order of a publication: the blocks under temporary
-names, then their names, then the metadata, then the journal goes. Whatever is interrupted is done
-again by the next writer, from the journal.
+A slab is the blocks that begin at one row.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import (
-    ConflictError,
-    ExistsError,
-    IntegrityError,
-    PathNotFoundError,
-    UnsupportedError,
-)
-from haversack.split.block import Encoder, OwnBlock, Place, encode_block
-from haversack.split.chunk import LARGEST_CHUNK
-from haversack.split.codec import Coding, encode
-from haversack.split.growing import LOCK, piece_bounds, piece_shape
-from haversack.split.journal import (
-    Journal,
-    JournalBlock,
-    encode_header,
-    encode_record,
-    journal_name,
-)
-from haversack.split.metadata import METADATA, Stack, block_name, metadata_document, read_stack
-from haversack.split.threads import in_threads
+from haversack.errors import ConflictError, ExistsError
+from haversack.split.codec import Coding
+from haversack.split.growing import LOCK
+from haversack.split.journal import encode_header, journal_name
+from haversack.split.metadata import Stack, read_stack
+from haversack.split.publishing import part_of, publish_rows, taken_over
+from haversack.split.rows import encode_rows, from_journal, open_journal, rewrite
 from haversack.storage import publish
 from haversack.storage.calls import calls
 from haversack.storage.lock import exclusive
 
-_BLOSC_BLOCK = 64 << 10
-_PIECE = 4 << 20
 _MOST_KEPT = 256 << 20  # bytes of a slab that is not read back from its journal
 
 
@@ -83,11 +65,11 @@ class OpenSlab:
         with publish.telling("append to", root), exclusive(root / LOCK):
             # Another may have filled, published and removed a journal of this name.
             if read_stack(root).shape[0] > start:
-                raise _taken_over(root)
+                raise taken_over(root)
             try:
                 publish.create(root / journal_name(number), encode_header(start, stack.array))
             except ExistsError as error:
-                raise _taken_over(root) from error
+                raise taken_over(root) from error
         slab = cls(root, stack, number, 0)
         shape = (stack.shape_block[0], *stack.shape[1:])
         if stack.dtype is not None and math.prod(shape) * stack.dtype.itemsize <= _MOST_KEPT:
@@ -144,7 +126,7 @@ class OpenSlab:
         except FileNotFoundError:
             there = -1
         if there != os.fstat(self._descriptor).st_ino:
-            raise _taken_over(self.root)
+            raise taken_over(self.root)
 
     def close(self) -> None:
         """Close the journal's file."""
@@ -177,8 +159,8 @@ class OpenSlab:
     def _data(self) -> Callable[[int], NDArray[Any]]:
         """Give what reads the rows of a block."""
         if self._kept is not None:
-            return partial(_part, self._kept[: self.rows], self.stack)
-        journal = _journal(self.root, self.stack, self.number)
+            return partial(part_of, self._kept[: self.rows], self.stack)
+        journal = open_journal(self.root, self.stack, self.number)
         return lambda piece: from_journal(journal, piece, self.stack, self.rows)
 
     def drop(self) -> None:
@@ -205,176 +187,6 @@ def publish_slab(
     def check() -> None:
         number = start // stack.shape_block[0]
         if read_stack(root).shape[0] != start or (root / journal_name(number)).exists():
-            raise _taken_over(root)
+            raise taken_over(root)
 
-    publish_rows(root, stack, start, len(frames), partial(_part, frames, stack), coding, check)
-
-
-def _part(frames: NDArray[Any], stack: Stack, piece: int) -> NDArray[Any]:
-    """Cut the rows of one block out of frames."""
-    return frames[(slice(None), *(slice(*pair) for pair in piece_bounds(stack, piece)))]
-
-
-def _taken_over(root: Path) -> ConflictError:
-    return ConflictError(f"another writer took {root} over: open it again to go on after its rows")
-
-
-def _journal(root: Path, stack: Stack, number: int) -> Journal:
-    start = number * stack.shape_block[0]
-    return Journal(root / journal_name(number), stack.array, start, stack.pieces)
-
-
-def encode_rows(frames: NDArray[Any], stack: Stack, start: int, coding: Coding) -> Iterable[bytes]:
-    """Make the records of some rows, of which the first has the number ``start``.
-
-    Raises
-    ------
-    UnsupportedError
-        A row of a block is larger than a chunk may be.
-    """
-    bounds = [piece_bounds(stack, piece) for piece in range(stack.pieces)]
-    wheres = [tuple(slice(*pair) for pair in each) for each in bounds]
-    jobs = [(row, piece) for row in range(len(frames)) for piece in range(len(wheres))]
-
-    def record(job: tuple[int, int]) -> bytes:
-        row, piece = job
-        part = np.ascontiguousarray(frames[row][wheres[piece]])
-        if part.nbytes > LARGEST_CHUNK:
-            raise UnsupportedError(
-                f"a frame of a block has {part.nbytes} bytes, more than {LARGEST_CHUNK}: "
-                "give a smaller block_size"
-            )
-        payload = encode(part, coding, _BLOSC_BLOCK)
-        return encode_record(piece, start + row, start, payload)
-
-    return in_threads(record, jobs)
-
-
-def from_journal(journal: Journal, piece: int, stack: Stack, rows: int) -> NDArray[Any]:
-    """Read the rows of one block of a slab."""
-    assert stack.dtype is not None
-    shape = (rows, *piece_shape(stack, piece)[1:])
-    data = np.empty(shape, stack.dtype)
-    block = JournalBlock(journal, piece, shape, stack.dtype)
-    for row in range(rows):
-        data[row] = block.chunk((row, *(0,) * (len(shape) - 1)), range(1))[0]
-    return data
-
-
-def publish_rows(
-    root: Path,
-    stack: Stack,
-    start: int,
-    rows: int,
-    data_of: Callable[[int], NDArray[Any]],
-    coding: Coding,
-    check: Callable[[], None],
-    encode_all: Encoder = in_threads,
-) -> None:
-    """Publish the blocks of a slab, then the metadata that names them, then drop its journal.
-
-    ``check`` is called when no other writer can come between: it raises where one came before.
-    """
-    slab = start // stack.shape_block[0]
-    written: list[tuple[Path, Path]] = []
-    try:
-        with publish.telling("publish blocks in", root):
-            for piece in range(stack.pieces):
-                number = slab * stack.pieces + piece
-                bounds = ((start, start + rows), *piece_bounds(stack, piece))
-                place = Place(stack.array, number, stack.dtype, bounds)
-                content = encode_block(data_of(piece), place, coding, encode_all)
-                final = root / block_name(number, number + 1, growable=True)
-                temporary = publish.temporary_beside(final)
-                with publish.writing(temporary) as file:
-                    _write_gently(file, content)
-                written.append((temporary, final))
-            with exclusive(root / LOCK):
-                check()
-                _commit(root, start + rows, written)
-    finally:
-        for temporary, _ in written:
-            with suppress(OSError):
-                temporary.unlink()
-
-
-def _write_gently(file: BinaryIO, content: bytes) -> None:
-    """Write in pieces, each synced, so that no sync of a journal waits for all of a block."""
-    for start in range(0, len(content), _PIECE):
-        if start:
-            file.flush()
-            (calls.fdatasync or os.fsync)(file.fileno())
-        file.write(content[start : start + _PIECE])
-
-
-def _commit(root: Path, end: int, written: list[tuple[Path, Path]]) -> None:
-    stack = read_stack(root)
-    for temporary, final in written:
-        temporary.replace(final)
-    publish.sync_directory(root)
-    if stack.shape[0] < end:
-        grown = replace(stack, shape=(end, *stack.shape[1:]))
-        publish.replace(root / METADATA, metadata_document(grown))
-    (root / journal_name((end - 1) // stack.shape_block[0])).unlink(missing_ok=True)
-
-
-def rewrite(root: Path, stack: Stack, number: int, rows: int | None = None) -> int:
-    """Write the rows of a journal again, and nothing of what follows them; say how many.
-
-    Raises
-    ------
-    IntegrityError
-        A row that was promised is damaged.
-    """
-    journal = _journal(root, stack, number)
-    if rows is None:
-        journal.check_end()
-    kept = journal.rows if rows is None else rows
-    if journal.rows < kept:
-        raise IntegrityError(f"{journal.path}: row {journal.start + journal.rows} is damaged")
-    header = encode_header(journal.start, stack.array)
-    publish.replace(journal.path, header + journal.content(kept))
-    return kept
-
-
-def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
-    """Take over the slabs that a writer left in journals, the one to go on with last.
-
-    The caller holds the array's lock.
-    """
-    stack = read_stack(root)
-    number = stack.shape[0] // stack.shape_block[0]
-    for name in publish.names_in(root):
-        if name.endswith(".journal") and name < journal_name(number):
-            (root / name).unlink(missing_ok=True)
-    slabs: list[OpenSlab] = []
-    while not slabs or slabs[-1].rows == stack.shape_block[0]:
-        try:
-            rows = rewrite(root, stack, number)
-        except PathNotFoundError:
-            rows = 0 if slabs else _unpublish(root, stack, number, coding)
-            if not rows:
-                break
-        slabs.append(OpenSlab(root, stack, number, rows))
-        number += 1
-    return stack, slabs
-
-
-def _unpublish(root: Path, stack: Stack, number: int, coding: Coding) -> int:
-    """Copy the rows of a last slab that is not full into a journal."""
-    rows = stack.shape[0] % stack.shape_block[0]
-    if not rows:
-        return 0
-    start = number * stack.shape_block[0]
-    frames = np.empty((rows, *stack.shape[1:]), stack.dtype)
-    for piece in range(stack.pieces):
-        bounds = piece_bounds(stack, piece)
-        block = number * stack.pieces + piece
-        place = Place(stack.array, block, stack.dtype, ((start, start + rows), *bounds))
-        path = root / block_name(block, block + 1, growable=True)
-        found = OwnBlock(path, place, at_least=True).whole()[:rows]
-        frames[(slice(None), *(slice(*pair) for pair in bounds))] = found
-    records = encode_rows(frames, stack, start, coding)
-    content = encode_header(start, stack.array) + b"".join(records)
-    publish.replace(root / journal_name(number), content)
-    return rows
+    publish_rows(root, stack, start, len(frames), partial(part_of, frames, stack), coding, check)

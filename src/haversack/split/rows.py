@@ -1,0 +1,89 @@
+"""Rows of a growing array as records of a journal, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import IntegrityError, UnsupportedError
+from haversack.split.chunk import LARGEST_CHUNK
+from haversack.split.codec import Coding, encode
+from haversack.split.growing import piece_bounds, piece_shape
+from haversack.split.journal import (
+    Journal,
+    JournalBlock,
+    encode_header,
+    encode_record,
+    journal_name,
+)
+from haversack.split.metadata import Stack
+from haversack.split.threads import in_threads
+from haversack.storage import publish
+
+_BLOSC_BLOCK = 64 << 10
+
+
+def encode_rows(frames: NDArray[Any], stack: Stack, start: int, coding: Coding) -> Iterable[bytes]:
+    """Make the records of some rows, of which the first has the number ``start``.
+
+    Raises
+    ------
+    UnsupportedError
+        A row of a block is larger than a chunk may be.
+    """
+    bounds = [piece_bounds(stack, piece) for piece in range(stack.pieces)]
+    wheres = [tuple(slice(*pair) for pair in each) for each in bounds]
+    jobs = [(row, piece) for row in range(len(frames)) for piece in range(len(wheres))]
+
+    def record(job: tuple[int, int]) -> bytes:
+        row, piece = job
+        part = np.ascontiguousarray(frames[row][wheres[piece]])
+        if part.nbytes > LARGEST_CHUNK:
+            raise UnsupportedError(
+                f"a frame of a block has {part.nbytes} bytes, more than {LARGEST_CHUNK}: "
+                "give a smaller block_size"
+            )
+        payload = encode(part, coding, _BLOSC_BLOCK)
+        return encode_record(piece, start + row, start, payload)
+
+    return in_threads(record, jobs)
+
+
+def from_journal(journal: Journal, piece: int, stack: Stack, rows: int) -> NDArray[Any]:
+    """Read the rows of one block of a slab."""
+    assert stack.dtype is not None
+    shape = (rows, *piece_shape(stack, piece)[1:])
+    data = np.empty(shape, stack.dtype)
+    block = JournalBlock(journal, piece, shape, stack.dtype)
+    for row in range(rows):
+        data[row] = block.chunk((row, *(0,) * (len(shape) - 1)), range(1))[0]
+    return data
+
+
+def open_journal(root: Path, stack: Stack, number: int) -> Journal:
+    """Open the journal of a slab."""
+    start = number * stack.shape_block[0]
+    return Journal(root / journal_name(number), stack.array, start, stack.pieces)
+
+
+def rewrite(root: Path, stack: Stack, number: int, rows: int | None = None) -> int:
+    """Write the rows of a journal again, and nothing of what follows them; say how many.
+
+    Raises
+    ------
+    IntegrityError
+        A row that was promised is damaged.
+    """
+    journal = open_journal(root, stack, number)
+    if rows is None:
+        journal.check_end()
+    kept = journal.rows if rows is None else rows
+    if journal.rows < kept:
+        raise IntegrityError(f"{journal.path}: row {journal.start + journal.rows} is damaged")
+    header = encode_header(journal.start, stack.array)
+    publish.replace(journal.path, header + journal.content(kept))
+    return kept
