@@ -74,6 +74,7 @@ def test_each_dialect_opens_and_is_not_changed(tmp_path, about, options):
     np.testing.assert_array_equal(found[...], VOLUMES)
     np.testing.assert_array_equal(found[::-3, 1, [0, -1], ::2], VOLUMES[::-3, 1, [0, -1], ::2])
     assert found.dtype == np.uint16
+    assert found.data_key == options.get("key", "stack_4D")
     assert found.verify() == []
     assert found.info()["checksums"] is False
     assert {path: path.read_bytes() for path in folder.iterdir()} == before

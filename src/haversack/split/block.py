@@ -43,6 +43,11 @@ class Block(Protocol):
     chunk_shape: Shape
     dtype: np.dtype[Any]
 
+    @property
+    def key(self) -> str:
+        """Name of the array in the file."""
+        ...
+
     def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
         """Decode some rows of a chunk, the others have no meaning; until this thread's next call.
 
@@ -204,6 +209,11 @@ class OwnBlock:
             self._at = self._strides()
         except (TypeError, ZeroDivisionError) as error:
             raise FormatError(f"{path}: the tail's head makes no sense: {error}") from error
+
+    @property
+    def key(self) -> str:
+        """Name of the array in the file."""
+        return f"stack_{len(self.shape)}D"
 
     def _check_place(self) -> None:
         place, shape = self._place, self.head.shape

@@ -119,6 +119,13 @@ class SplitDataset(BlockStore, DiskArray):
         return self._stack.about
 
     @property
+    def data_key(self) -> str:
+        """Name of the array inside of each block file."""
+        if self.is_ours or not self.n_blocks:
+            return f"stack_{self.ndim}D"
+        return self._block(0).key
+
+    @property
     def blocks(self) -> BlockViews:
         """The blocks as views, by their place in the grid."""
         return BlockViews(self)

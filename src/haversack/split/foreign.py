@@ -61,6 +61,11 @@ class ForeignBlock:
                     raise
                 raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
 
+    @property
+    def key(self) -> str:
+        """Name of the array in the file."""
+        return str(self._dataset.name).strip("/")
+
     def _describe(self) -> None:
         self.shape: Shape = self._dataset.shape
         self.dtype = _dtype(self._dataset)

@@ -227,6 +227,7 @@ class JournalBlock:
         self.path, self.dtype = journal.path, dtype
         self.shape = (journal.rows, *shape[1:])
         self.chunk_shape = (1, *shape[1:])
+        self.key = f"stack_{len(shape)}D"
         self._journal, self._piece = journal, piece
 
     def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:  # noqa: ARG002 (there is one)
