@@ -19,7 +19,8 @@ from haversack.errors import ExistsError, FormatError, IntegrityError
 from haversack.packed.layout import FORMAT, refuse_newer
 from haversack.packed.manifest import ChunkEntry, Deletions, Manifest, missing
 from haversack.storage.checksum import crc32c
-from haversack.storage.publish import create, storage_error
+from haversack.storage.looking import read_file
+from haversack.storage.publish import create
 
 Rows = NDArray[np.uint32]
 
@@ -45,11 +46,9 @@ def read_deletions(root: Path, entry: ChunkEntry) -> Rows:
         return np.empty(0, np.uint32)
     path = deletions_path(root, entry.id, named.number)
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         raise missing(root, path, entry.rows) from None
-    except OSError as error:
-        raise storage_error("read", path, error) from error
     if crc32c(data) != named.crc32c:
         raise IntegrityError(
             f"{path} is damaged: it is not the list that the manifest names; try `haversack repair`"

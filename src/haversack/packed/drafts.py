@@ -26,6 +26,7 @@ from haversack.packed.mapped import chunk_path, open_chunk, reserve
 from haversack.packed.settling import Settler
 from haversack.packed.table import Written, index_path, plain_fields, write_index
 from haversack.packed.values import loads
+from haversack.storage.looking import exists
 from haversack.storage.publish import make_directory, storage_error
 
 FOLDERS: Final = (MANIFESTS, "index", "chunks")
@@ -41,7 +42,7 @@ def make_folders(root: Path) -> None:
 def folders_of(root: Path) -> Iterator[None]:
     """Remove, should the block fail, those folders of a dataset that were not there before it."""
     ours = [root / folder for folder in reversed(FOLDERS)]
-    made = [folder for folder in (*ours, root, *root.parents) if not folder.exists()]
+    made = [folder for folder in (*ours, root, *root.parents) if not exists(folder)]
     try:
         yield
     except BaseException:

@@ -25,6 +25,7 @@ from haversack.errors import (
 from haversack.packed.keys import KeyType
 from haversack.packed.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_newer
 from haversack.storage.checksum import crc32c
+from haversack.storage.looking import read_file
 from haversack.storage.mend import mended
 from haversack.storage.names import component, fold
 from haversack.storage.publish import create, names_in
@@ -155,10 +156,12 @@ def read_manifest(root: Path, version: int) -> Manifest:
         There is no such version, or it is no longer kept.
     IntegrityError, FormatError, NewerFormatError
         The file is damaged, is no manifest, or was written by a later haversack.
+    StorageError
+        The disk refuses.
     """
     path = manifest_path(root, version)
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError as error:
         raise PathNotFoundError(f"{path} does not exist") from error
     manifest = decode(data, path, Manifest)
@@ -253,7 +256,7 @@ def read_tags(root: Path) -> list[Tagged]:
     """Read all tags, by name."""
     while True:
         try:
-            found = [decode(path.read_bytes(), path, Tagged) for path in tag_paths(root)]
+            found = [decode(read_file(path), path, Tagged) for path in tag_paths(root)]
         except FileNotFoundError:
             continue  # one was removed or moved meanwhile; the version may have another
         return sorted(found, key=lambda tagged: tagged.tag)

@@ -14,6 +14,7 @@ from haversack.errors import FormatError, IntegrityError
 from haversack.packed.chunk import Chunk
 from haversack.packed.layout import BLOCK
 from haversack.packed.manifest import ChunkEntry, missing
+from haversack.storage.looking import opened
 from haversack.storage.maps import Reservation, memory, will_need
 from haversack.storage.publish import storage_error
 
@@ -48,22 +49,17 @@ def open_chunk(root: Path, entry: ChunkEntry, place: Reservation, offset: int = 
     """Map a chunk's file after checking that it is the one that the manifest names."""
     path = chunk_path(root, entry.id)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        with opened(path) as descriptor:
+            size = os.fstat(descriptor).st_size
+            if size != entry.bytes:
+                raise IntegrityError(
+                    f"{path} has {size} bytes instead of {entry.bytes}: it was cut or changed"
+                )
+            place.place(descriptor, offset, size)
     except FileNotFoundError:
         raise missing(root, path, entry.rows) from None
     except OSError as error:
-        raise storage_error("open", path, error) from error
-    try:
-        size = os.fstat(descriptor).st_size
-        if size != entry.bytes:
-            raise IntegrityError(
-                f"{path} has {size} bytes instead of {entry.bytes}: it was cut or changed"
-            )
-        place.place(descriptor, offset, size)
-    except OSError as error:
         raise storage_error("map", path, error) from error
-    finally:
-        os.close(descriptor)
     chunk = Chunk(path, entry.id, place.bytes[offset : offset + size])
     if chunk.trailer_crc != entry.trailer or chunk.rows != entry.rows:
         raise IntegrityError(f"{path} is not the file that the manifest names")

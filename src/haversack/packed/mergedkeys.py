@@ -21,6 +21,7 @@ from haversack.packed.blockfile import BlockFile
 from haversack.packed.blocks import Blocks
 from haversack.packed.layout import ALIGNMENT, BLOCK, scalars
 from haversack.storage.checksum import crc32c
+from haversack.storage.looking import opened
 from haversack.storage.maps import Reservation, rounded
 
 _TRAILER: Final = struct.Struct("<8sIIQI32x")  # magic, format, ids, keys, crc32c of the checksums
@@ -104,17 +105,12 @@ def _places(ids: int, keys: int) -> list[int]:
 def open_merged(path: Path) -> Merged | None:
     """Map the file of a merged table; None where it is none, or damaged at its end."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        with opened(path) as descriptor:
+            size = os.fstat(descriptor).st_size
+            place = Reservation(size)
+            place.place(descriptor, 0, size)
     except OSError:
         return None
-    try:
-        size = os.fstat(descriptor).st_size
-        place = Reservation(size)
-        place.place(descriptor, 0, size)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
     return _read(path, place.bytes[:size])
 
 

@@ -49,6 +49,7 @@ from haversack.packed.snapshot import Snapshot
 from haversack.packed.table import column_types, plain_fields
 from haversack.packed.values import loads
 from haversack.storage.damage import Damage
+from haversack.storage.looking import exists, read_file
 from haversack.storage.mend import mended
 from haversack.storage.publish import create, storage_error, sync_directory
 
@@ -129,11 +130,17 @@ def repair(
     record 0 (key '0'), position 0 of the version - its metadata are lost; ...
     """
     root = Path(path).absolute()
-    if not root.exists():
+    if not exists(root):
         raise PathNotFoundError(f"{root} does not exist")
     for _ in range(_TRIES):
-        with suppress(_Moved):
+        try:
             return _Repair(root, undelete=undelete, dry_run=dry_run).run(progress)
+        except _Moved:
+            continue
+        except HaversackError:
+            raise
+        except OSError as error:
+            raise storage_error("repair", root, error) from error
     raise StorageError(f"others write into {root} all the time: repair it when they are done")
 
 
@@ -186,11 +193,9 @@ class _Repair:
             if not self._changed or self._dry_run:
                 return Repaired(manifest.version, kept + len(rows), self._lost, self._rebuilt)
             published = self._publish()
-        except BaseException as error:
+        except BaseException:
             with suppress(HaversackError, OSError):
                 discard(self._root, set(self._made) - kept_chunks(self._root))
-            if isinstance(error, OSError) and not isinstance(error, HaversackError):
-                raise storage_error("repair", self._root, error) from error
             raise
         return Repaired(published.version, published.rows, self._lost, self._rebuilt)
 
@@ -223,7 +228,7 @@ class _Repair:
     def _mended_list(self, path: Path, entry: ChunkEntry) -> Rows | None:
         assert entry.deleted is not None
         with suppress(FileNotFoundError, FormatError):
-            data = mended(path.read_bytes(), entry.deleted.crc32c)
+            data = mended(read_file(path), entry.deleted.crc32c)
             if data is not None:
                 return list_of(data, path, entry).astype(np.int64)
         return None

@@ -116,10 +116,14 @@ def _candidates(root: Path, limit: float) -> Iterator[tuple[Path, int]]:
             temporary = name.startswith(".") and name.endswith(TEMPORARY_SUFFIX)
             if temporary or ours.fullmatch(name):
                 path = root / folder / name
-                with suppress(FileNotFoundError):
+                try:
                     status = path.lstat()
-                    if status.st_mtime < limit and stat.S_ISREG(status.st_mode):
-                        yield path, status.st_size
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise storage_error("look at", path, error) from error
+                if status.st_mtime < limit and stat.S_ISREG(status.st_mode):
+                    yield path, status.st_size
 
 
 def _named(root: Path, versions: Iterable[int]) -> set[Path]:

@@ -36,7 +36,8 @@ from haversack.packed.salvage import read_index
 from haversack.packed.table import index_path
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
-from haversack.storage.publish import names_in, replace, storage_error
+from haversack.storage.looking import read_file
+from haversack.storage.publish import names_in, replace
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -107,11 +108,9 @@ def find_base(root: Path, *, dry_run: bool) -> Base:
 def _read_all(paths: list[Path], kind: type[Manifest], *, dry_run: bool) -> Iterator[_Read]:
     for path in paths:
         try:
-            data = path.read_bytes()
+            data = read_file(path)
         except FileNotFoundError:
             continue  # pruned meanwhile
-        except OSError as error:
-            raise storage_error("read", path, error) from error
         try:
             yield _Read(path, _decoded(data, path, kind), mended=False)
         except NewerFormatError:

@@ -24,6 +24,7 @@ from haversack.packed.table import index_path
 from haversack.packed.values import loads
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
+from haversack.storage.looking import read_file
 from haversack.storage.mend import mended
 from haversack.storage.publish import storage_error
 
@@ -173,11 +174,9 @@ def read_index(path: Path, entry: ChunkEntry) -> Index:
     """Read what is whole of an index file, each page by its own checksum."""
     nothing = Index([None] * entry.rows, None, whole=False)
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         return nothing
-    except OSError as error:
-        raise storage_error("read", path, error) from error
     whole = (len(data), crc32c(data)) == (entry.index_bytes, entry.index_crc32c)
     if not whole and len(data) == entry.index_bytes:
         data = mended(data, entry.index_crc32c, longest=_LONGEST_INDEX) or data

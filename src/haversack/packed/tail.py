@@ -20,6 +20,7 @@ from haversack.packed.kinds import Kind, as_bytes, common
 from haversack.packed.manifest import ChunkEntry, Manifest, missing
 from haversack.packed.replay import Replay, Row
 from haversack.packed.values import loads
+from haversack.storage.publish import storage_error
 
 Positions = NDArray[np.int64]
 
@@ -99,6 +100,8 @@ class Tail:
             return self.path.stat().st_size != self.end + self.torn
         except FileNotFoundError:
             return True
+        except OSError as error:
+            raise storage_error("look at", self.path, error) from error
 
     def deleted_rows(self, first: int) -> Positions:
         """List all deleted rows, ascending; those of the journal count from ``first``."""

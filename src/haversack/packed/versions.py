@@ -31,6 +31,7 @@ from haversack.packed.manifest import (
     tag_path,
 )
 from haversack.packed.snapshot import Snapshot, open_latest
+from haversack.storage.looking import exists, read_file
 from haversack.storage.publish import (
     create,
     make_directory,
@@ -96,7 +97,7 @@ def open_version(
     snapshot = open_latest(root, before) if version is None else None
     if snapshot is not None:
         return snapshot
-    if not root.exists():
+    if not exists(root):
         raise PathNotFoundError(f"{root} does not exist")
     if not is_packed(root):
         raise FormatError(f"{root} is not a packed dataset: it has no manifest")
@@ -140,11 +141,9 @@ def numbered(root: Path, version: int) -> Manifest:
 def _tagged(root: Path, name: str) -> Tagged:
     path = tag_path(root, name)
     try:
-        tagged = decode(path.read_bytes(), path, Tagged)
+        tagged = decode(read_file(path), path, Tagged)
     except FileNotFoundError:
         raise NotFoundError(f"{root} has no tag {name!r}; {_choices(root)}") from None
-    except OSError as error:
-        raise storage_error("read", path, error) from error
     if tagged.tag != name:
         raise FormatError(f"{path} is the tag {tagged.tag!r}, not {name!r}")
     return tagged

@@ -28,7 +28,8 @@ from haversack.packed.keys import key_bytes, key_type
 from haversack.packed.manifest import is_packed
 from haversack.packed.pending import Step
 from haversack.packed.values import dumps
-from haversack.storage.publish import storage_error
+from haversack.storage.looking import exists, is_directory
+from haversack.storage.publish import names_in, storage_error
 
 _OURS = frozenset({*FOLDERS, "journal", "cache", "build"})
 
@@ -374,13 +375,13 @@ class PackWriter:
 
 def check_place(path: Path) -> None:
     """Refuse a place that holds anything but a packed dataset or the beginnings of one."""
-    if not path.exists():
+    if not exists(path):
         return
-    if not path.is_dir():
+    if not is_directory(path):
         raise ExistsError(f"{path} is a file: give the path of a directory")
     if is_packed(path):
         return
-    names = {entry.name for entry in path.iterdir()} - _OURS
+    names = {*names_in(path)} - _OURS
     # File managers and the like leave names that begin with a dot anywhere.
     strangers = sorted(name for name in names if not name.startswith("."))
     if strangers:

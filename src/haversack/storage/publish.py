@@ -55,12 +55,14 @@ def sync_directory(path: Path) -> None:
 
 def make_directory(path: Path) -> None:
     """Create a directory and its missing parents, each durable in its own parent."""
-    if path.is_dir():
-        return
-    make_directory(path.parent)
     try:
+        if path.is_dir():
+            return
+        make_directory(path.parent)
         path.mkdir(exist_ok=True)
         sync_directory(path.parent)
+    except StorageError:
+        raise
     except OSError as error:
         raise storage_error("create the directory", path, error) from error
 

@@ -26,6 +26,7 @@ from haversack.packed.keys import KeyType, key_from_bytes
 from haversack.packed.manifest import Manifest, add_columns, already_there, read_latest
 from haversack.packed.merge import SMALL, merge_small
 from haversack.packed.sealing import drop_unnamed, publish
+from haversack.storage.looking import exists
 from haversack.storage.publish import storage_error
 
 log = logging.getLogger("haversack.packed")
@@ -214,7 +215,7 @@ def _parameters(recipe: Recipe, chunk_bytes: int) -> str:
 
 
 def _missing(paths: list[Path]) -> list[Path]:
-    return [path for path in paths if not path.exists()]
+    return [path for path in paths if not exists(path)]
 
 
 def _clear_away(folders: list[Path], levels: list[Path]) -> None:

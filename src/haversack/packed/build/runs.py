@@ -17,6 +17,7 @@ from haversack.packed.drafts import Draft, discard
 from haversack.packed.encoding import AUTO
 from haversack.packed.keys import KeyType, key_bytes, key_type
 from haversack.packed.manifest import ChunkEntry
+from haversack.storage.looking import exists
 
 SAMPLE: Final = 64  # items by whose sizes the runs are cut
 SAMPLE_BYTES: Final = 64 << 20  # of which fewer are enough
@@ -261,5 +262,5 @@ class Job:
             raise
 
     def _check_goes_on(self) -> None:
-        if not self.notes.exists():
+        if not exists(self.notes):
             raise StorageError(f"{self.root}: the build has ended")

@@ -1,0 +1,60 @@
+"""Look at what stands at a path; where the disk refuses to tell, that is an error of ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from haversack.storage.publish import storage_error
+
+
+def exists(path: Path) -> bool:
+    """Tell whether anything stands at a path.
+
+    Raises
+    ------
+    StorageError
+        The disk does not tell, or no file can have that name.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise storage_error("look at", path, error) from error
+
+
+def is_directory(path: Path) -> bool:
+    """Tell whether a directory stands at a path; raises as :func:`exists`."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise storage_error("look at", path, error) from error
+
+
+def read_file(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    StorageError
+        The disk refuses.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise storage_error("read", path, error) from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Open a file for reading until the block ends; OSErrors are the caller's."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
