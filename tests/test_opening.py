@@ -7,7 +7,15 @@ import pytest
 
 import haversack
 from haversack.catalog import Catalog
-from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
+from haversack.errors import (
+    FormatError,
+    HaversackError,
+    PathNotFoundError,
+    StorageError,
+    UnsupportedError,
+    UsageError,
+)
+from haversack.packed import compact, merge, repair
 
 
 def test_each_kind_opens_as_itself(small_hub, tmp_path):
@@ -43,3 +51,31 @@ def test_what_is_nothing_of_ours_is_named(tmp_path):
         haversack.open(tmp_path / "nowhere")
     with pytest.raises(UnsupportedError, match="haversack download"):
         haversack.open("https://hub.example/catalog.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "builtin"),
+    [
+        ("a\0b", UsageError, ValueError),
+        ("a\ud800b", UsageError, ValueError),
+        ("x" * 300, StorageError, OSError),
+        ("deep/" * 1500, StorageError, OSError),
+    ],
+)
+def test_a_path_that_no_file_can_have_is_one_clear_error(
+    tmp_path, monkeypatch, name, kind, builtin
+):
+    monkeypatch.chdir(tmp_path)
+    for use in (
+        haversack.open,
+        haversack.PackWriter,
+        lambda path: haversack.pack([[1]], path),
+        lambda path: merge([], path),
+        repair,
+        compact,
+    ):
+        with pytest.raises(builtin) as raised:
+            use(name)
+        assert isinstance(raised.value, kind)
+        assert isinstance(raised.value, HaversackError)
+    assert list(tmp_path.iterdir()) == []

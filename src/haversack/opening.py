@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from haversack.errors import FormatError, PathNotFoundError, UnsupportedError, UsageError
+from haversack.errors import (
+    FormatError,
+    HaversackError,
+    PathNotFoundError,
+    UnsupportedError,
+    UsageError,
+)
+from haversack.storage.looking import as_path, exists
+from haversack.storage.publish import storage_error
 
 
 def open(  # noqa: A001
@@ -47,10 +55,15 @@ def open(  # noqa: A001
     text = os.fspath(path)
     if "://" in text:
         raise UnsupportedError(f"cannot open {text} in place: fetch it with `haversack download`")
-    place = Path(text)
-    if not place.exists():
+    place = as_path(text)
+    if not exists(place):
         raise PathNotFoundError(f"{place} does not exist")
-    return _open_existing(place, version)
+    try:
+        return _open_existing(place, version)
+    except HaversackError:
+        raise
+    except OSError as error:
+        raise storage_error("open", place, error) from error
 
 
 def _open_existing(place: Path, version: int | str | None) -> Any:

@@ -28,6 +28,7 @@ from haversack.packed.removal import DAY, Removed, remove_files
 from haversack.packed.sealing import drop_unnamed, publish
 from haversack.packed.snapshot import Snapshot
 from haversack.packed.versions import open_version
+from haversack.storage.looking import as_path
 
 _TRIES: Final = 3  # where others replace the same chunks meanwhile
 
@@ -107,7 +108,7 @@ def compact(
         raise UsageError("keep= goes with remove=True, and at least one version is kept")
     if chunk_bytes < 1:
         raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
-    root = Path(path).absolute()
+    root = as_path(path).absolute()
     done = _estimate(root, chunk_bytes) if dry_run else _compact(root, chunk_bytes, progress)
     if not remove:
         return done

@@ -34,6 +34,7 @@ from haversack.packed.versions import (
     versions,
 )
 from haversack.storage.damage import Damage
+from haversack.storage.looking import as_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ def open_packed(path: str | os.PathLike[str], *, version: int | str | None = Non
     VersionGoneError, NotFoundError
         It has no such version (any more), or no such tag.
     """
-    return PackedDataset(open_version(Path(path).absolute(), version))
+    return PackedDataset(open_version(as_path(path).absolute(), version))
 
 
 class PackedDataset:
@@ -448,7 +449,7 @@ def open_snapshot(path: str | os.PathLike[str], snapshot: Mapping[str, Any]) -> 
     VersionGoneError
         That version is no longer kept, or the dataset was made anew.
     """
-    return PackedDataset(open_exactly(Path(path).absolute(), snapshot))
+    return PackedDataset(open_exactly(as_path(path).absolute(), snapshot))
 
 
 def _reopen(

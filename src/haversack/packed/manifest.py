@@ -25,7 +25,7 @@ from haversack.errors import (
 from haversack.packed.keys import KeyType
 from haversack.packed.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_newer
 from haversack.storage.checksum import crc32c
-from haversack.storage.looking import read_file
+from haversack.storage.looking import as_path, read_file
 from haversack.storage.mend import mended
 from haversack.storage.names import component, fold
 from haversack.storage.publish import create, names_in
@@ -110,7 +110,7 @@ def is_packed(path: str | os.PathLike[str]) -> bool:
     >>> is_packed("no/such/place")
     False
     """
-    return bool(numbers(Path(path)))
+    return bool(numbers(as_path(path)))
 
 
 def numbers(root: Path) -> list[int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from haversack.events import Progress
 from haversack.packed.dataset import PackedDataset, open_packed
 from haversack.packed.drafts import folders_of
 from haversack.packed.extending import OnConflict
 from haversack.packed.writer import PackWriter
+from haversack.storage.looking import as_path
 
 
 def merge(
@@ -58,7 +58,7 @@ def merge(
     """
     opened = [s if isinstance(s, PackedDataset) else open_packed(s) for s in sources]
     with (
-        folders_of(Path(path).absolute()),
+        folders_of(as_path(path).absolute()),
         PackWriter(path, new=not append, chunk_bytes=chunk_bytes) as writer,
     ):
         for source in opened:

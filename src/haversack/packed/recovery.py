@@ -49,7 +49,7 @@ from haversack.packed.snapshot import Snapshot
 from haversack.packed.table import column_types, plain_fields
 from haversack.packed.values import loads
 from haversack.storage.damage import Damage
-from haversack.storage.looking import exists, read_file
+from haversack.storage.looking import as_path, exists, read_file
 from haversack.storage.mend import mended
 from haversack.storage.publish import create, storage_error, sync_directory
 
@@ -129,7 +129,7 @@ def repair(
     >>> print(done.lost[0].where, "-", done.lost[0].what)
     record 0 (key '0'), position 0 of the version - its metadata are lost; ...
     """
-    root = Path(path).absolute()
+    root = as_path(path).absolute()
     if not exists(root):
         raise PathNotFoundError(f"{root} does not exist")
     for _ in range(_TRIES):

@@ -28,7 +28,7 @@ from haversack.packed.keys import key_bytes, key_type
 from haversack.packed.manifest import is_packed
 from haversack.packed.pending import Step
 from haversack.packed.values import dumps
-from haversack.storage.looking import exists, is_directory
+from haversack.storage.looking import as_path, exists, is_directory
 from haversack.storage.publish import names_in, storage_error
 
 _OURS = frozenset({*FOLDERS, "journal", "cache", "build"})
@@ -87,7 +87,7 @@ class PackWriter:
         self._encoder = Encoder(codec)
         if chunk_bytes < 1:
             raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
-        self.path = Path(path).absolute()
+        self.path = as_path(path).absolute()
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._closed = False
@@ -375,11 +375,10 @@ class PackWriter:
 
 def check_place(path: Path) -> None:
     """Refuse a place that holds anything but a packed dataset or the beginnings of one."""
-    if not exists(path):
-        return
-    if not is_directory(path):
-        raise ExistsError(f"{path} is a file: give the path of a directory")
-    if is_packed(path):
+    above = next(each for each in (path, *path.parents) if exists(each))
+    if not is_directory(above):
+        raise ExistsError(f"{above} is a file: give the path of a directory")
+    if above != path or is_packed(path):
         return
     names = {*names_in(path)} - _OURS
     # File managers and the like leave names that begin with a dot anywhere.

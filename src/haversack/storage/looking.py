@@ -7,7 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from haversack.errors import UsageError
 from haversack.storage.publish import storage_error
+
+
+def as_path(given: str | os.PathLike[str]) -> Path:
+    """Take a path that a caller gave, if any file can have it.
+
+    Raises
+    ------
+    UsageError
+        It holds a NUL character, or text that is no name on this system.
+    """
+    try:
+        if b"\0" in os.fsencode(given):
+            raise UsageError(f"a path cannot hold a NUL character, as {os.fspath(given)!r} does")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{given!r} is no valid text for a path: {error.reason}") from error
+    return Path(given)
 
 
 def exists(path: Path) -> bool:

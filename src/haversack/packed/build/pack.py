@@ -6,7 +6,6 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Sized
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import Any
 
 from haversack.errors import UsageError
@@ -18,6 +17,7 @@ from haversack.packed.dataset import PackedDataset, open_packed
 from haversack.packed.encoding import CodecChoice, Encoder
 from haversack.packed.manifest import already_there, is_packed
 from haversack.packed.writer import check_place
+from haversack.storage.looking import as_path
 
 
 def pack(
@@ -97,7 +97,7 @@ def pack(
     """
     _check(workers, errors, chunk_bytes)
     Encoder(codec)
-    root = Path(path).absolute()
+    root = as_path(path).absolute()
     check_place(root)
     if is_packed(root):
         raise already_there(root)
