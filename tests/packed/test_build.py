@@ -5,8 +5,14 @@ import time
 import numpy as np
 import pytest
 
-from haversack.errors import ExistsError, KeyExistsError, UnsupportedError, UsageError
-from haversack.packed import PackWriter, open_packed, pack
+from haversack.errors import (
+    ExistsError,
+    KeyExistsError,
+    StorageError,
+    UnsupportedError,
+    UsageError,
+)
+from haversack.packed import PackWriter, merge, open_packed, pack
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -70,6 +76,22 @@ def test_an_existing_dataset_is_not_overwritten(tmp_path):
     assert open_packed(tmp_path / "ds")[0].data.tolist() == [1]
     with pytest.raises(UsageError, match="workers"):
         pack([], tmp_path / "other", workers=0)
+
+
+@pytest.mark.parametrize("place", ["file", "file/ds", "file/a/b"])
+def test_a_place_at_or_below_a_file_is_one_clear_error(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    for make in (PackWriter, lambda path: pack([[1]], path), lambda path: merge([], path)):
+        with pytest.raises(ExistsError, match=r"/file is a file: give the path of a directory"):
+            make(tmp_path / place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_error_and_nothing_is_left(tmp_path):
+    for make in (lambda path: pack([[1]], path), lambda path: merge([], path)):
+        with pytest.raises(StorageError, match="cannot create the directory .*name too long"):
+            make(tmp_path / "above" / ("x" * 300))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_of_two_builds_of_one_dataset_one_fails_whole(tmp_path):

@@ -46,8 +46,8 @@ def folders_of(root: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # one holds something
-            for folder in made:
+        for folder in made:
+            with suppress(OSError):  # it holds something, or was never made
                 folder.rmdir()
         raise
 

@@ -219,10 +219,7 @@ def _missing(paths: list[Path]) -> list[Path]:
 
 
 def _clear_away(folders: list[Path], levels: list[Path]) -> None:
-    """Remove the directories of a build that published nothing, up to one that holds something."""
-    for folder in folders:
+    """Remove those directories of a build that published nothing which hold nothing."""
+    for folder in (*folders, *levels):
         with suppress(OSError):
             folder.rmdir()
-    with suppress(OSError):
-        for level in levels:
-            level.rmdir()

@@ -122,7 +122,8 @@ class Notes:
                 self._close()  # another build took it, or its directory, for a dead one's
             except OSError as error:
                 self._close()
-                temporary.unlink(missing_ok=True)
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
                 raise storage_error("write", self.path, error) from error
             else:
                 return
