@@ -46,6 +46,16 @@ def test_no_hub_named(haversack):
     _assert_one_line(haversack("list", "--api-key", "k"), 5, "MLHUB_ROOT_URL")
 
 
+def test_info_of_neither_a_path_nor_a_dataset_of_the_hub_says_both(at_hub):
+    result = at_hub("info", "nothing_here")
+    _assert_one_line(result, 3, "there is no path nothing_here; as a dataset of a hub: ")
+
+
+def test_info_of_no_path_where_no_hub_is_set_says_so_first(haversack):
+    result = haversack("info", "nosuch", "--api-key", "k")
+    _assert_one_line(result, 5, "haversack: there is no path nosuch; ", "no hub is set")
+
+
 def test_existing_output(haversack, at_hub, tmp_path):
     at_hub("download", "demo_crop_seasons", "-o", "data", "-q")
     (tmp_path / "chips").mkdir()

@@ -9,6 +9,7 @@ import click
 
 from haversack.cli.console import as_json, of_version, open_version, verbose, write_info
 from haversack.cli.hub_options import hub_options
+from haversack.errors import HaversackError
 
 
 @click.command(
@@ -40,7 +41,10 @@ def command(
         return
     from haversack.hub import Dataset
 
-    dataset = Dataset.fetch(target, api_key=api_key, profile=profile, root_url=hub)
+    try:
+        dataset = Dataset.fetch(target, api_key=api_key, profile=profile, root_url=hub)
+    except HaversackError as error:
+        raise type(error)(f"there is no path {target}; as a dataset of a hub: {error}") from error
     write_info(_of_hub(dataset), as_json=as_json)
 
 
