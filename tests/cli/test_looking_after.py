@@ -43,6 +43,7 @@ def test_compact_says_first_and_then_does(chips, tmp_path):
     for code, *arguments in ((2, "chips", "--keep", "1"), (3, "nowhere"), (7, str(tmp_path))):
         result = chips("compact", *arguments, "-q")
         assert (result.code, len(result.err.splitlines())) == (code, 1), result.err
+    assert "--remove" in chips("compact", "chips", "--keep", "1").err
 
 
 def test_merge_makes_one_of_several(chips):
@@ -52,6 +53,7 @@ def test_merge_makes_one_of_several(chips):
     result = chips("merge", "chips", "more", "both", "-q")
     assert (result.code, len(result.err.splitlines())) == (6, 1)
     assert "'k3'" in result.err
+    assert "--on-conflict skip" in result.err
     told = chips("merge", "chips", "more", "both", "--on-conflict", "replace", "-q", "--json")
     assert json.loads(told.out)["records"] == 4
     assert library.open("both").record("k3").metadata == {"n": -3}

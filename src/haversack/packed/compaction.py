@@ -105,7 +105,9 @@ def compact(
     0
     """
     if keep is not None and (keep < 1 or not remove):
-        raise UsageError("keep= goes with remove=True, and at least one version is kept")
+        raise UsageError(
+            "keep= (--keep) goes with remove=True (--remove), and at least one version is kept"
+        )
     if chunk_bytes < 1:
         raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
     root = as_path(path).absolute()

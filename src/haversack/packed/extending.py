@@ -72,7 +72,7 @@ def _exists(committer: Committer, source: Snapshot, key: bytes) -> KeyExistsErro
     given = key_from_bytes(key, source.key_type or "text")
     return KeyExistsError(
         f"{committer.root} already has the key {given!r} of {source.root}: nothing was added; "
-        'on_conflict="skip" keeps what is there, "replace" takes what is new'
+        'on_conflict="skip" (--on-conflict skip) keeps what is there, "replace" takes what is new'
     )
 
 
