@@ -1,6 +1,7 @@
 """Old directories of AcumenIndexer: read in place, imported, exported."""
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -123,8 +124,9 @@ def test_an_offset_beyond_the_end_and_a_truncated_chunk_are_named(old, records, 
     chunk.write_bytes(chunk.read_bytes()[:-1])
     read = read_from_index(load_index(old))
     np.testing.assert_array_equal(read(0)[0], records[0])
-    with pytest.raises(FormatError, match=r"chunk_0\.chnk .*cut short"):
-        read(1)
+    for base in (old, old / "chunks"):
+        with pytest.raises(FormatError, match=rf"^{re.escape(str(chunk))} .*cut short"):
+            read_from_index(load_index(old), chunk_paths=base)(1)
     with pytest.raises(FormatError, match=r"item 1 .*cut short"):
         import_acumen(old, tmp_path / "new", dtype="float16")
     assert not (tmp_path / "new").exists()

@@ -59,7 +59,7 @@ class Chunks:
         end = start + int(self._size[row])
         if end > len(chunk):
             raise FormatError(
-                f"{self._base / self._names[number]} has {len(chunk)} bytes, but record {row} "
+                f"{self._path(number)} has {len(chunk)} bytes, but record {row} "
                 f"lies at {start} to {end}: the file is cut short"
             )
         array = chunk[start:end].view(self._dtype).reshape(self._shapes[self._kind[row]])
@@ -69,17 +69,20 @@ class Chunks:
         return array
 
     def _map(self, number: int) -> NDArray[np.uint8]:
-        name = self._names[number]
-        path = self._base / "chunks" / name
-        if not path.is_file():
-            path = self._base / name  # chunk_paths may name the folder of the chunks itself
-        if not path.is_file():
-            raise PathNotFoundError(
-                f"{self._base} has no chunks/{name}: give the old directory as chunk_paths"
-            )
+        path = self._path(number)
         if path.stat().st_size == 0:
             return np.empty(0, np.uint8)
         return np.asarray(np.memmap(path, np.uint8, "r"))
+
+    def _path(self, number: int) -> Path:
+        name = self._names[number]
+        # chunk_paths may name the folder of the chunks itself.
+        for path in (self._base / "chunks" / name, self._base / name):
+            if path.is_file():
+                return path
+        raise PathNotFoundError(
+            f"{self._base} has no chunks/{name}: give the old directory as chunk_paths"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_mapped": {}}
