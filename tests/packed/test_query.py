@@ -86,12 +86,27 @@ def test_a_column_of_several_types_names_them_and_the_cast(tmp_path):
     assert ds.filter("""TRY_CAST(_meta->>'$."value"' AS DOUBLE) = 1""")[0].data.tolist() == [0]
 
 
+@pytest.mark.parametrize(
+    "predicate",
+    ["value <", "other < 'value'", "value('x')", "other = altitude", "other::DATE > 'value'"],
+)
+def test_only_who_asks_for_a_column_of_several_types_is_told_to_cast(tmp_path, predicate):
+    ds = pack([([0], {"value": 1, "other": 1}), ([1], {"value": "two", "other": 2})], tmp_path)
+    with pytest.raises(UsageError, match="cannot filter by .*the columns are: other") as caught:
+        ds.filter(predicate)
+    assert "TRY_CAST" not in str(caught.value)
+    with pytest.raises(UsageError, match="column 'value' .*TRY_CAST"):
+        ds.filter("VALUE > 3")
+
+
 def test_names_that_differ_by_case_alone_do_not_mix(tmp_path):
     items = [([0], {"Label": "a", "label": "b"}), ([1], {"label": "a"})]
     ds = pack(items, tmp_path / "ds")
     assert ds[0].metadata == {"Label": "a", "label": "b"}
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="'Label', 'label' differ by case only") as caught:
         ds.filter("label = 'a'")
+    assert "TRY_CAST" not in str(caught.value)
+    assert ds.filter("""_meta->>'$."Label"' = 'a'""")[0].data.tolist() == [0]
 
 
 def test_odd_names_and_values_stay_whole(tmp_path):

@@ -130,15 +130,25 @@ def _confine(connection: Any, snapshot: Snapshot) -> None:
 
 
 def _explained(snapshot: Snapshot, predicate: str, error: Exception) -> str:
-    for name, types in snapshot.columns.items():
-        if name not in _columns(snapshot) and re.search(rf"\b{re.escape(name)}\b", predicate):
-            path = _text(f'$."{name}"')
-            return (
-                f"column {name!r} has values of several types ({', '.join(types)}): write "
-                f"TRY_CAST(_meta->>{path} AS DOUBLE), or AS VARCHAR, instead of its name"
-            )
-    known = ", ".join(_columns(snapshot)) or "none"
-    return f"cannot filter by {predicate!r}: {str(error).splitlines()[0]}; the columns are: {known}"
+    known, said = _columns(snapshot), str(error).splitlines()[0]
+    for name in snapshot.columns:
+        if name not in known and re.search(f'column "{re.escape(name)}" not', said, re.IGNORECASE):
+            return _why_no_column(snapshot, name)
+    return f"cannot filter by {predicate!r}: {said}; the columns are: {', '.join(known) or 'none'}"
+
+
+def _why_no_column(snapshot: Snapshot, name: str) -> str:
+    """Say why values are in no column, and how to ask for them all the same."""
+    alike = [other for other in snapshot.columns if other.casefold() == name.casefold()]
+    path = _text(f'$."{name}"')
+    value = f"_meta->>{path}"
+    if len(alike) > 1:
+        names = ", ".join(map(repr, sorted(alike)))
+        return f"{names} differ by case only, which SQL does not see: write {value} for {name!r}"
+    return (
+        f"column {name!r} has values of several types ({', '.join(snapshot.columns[name])}): write "
+        f"TRY_CAST({value} AS DOUBLE), or AS VARCHAR, instead of its name"
+    )
 
 
 def _columns(snapshot: Snapshot) -> list[str]:
