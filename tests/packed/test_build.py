@@ -69,6 +69,29 @@ def test_items_that_cannot_be_packed_are_named(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (([1], {"n": 1}, "key"), r"a tuple of 3 \(list, dict, str\), neither an array nor"),
+        (([1], "n"), r"a tuple of 2 \(list, str\), neither an array nor"),
+        ([[1], {"n": 1}], r"a list of 2 \(list, dict\), neither an array nor"),
+        (
+            [[1, 2], [3], [4], [5], [6]],
+            r"a list of 5 \(list, list, list, list, \.\.\.\), neither an array nor",
+        ),
+        (None, "not None"),
+        ({"n": 1}, "not a dict"),
+        ((None, {"n": 1}), "not None"),
+    ],
+)
+def test_what_is_no_array_with_metadata_is_told_as_it_was_given(tmp_path, given, words):
+    with pytest.raises(UnsupportedError, match=rf"item 1 \(7\): .*{words}"):
+        pack([5, 7], tmp_path / "ds", read=lambda n: given if n == 7 else [n])
+    with pytest.raises(UnsupportedError, match=rf"item 0 \(.*{words}"):
+        pack([given], tmp_path / "ds", key="n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_dataset_is_not_overwritten(tmp_path):
     pack([[1]], tmp_path / "ds")
     with pytest.raises(ExistsError, match="ds is a packed dataset already: choose another path"):

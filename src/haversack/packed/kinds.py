@@ -139,7 +139,8 @@ def prepare(value: Any) -> NDArray[Any]:
             "or data and mask as fields of one structured array"
         )
     if isinstance(value, str | dict | set | None):
-        raise UnsupportedError(f"a record is an array of numbers, not a {type(value).__name__}")
+        given = "None" if value is None else f"a {type(value).__name__}"
+        raise UnsupportedError(f"a record is an array of numbers, not {given}")
     try:
         return np.asarray(value, order="C")
     except ValueError as error:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from haversack.errors import HaversackError, UsageError
+from haversack.errors import HaversackError, UnsupportedError, UsageError
 from haversack.packed.build.marks import NoMarkError, mark
 from haversack.packed.encoding import AUTO, CodecChoice, Encoder
 from haversack.packed.kinds import Kind
@@ -22,6 +22,7 @@ _BYTES: Final = 1 << 20
 _LARGE: Final = 1 << 16  # bytes of a payload that is not copied
 _SECONDS: Final = 0.1  # after which a block is given away, full or not
 _SHOWN: Final = 200  # letters of an item in a message
+_PARTS: Final = 4  # of a tuple in a message
 _NOTHING: Final[dict[str, Any]] = {}
 Errors = Literal["raise", "skip"]
 
@@ -175,9 +176,8 @@ class _Reader:
         return type(payload) is not bytes or block.size >= _BYTES
 
     def _record(self, item: Any) -> tuple[Kind, Any, str, dict[str, Any], Any]:
-        value = item if self._read is None else self._read(item)
-        array, metadata = (value, _NOTHING) if type(value) is np.ndarray else pair(value)
-        key = None if self._key is None else self._key_of(item, metadata)
+        given = item if self._read is None else self._read(item)
+        array, metadata = (given, _NOTHING) if type(given) is np.ndarray else pair(given)
         last = self._last
         if (
             last is not None
@@ -187,13 +187,22 @@ class _Reader:
         ):
             kind, payload = last, array.tobytes()
         else:
-            kind, payload = self._encoded(array)
+            kind, payload = self._encoded(array, given)
+        key = None if self._key is None else self._key_of(item, metadata)
         if not metadata:
             return kind, payload, "{}", _NOTHING, key
         return kind, payload, dumps(metadata), plain_fields(metadata), key
 
-    def _encoded(self, array: Any) -> tuple[Kind, Any]:
-        kind, payload = self._encoder.encode(array)
+    def _encoded(self, array: Any, given: Any) -> tuple[Kind, Any]:
+        try:
+            kind, payload = self._encoder.encode(array)
+        except UnsupportedError as error:
+            if array is not given or not isinstance(given, tuple | list):
+                raise
+            giver = "this is" if self._read is None else "read gave"
+            raise UnsupportedError(
+                f"{giver} {_described(given)}, neither an array nor (array, metadata): {error}"
+            ) from error
         if self._raw and type(array) is np.ndarray and kind.nbytes < _LARGE:
             self._last = kind
         if self._own or len(payload) < _LARGE:
@@ -202,6 +211,12 @@ class _Reader:
 
     def _key_of(self, item: Any, metadata: Mapping[Any, Any]) -> Any:
         return metadata[self._key] if isinstance(self._key, str) else self._key(item)  # type: ignore[misc]
+
+
+def _described(value: tuple[Any, ...] | list[Any]) -> str:
+    parts = [type(part).__name__ for part in value[:_PARTS]]
+    more = ["..."] if len(value) > _PARTS else []
+    return f"a {type(value).__name__} of {len(value)} ({', '.join(parts + more)})"
 
 
 def pair(value: Any) -> tuple[Any, Mapping[Any, Any]]:
