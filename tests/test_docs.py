@@ -26,7 +26,7 @@ def test_examples_of_a_page_run_in_their_order(page, hub, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLHUB_ROOT_URL", hub.api_root)
     monkeypatch.setenv("MLHUB_API_KEY", "key")
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "__main__"}
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         exec(compile(block, page.name, "exec"), names)
 

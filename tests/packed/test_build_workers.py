@@ -220,7 +220,7 @@ def test_a_script_without_a_guard_is_run_once(tmp_path, reader, how):
     assert (tmp_path / "log").read_text() == "run\n"
     assert "Traceback" not in done.stderr
     if how == "a file":
-        assert 'outside of `if __name__ == "__main__":`' in done.stderr
+        assert 'begins the build outside of `if __name__ == "__main__":`' in done.stderr
 
 
 def test_a_worker_that_imports_the_script_does_not_build(tmp_path, monkeypatch):

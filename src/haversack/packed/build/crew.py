@@ -244,8 +244,8 @@ def _not_started() -> str | None:
         return f"new processes could not import the main script {name}"
     script = main_runs_again()
     return script and (
-        f'{script} calls pack() outside of `if __name__ == "__main__":`, and each new process '
-        "would run it again"
+        f'{script} begins the build outside of `if __name__ == "__main__":`, and each new process '
+        "would run it again: put it there"
     )
 
 
