@@ -1,6 +1,8 @@
 """Equal payloads are kept once in a chunk, and every record reads back all the same."""
 
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError
-from haversack.packed import PackWriter, open_packed
+from haversack.packed import PackWriter, open_packed, pack
+from haversack.packed.build import runs
 from haversack.packed.chunk import Chunk
 from haversack.packed.drafts import Draft
 from haversack.packed.encoding import Stored
 
 from . import second_reader
+from .building import check_nothing_else, content
 from .conftest import arrays, same
 from .test_hostile import forged, set_at
 from .test_roundtrip import CODECS
@@ -111,6 +115,79 @@ def test_a_copy_of_a_chunk_shares_what_the_chunk_shares(tmp_path):
     assert draft.size == 10 * 5000
     finished = draft.finish(None)
     assert (finished.entry.rows, finished.entry.bytes < 70_000) == (199, True)
+
+
+def from_a_pool(number):
+    """Give one of ten arrays, two of which are of another shape, each three times in a row."""
+    which = number // 3 % 10
+    shape = (40, 5) if which > 7 else (200,)
+    return np.random.default_rng(which).integers(0, 256, shape, "u1"), {"n": number}
+
+
+@pytest.fixture
+def small_runs(monkeypatch):
+    monkeypatch.setattr(runs, "SMALLEST", 20_000)
+
+
+@pytest.mark.parametrize("codec", ["none", "auto", "zstd"])
+@pytest.mark.parametrize("chunk_bytes", [1000, 1 << 20])
+def test_a_build_keeps_equal_payloads_once_whatever_the_number_of_workers(
+    tmp_path, small_runs, codec, chunk_bytes
+):
+    options = {"read": from_a_pool, "key": "n", "codec": codec, "chunk_bytes": chunk_bytes}
+    with ThreadPoolExecutor(3) as threads:
+        for name, executor in (("alone", None), ("threads", threads)):
+            pack(range(600), tmp_path / name, executor=executor, dedupe=True, **options)
+            check(tmp_path / name, [from_a_pool(n)[0] for n in range(600)])
+    assert content(tmp_path / "alone") == content(tmp_path / "threads")
+    slots = sum(chunk.slots for chunk in open_packed(tmp_path / "alone")._snapshot.chunks())
+    assert slots < 600 / (1 if chunk_bytes == 1000 else 5)
+
+
+def test_processes_share_payloads_as_one_does(tmp_path):
+    for name, workers in (("alone", 1), ("processes", 2)):
+        pack(range(300), tmp_path / name, read=from_a_pool, workers=workers, dedupe=True)
+    assert content(tmp_path / "alone") == content(tmp_path / "processes")
+    (chunk,) = open_packed(tmp_path / "processes")._snapshot.chunks()
+    assert (chunk.rows, chunk.shares) == (300, True)
+
+
+@pytest.mark.parametrize("dedupe", [True, False])
+def test_a_killed_build_goes_on_only_where_payloads_are_to_be_shared_alike(
+    tmp_path, small_runs, caplog, dedupe
+):
+    stop = threading.Event()  # which marks no build
+
+    def read(number):
+        if number == 350 and not stop.is_set():
+            raise KeyboardInterrupt
+        return from_a_pool(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(range(600), tmp_path / "ds", read=read, dedupe=True)
+    stop.set()
+    ds = pack(range(600), tmp_path / "ds", read=read, dedupe=dedupe)
+    assert ("unfinished build of other" in caplog.text) == (not dedupe)
+    assert {chunk.shares for chunk in ds._snapshot.chunks()} == {dedupe}
+    pack(range(600), tmp_path / "whole", read=from_a_pool, dedupe=dedupe)
+    assert content(tmp_path / "ds") == content(tmp_path / "whole")
+    check_nothing_else(tmp_path / "ds")
+
+
+def test_records_that_are_left_out_for_their_keys_leave_the_others_shared(tmp_path, small_runs):
+    ds = pack(
+        range(600),
+        tmp_path / "ds",
+        read=from_a_pool,
+        key=lambda number: number % 400,
+        errors="skip",
+        report=lambda skipped: None,
+        dedupe=True,
+    )
+    assert ds.keys() == list(range(400))
+    check(tmp_path / "ds", [from_a_pool(n)[0] for n in range(400)])
+    for chunk in ds._snapshot.chunks():
+        assert chunk.slots == len({bytes(chunk.payload(row)) for row in range(chunk.rows)})
 
 
 def test_a_damaged_payload_is_damage_of_all_its_records(tmp_path):

@@ -108,11 +108,14 @@ class Draft:
         self, stored: Stored, key: bytes | None, text: str, metadata: Mapping[Any, Any]
     ) -> None:
         """Add a record with its metadata, as JSON and as it was given."""
+        self._add(stored, key)
+        self._texts.append(text)
+        self._fields.append(plain_fields(metadata))
+
+    def _add(self, stored: Stored, key: bytes | None) -> None:
         # The digest is trusted: nobody can make two payloads of one BLAKE2b of 128 bits.
         same = blake2b(stored.payload.data, digest_size=16).digest() if self._dedupe else None
         self._sink.append(stored, key, same)
-        self._texts.append(text)
-        self._fields.append(plain_fields(metadata))
 
     def append_stored(self, stored: Stored, key: bytes | None, text: str, same: Any = None) -> None:
         """Add a record whose metadata is there as JSON only.
@@ -140,11 +143,11 @@ class Draft:
         fields: Sequence[dict[str, Any]],
     ) -> None:
         """Add records, column by column; the fields are plain already."""
-        if self._sink is self._writer:
+        if self._sink is self._writer and not self._dedupe:
             self._writer.extend(kinds, payloads, keys)
         else:
             for kind, payload, key in zip(kinds, payloads, keys, strict=True):
-                self._sink.append(Stored(kind, np.frombuffer(payload, np.uint8)), key)
+                self._add(Stored(kind, np.frombuffer(payload, np.uint8)), key)
         self._texts.extend(texts)
         self._fields.extend(fields)
 

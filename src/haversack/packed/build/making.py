@@ -40,16 +40,27 @@ class Making:
     ----------
     root
         Directory to make.
+    dedupe
+        Keep equal payloads of a chunk once.
     report
         Is told of items that are skipped.
     """
 
-    def __init__(self, root: Path, recipe: Recipe, chunk_bytes: int, report: Report) -> None:
+    def __init__(
+        self,
+        root: Path,
+        recipe: Recipe,
+        chunk_bytes: int,
+        *,
+        dedupe: bool = False,
+        report: Report = None,
+    ) -> None:
         self._root, self._recipe, self._chunk_bytes = root, recipe, chunk_bytes
+        self._dedupe = dedupe
         self._report = report or _warn
         self._levels = _missing([root, *root.parents])
         self._folders = _missing([root / name for name in (FOLDER, *reversed(FOLDERS))])
-        self._parameters = _parameters(recipe, chunk_bytes)
+        self._parameters = _parameters(recipe, chunk_bytes, dedupe)
         self._keys = UniqueKeys(root)
         self._key_type: KeyType | None = None
         self._parts: list[Part] = []
@@ -78,7 +89,12 @@ class Making:
         """Make ready to go through the items."""
         assert self._notes is not None
         job = Job(
-            self._root, self._notes.build_id, self._recipe, self._chunk_bytes, self._notes.path
+            self._root,
+            self._notes.build_id,
+            self._recipe,
+            self._chunk_bytes,
+            self._notes.path,
+            self._dedupe,
         )
         self._building = Building(job, source, total, self._found, work, each=each)
         return self._building
@@ -205,10 +221,10 @@ def _other_type(held: KeyType | None, kind: KeyType) -> Callable[[Any], Exceptio
     return lambda key: other_type(key, held or "", kind)
 
 
-def _parameters(recipe: Recipe, chunk_bytes: int) -> str:
+def _parameters(recipe: Recipe, chunk_bytes: int, dedupe: bool) -> str:
     """Write down all that has to be the same to go on from a killed build."""
     digest = blake2b(digest_size=16)
-    digest.update(mark((lengths.SMALLEST, lengths.LARGEST, lengths.UNKNOWN, chunk_bytes)))
+    digest.update(mark((lengths.SMALLEST, lengths.LARGEST, lengths.UNKNOWN, chunk_bytes, dedupe)))
     for given in (recipe.read, recipe.key, recipe.codec):
         digest.update(mark_callable(given))
     return digest.hexdigest()

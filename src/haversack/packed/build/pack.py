@@ -27,6 +27,7 @@ def pack(
     read: Callable[[Any], Any] | None = None,
     key: Callable[[Any], Any] | str | None = None,
     codec: CodecChoice = "none",
+    dedupe: bool = False,
     workers: int | None = None,
     executor: Executor | None = None,
     errors: Errors = "raise",
@@ -55,6 +56,8 @@ def pack(
         Gives a record's key: called with each item, or the name of a metadata value.
     codec
         As in :class:`PackWriter`.
+    dedupe
+        Keep equal arrays once in each chunk, as :class:`PackWriter` does.
     workers
         How many read and write at the same time: processes if ``read`` can be sent to them, else
         threads (a message of the logger ``haversack`` says why). By default one for less than
@@ -102,7 +105,8 @@ def pack(
     if is_packed(root):
         raise already_there(root)
     total = len(items) if isinstance(items, Sized) else None
-    making = Making(root, Recipe(read, key, codec, errors), chunk_bytes, report)
+    recipe = Recipe(read, key, codec, errors)
+    making = Making(root, recipe, chunk_bytes, dedupe=dedupe, report=report)
     try:
         making.begin(resume=resume)
         with task(progress, "pack", total=total, unit="record") as work:
@@ -126,6 +130,6 @@ def _check(workers: int | None, errors: str, chunk_bytes: int) -> None:
         raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise UsageError(
-            "pack() is called by a script that a new worker process has to import: put what the "
+            "a build is begun by a script that a new worker process has to import: put what the "
             'script does under `if __name__ == "__main__":`'
         )

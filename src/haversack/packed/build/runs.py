@@ -98,7 +98,7 @@ class RunWriter:
     def __init__(self, job: Job, first: int) -> None:
         self.run = Run(first)
         self._root, self._recipe, self._chunk_bytes = job.root, job.recipe, job.chunk_bytes
-        self._key_type = job.key_type
+        self._key_type, self._dedupe = job.key_type, job.dedupe
         self._id = f"{job.build_id}{first & 0xFFFFFFFFFF:010x}"
         self._auto = Auto() if self._recipe.codec == AUTO else None
         self._draft: Draft | None = None
@@ -174,7 +174,7 @@ class RunWriter:
 
     def _begin(self) -> Draft:
         chunk_id = f"{self._id}{len(self.run.parts):06x}"
-        self._draft = Draft(self._root, self._auto, chunk_id=chunk_id)
+        self._draft = Draft(self._root, self._auto, dedupe=self._dedupe, chunk_id=chunk_id)
         return self._draft
 
     def _seal(self) -> None:
@@ -236,6 +236,7 @@ class Job:
     recipe: Recipe
     chunk_bytes: int
     notes: Path  # where the build keeps its progress; it has ended when that is gone
+    dedupe: bool = False
     key_type: KeyType | None = None  # of all keys, if that is known
 
     def writer(self, first: int) -> RunWriter:

@@ -118,7 +118,7 @@ def _without(root: Path, part: Part, rows: set[int], key_type: KeyType | None) -
             if row not in rows:
                 chunk.check(row)
                 stored = Stored(chunk.kind_of(row), chunk.payload(row))
-                draft.append_stored(stored, chunk.key_text(row), texts[row])
+                draft.append_stored(stored, chunk.key_text(row), texts[row], chunk.sharing(row))
         finished = draft.finish(key_type)
     except BaseException:
         draft.abandon()
