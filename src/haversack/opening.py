@@ -71,6 +71,7 @@ def _open_existing(place: Path, version: int | str | None) -> Any:
     from haversack.convert.bcolz import is_storage
     from haversack.disk import DiskDataset, is_disk
     from haversack.packed import is_packed, open_packed
+    from haversack.packed.versions import check_finished
     from haversack.split import SplitDataset, is_split
 
     if version is not None and (is_disk(place) or not is_packed(place)):
@@ -94,6 +95,7 @@ def _open_existing(place: Path, version: int | str | None) -> Any:
             f"{place} is a directory of AcumenIndexer: read it with haversack.load_index, or turn "
             f"it into a packed dataset with `haversack convert {place} NEW --dtype ...`"
         )
+    check_finished(place)
     raise FormatError(
         f"{place} is no packed dataset, split array, DiskDataset or STAC catalog: "
         "give the directory that holds it, or a catalog archive (.tar.gz)"

@@ -10,8 +10,9 @@ import threading
 import numpy as np
 import pytest
 
-from haversack.errors import ExistsError, KeyExistsError, StorageError, UsageError
-from haversack.packed import is_packed, open_packed, pack
+import haversack
+from haversack.errors import ExistsError, FormatError, KeyExistsError, StorageError, UsageError
+from haversack.packed import compact, is_packed, open_packed, pack
 from haversack.packed.build import owning, runs
 from haversack.storage.checksum import crc32c
 
@@ -129,6 +130,17 @@ def test_an_interrupted_build_reads_nothing_twice(tmp_path, small_runs, same_cod
     check_nothing_else(tmp_path / "ds")
 
 
+def test_who_opens_an_unfinished_build_is_told_how_it_is_gone_on_with(tmp_path, small_runs):
+    interrupted(range(300), tmp_path / "ds", 150)
+    before = sorted((tmp_path / "ds").rglob("*"))
+    for use in (haversack.open, open_packed, compact):
+        with pytest.raises(FormatError, match="not a packed dataset yet: .*same call of pack"):
+            use(tmp_path / "ds")
+    assert sorted((tmp_path / "ds").rglob("*")) == before
+    pack(range(300), tmp_path / "ds", read=read)
+    assert len(haversack.open(tmp_path / "ds")) == 300
+
+
 def test_only_runs_of_the_same_items_are_taken_over(tmp_path, small_runs, same_code):
     interrupted(range(300), tmp_path / "ds", 200)
     noted = done(tmp_path / "ds")
@@ -148,6 +160,7 @@ def test_an_unfinished_build_of_other_parameters_is_started_over(tmp_path, small
     ds = pack(range(300), tmp_path / "ds", read=read)
     assert list(range(300)) == READ
     assert "unfinished build of other" in caplog.text
+    assert "only the same call goes on with one" in caplog.text
     assert len(ds) == 300
     check_nothing_else(tmp_path / "ds")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,15 +31,19 @@ from haversack.packed.manifest import (
     read_tags,
     tag_path,
 )
+from haversack.packed.removal import BUILDS
 from haversack.packed.snapshot import Snapshot, open_latest
 from haversack.storage.looking import exists, read_file
 from haversack.storage.publish import (
     create,
     make_directory,
+    names_in,
     replace,
     storage_error,
     sync_directory,
 )
+
+_NOTES = re.compile(r"[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,15 @@ class Version:
     created: str
     records: int
     tags: tuple[str, ...]
+
+
+def check_finished(root: Path) -> None:
+    """Raise where a directory holds what a build has begun, and no version of a dataset yet."""
+    if any(map(_NOTES.fullmatch, names_in(root / BUILDS))):
+        raise FormatError(
+            f"{root} is not a packed dataset yet: a build of it is at work, or was killed; "
+            "the same call of pack() goes on with it"
+        )
 
 
 def versions(root: Path) -> list[Version]:
@@ -100,6 +114,7 @@ def open_version(
     if not exists(root):
         raise PathNotFoundError(f"{root} does not exist")
     if not is_packed(root):
+        check_finished(root)
         raise FormatError(f"{root} is not a packed dataset: it has no manifest")
     if isinstance(version, str):
         manifest: Manifest = _tagged(root, version)

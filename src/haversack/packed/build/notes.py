@@ -158,7 +158,9 @@ class Notes:
                 self._dead.append(dead)
             else:
                 log.warning(
-                    "%s: an unfinished build of other items or parameters is removed", self.root
+                    "%s: an unfinished build of other items or parameters is removed (only the "
+                    "same call goes on with one)",
+                    self.root,
                 )
                 self._remove_of(dead.header.id)
                 dead.path.unlink(missing_ok=True)
