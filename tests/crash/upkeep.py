@@ -137,6 +137,32 @@ def repairing(path, step):
             repair(path)
 
 
+def without_its_manifest(path):
+    """Make a dataset whose newest manifest is lost, which named a journal."""
+    several_chunks(path)
+    writer = PackWriter(path)
+    for key in (8, 9):
+        array, metadata = record(key, 0)
+        writer.append(array, metadata, key=key)
+        writer.flush()
+    writer.close(seal=False)
+    max(path.glob("manifest/*.json")).unlink()
+
+
+@scenario(
+    [[]],
+    prepare=without_its_manifest,
+    before=[*BEFORE, (8, 0), (9, 0)],
+    mend=repair,
+    without=ALL["repairing"].without,
+)
+def taking_back(path, step):
+    """A repair that takes back the commits of a journal, and is gone on from by another one."""
+    for number in step:
+        with step(number):
+            repair(path)
+
+
 ITEMS = list(range(9))
 
 

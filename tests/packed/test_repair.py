@@ -3,12 +3,14 @@
 import os
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
 
 from haversack.errors import FormatError, HaversackError, IntegrityError, NewerFormatError
 from haversack.packed import PackWriter, compact, open_packed, pack, repair
+from haversack.packed.journal import make_journal
 from haversack.packed.manifest import encode
 from haversack.storage.checksum import crc32c
 
@@ -456,6 +458,184 @@ def test_a_lost_journal_costs_its_records_and_no_others(tmp_path):
     done = repair(tmp_path / "ds")
     assert [damage.path for damage in done.lost] == [path]
     assert open_packed(tmp_path / "ds").keys() == ["k0", "k1", "k2"]
+
+
+# Journals that no version names.
+
+
+def without_newest(path):
+    """Lose the manifest that names the journal."""
+    max(path.glob("manifest/*.json")).unlink()
+
+
+def lose_all(path):
+    shutil.rmtree(path / "manifest")
+
+
+def spoil_newest(path):
+    newest = max(path.glob("manifest/*.json"))
+    before = newest.stat()
+    spoil(60, 30)(newest)
+    os.utime(newest, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def content_of(path):
+    return [(r.key, r.data.tolist(), r.metadata) for r in open_packed(path)]
+
+
+def in_a_journal(path):
+    """A dataset of which half is in its journal: added, put, deleted, and without keys."""
+    one(path, 4)
+    writer = PackWriter(path)
+    writer.append(np.full(10, 9, "u4"), {"n": 9}, key="k9")
+    writer.put(np.full(10, 20, "u4"), {"n": 20}, key="k2")
+    writer.flush()
+    writer.append(np.zeros(3), {"n": None})
+    writer.delete("k1")
+    writer.append(np.full(10, 8, "u4"), {"n": 8}, key="k8")
+    writer.flush()
+    with pytest.raises(KeyError):
+        writer.append([1], key="k3")
+    writer.delete("k9")
+    writer.flush()
+    writer.close(seal=False)
+    return the(path, "journal/*")
+
+
+@pytest.mark.parametrize("lose", [without_newest, spoil_newest, lose_all])
+def test_the_commits_of_a_journal_whose_manifest_is_lost_are_taken_back(tmp_path, lose):
+    journal = in_a_journal(tmp_path / "ds")
+    expected = content_of(tmp_path / "ds")
+    lose(tmp_path / "ds")
+    if lose is without_newest:
+        (damage,) = open_packed(tmp_path / "ds").verify()
+        assert (damage.path, "3 whole commits" in damage.what) == (journal, True)
+    before = {file: file.read_bytes() for file in files(tmp_path / "ds")}
+    wanted = repair(tmp_path / "ds", dry_run=True)
+    assert {file: file.read_bytes() for file in files(tmp_path / "ds")} == before
+    done = repair(tmp_path / "ds")
+    assert content_of(tmp_path / "ds") == expected
+    assert (wanted.kept, wanted.lost) == (done.kept, done.lost)
+    (told,) = [damage.what for damage in done.lost if damage.path == journal]
+    assert "3 records of its 3 commits are taken back" in told
+    assert "in use" not in told
+    assert open_packed(tmp_path / "ds").verify() == []
+    assert repair(tmp_path / "ds").lost == []
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.append([1], key="k1")
+    assert len(open_packed(tmp_path / "ds")) == len(expected) + 1
+
+
+def test_a_journal_is_taken_back_where_nothing_else_is_left(tmp_path):
+    PackWriter(tmp_path / "ds").close()
+    with pytest.raises(FormatError, match="neither a manifest nor a chunk"):
+        lose_all(tmp_path / "ds")
+        repair(tmp_path / "ds")
+    PackWriter(tmp_path / "ds").close()
+    writer = PackWriter(tmp_path / "ds")
+    writer.append([7], {"n": 7}, key=7)
+    writer.flush()
+    writer.close(seal=False)
+    lose_all(tmp_path / "ds")
+    repair(tmp_path / "ds")
+    assert content_of(tmp_path / "ds") == [(7, [7], {"n": 7})]
+
+
+def test_what_was_committed_after_the_loss_of_a_journal_stays(tmp_path):
+    journal = in_a_journal(tmp_path / "ds")
+    without_newest(tmp_path / "ds")
+    time.sleep(0.02)  # clocks of file systems tick more slowly than writers commit
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.put(np.full(10, 88, "u4"), {"n": 88}, key="k8")
+    (damage,) = open_packed(tmp_path / "ds").verify()
+    assert damage.path == journal
+    done = repair(tmp_path / "ds")
+    (told,) = [damage.what for damage in done.lost]
+    # k1 and k2 are in use as they were before the journal; k8 as it was put since.
+    assert "1 records of its 3 commits are taken back, but nothing that it did to 3 keys" in told
+    assert [(key, data[0]) for key, data, _ in content_of(tmp_path / "ds")] == [
+        *[("k0", 0), ("k1", 1), ("k2", 2), ("k3", 3), ("k8", 88), (None, 0)]
+    ]
+    assert open_packed(tmp_path / "ds").verify() == []
+
+
+def test_whole_commits_of_a_damaged_journal_are_taken_back_too(tmp_path):
+    journal = in_a_journal(tmp_path / "ds")
+    frames = [match.start() for match in re.finditer(b"HSKFRAME", journal.read_bytes())]
+    without_newest(tmp_path / "ds")
+    flip(frames[1] + 100)(journal)
+    flip(10)(journal)
+    (damage,) = open_packed(tmp_path / "ds").verify()
+    assert "2 whole commits" in damage.what
+    done = repair(tmp_path / "ds")
+    assert any(d.where == f"bytes {frames[1]} to {frames[2]}" for d in done.lost)
+    assert open_packed(tmp_path / "ds").keys() == ["k0", "k1", "k3", "k2"]
+    assert open_packed(tmp_path / "ds").verify() == []
+
+
+def test_a_repair_that_dies_before_it_ends_a_journal_takes_nothing_back_twice(
+    tmp_path, monkeypatch
+):
+    from haversack.packed import rescue
+
+    in_a_journal(tmp_path / "ds")
+    expected = content_of(tmp_path / "ds")
+    without_newest(tmp_path / "ds")
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rescue, "end_journal", die)
+    with pytest.raises(KeyboardInterrupt):
+        repair(tmp_path / "ds")
+    monkeypatch.undo()
+    for _ in range(2):
+        assert content_of(tmp_path / "ds") == expected
+        assert open_packed(tmp_path / "ds").verify() == []
+        assert repair(tmp_path / "ds").lost == []
+
+
+def test_who_goes_on_in_a_journal_that_is_taken_back_is_told_or_moves_on(tmp_path):
+    one(tmp_path / "ds", 2)
+    writer = PackWriter(tmp_path / "ds")
+    writer.append([1], key="a")
+    writer.flush()
+    without_newest(tmp_path / "ds")
+    writer.append([2], key="b")
+    writer.flush()
+    assert repair(tmp_path / "ds").kept == 4
+    writer.append([3], key="c")
+    writer.close()
+    assert open_packed(tmp_path / "ds").keys() == ["k0", "k1", "a", "b", "c"]
+    assert open_packed(tmp_path / "ds").verify() == []
+
+
+def test_journals_of_the_normal_course_are_no_damage(tmp_path):
+    one(tmp_path / "ds", 2)
+    for number in range(3):
+        writer = PackWriter(tmp_path / "ds")
+        writer.append([1], key=f"a{number}")
+        writer.flush()
+        if number < 2:
+            writer.close()
+    make_journal(tmp_path / "ds")  # by a writer that has not named it yet
+    compact(tmp_path / "ds", remove=True, keep=1)  # old manifests go, young files stay
+    assert len(list((tmp_path / "ds/journal").iterdir())) == 4
+    assert open_packed(tmp_path / "ds").verify() == []
+    assert repair(tmp_path / "ds").lost == []
+    assert open_packed(tmp_path / "ds").keys() == ["k0", "k1", "a0", "a1", "a2"]
+
+
+def test_the_removal_of_files_leaves_a_journal_whose_commits_no_version_has(tmp_path):
+    journal = in_a_journal(tmp_path / "ds")
+    expected = content_of(tmp_path / "ds")
+    without_newest(tmp_path / "ds")
+    compact(tmp_path / "ds", remove=True, keep=1, older_than=-5)
+    assert journal.exists()
+    repair(tmp_path / "ds")
+    assert sorted(content_of(tmp_path / "ds"), key=str) == sorted(expected, key=str)
+    compact(tmp_path / "ds", remove=True, keep=1, older_than=-5)
+    assert not journal.exists()
 
 
 # Others at work, and afterwards.

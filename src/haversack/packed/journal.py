@@ -83,6 +83,11 @@ class Log:
         return bisect_right(self._ends, offset)
 
     @property
+    def ended(self) -> bool:
+        """Whether a frame that was read ends it."""
+        return self._ended
+
+    @property
     def torn(self) -> int:
         """Bytes behind the last whole frame."""
         return self.size - self.end
@@ -198,9 +203,11 @@ class Journal:
     ----------
     root, manifest
         The dataset, and the version that names the journal.
+    ending
+        End it, durably, before anything else.
     """
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
+    def __init__(self, root: Path, manifest: Manifest, *, ending: bool = False) -> None:
         self.id = manifest.journal or ""
         self.manifest = manifest
         self.path = path = journal_path(root, self.id)
@@ -216,6 +223,9 @@ class Journal:
         # Read as it was opened, also when it was ended and removed meanwhile.
         self.log = Log(path, self.id, self._file)
         self.read_on()
+        if ending:
+            self.end()
+            self.read_on()
         self._make_durable()
 
     @property

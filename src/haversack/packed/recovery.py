@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ from haversack.events import Progress, Task, task
 from haversack.packed.copying import Rows, key_texts, live_rows
 from haversack.packed.deletions import deletions_path, list_of, read_deletions, with_rows
 from haversack.packed.drafts import Draft, discard, make_folders
-from haversack.packed.journal import Log, end_journal, journal_path
+from haversack.packed.journal import Log, journal_path
 from haversack.packed.manifest import (
     KEPT,
     ChunkEntry,
@@ -42,10 +42,12 @@ from haversack.packed.manifest import (
 )
 from haversack.packed.removal import DAMAGED_SUFFIX
 from haversack.packed.repairbase import Base, find_base
-from haversack.packed.replay import Outcome, Replay, Row
+from haversack.packed.replay import Row
+from haversack.packed.rescue import Rescued
 from haversack.packed.salvage import Salvage, examine
-from haversack.packed.sealing import by_chunk, publish
+from haversack.packed.sealing import publish
 from haversack.packed.snapshot import Snapshot
+from haversack.packed.strays import MARK, stray_journals
 from haversack.packed.table import column_types, plain_fields
 from haversack.packed.values import loads
 from haversack.storage.damage import Damage
@@ -149,10 +151,11 @@ class _Repair:
 
     def __init__(self, root: Path, *, undelete: bool, dry_run: bool) -> None:
         self._root, self._undelete, self._dry_run = root, undelete, dry_run
+        self._strays = stray_journals(root)
         self._base = self._found()
         self._lost = list(self._base.damage)
         self._rebuilt = list(self._base.mended)
-        self._changed = not self._base.current
+        self._changed = bool(self._strays or self._base.manifest.journal or not self._base.current)
         self._back: set[str] = set()  # chunks of which rows are back that were deleted
         self._made: list[str] = []
         self._chunks: list[ChunkEntry] = []
@@ -182,21 +185,26 @@ class _Repair:
         total = sum(entry.bytes for entry in manifest.chunks)
         try:
             gone = [self._gone(entry) for entry in manifest.chunks]
-            rows, doomed = self._journal()
+            rescued = Rescued(self._root, manifest, self._strays, dry_run=self._dry_run)
+            self._lost += rescued.damage
+            self._key_type = rescued.key_type
             with task(progress, "repair", total=total, unit="B") as work:
                 for number, entry in enumerate(manifest.chunks):
-                    more = np.union1d(gone[number], doomed.get(number, [])).astype(np.int64)
-                    kept += self._chunk(entry, more, kept, work)
-            self._seal(rows)
+                    doomed = rescued.doomed.get(number, [])
+                    more = np.union1d(gone[number], doomed).astype(np.int64)
+                    kept += self._chunk(entry, more, kept, work, rescued)
+            self._lost += rescued.settle()
+            kept += self._seal_all(rescued)
             if not self._changed and not self._dry_run:
                 self._set_aside()
             if not self._changed or self._dry_run:
-                return Repaired(manifest.version, kept + len(rows), self._lost, self._rebuilt)
+                return Repaired(manifest.version, kept, self._lost, self._rebuilt)
             published = self._publish()
         except BaseException:
             with suppress(HaversackError, OSError):
                 discard(self._root, set(self._made) - kept_chunks(self._root))
             raise
+        self._lost += rescued.end()
         return Repaired(published.version, published.rows, self._lost, self._rebuilt)
 
     # Deletions.
@@ -245,43 +253,12 @@ class _Repair:
                             best = rows.astype(np.int64) if len(rows) > len(best) else best
         return best
 
-    # The journal.
+    # Journals.
 
-    def _journal(self) -> tuple[list[Row], dict[int, list[int]]]:
-        """Read what is whole of the journal: live records, and rows of chunks that it deletes."""
-        manifest = self._base.manifest
-        if manifest.journal is None:
-            return [], {}
-        self._changed = True
-        path = journal_path(self._root, manifest.journal)
-        log, replay = Log(path, manifest.journal), Replay(manifest)
-        try:
-            if not self._dry_run:
-                end_journal(path, manifest.journal)
-            outcomes = [replay.apply(frame) for frame in log.salvage()]
-        except FileNotFoundError:
-            self._lost.append(Damage(path, "", "it is missing; what it held is lost"))
-            return [], {}
-        self._lost += [
-            Damage(path, f"bytes {start} to {stop}", "a commit never finished, or damaged")
-            for start, stop in [*log.gaps, (log.end, log.size)]
-            if start < stop
-        ]
-        try:
-            log.check()
-        except IntegrityError as error:
-            self._lost.append(Damage(path, "", str(error).removeprefix(f"{path} ")))
-            void = sum(o in {Outcome.KEY_EXISTS, Outcome.NO_SUCH_KEY} for o in outcomes)
-            if void:
-                what = f"{void} commits contradict what can be read; they are not kept"
-                self._lost.append(Damage(path, "", what))
-        self._key_type = replay.key_type
-        live = [row for number, row in enumerate(replay.rows) if number not in replay.dead]
-        return live, by_chunk(manifest, replay)
-
-    def _seal(self, rows: list[Row]) -> None:
+    def _seal(self, rows: list[Row], chunk_id: str | None = None) -> int:
+        """Make a chunk of records, if there are any; give their number."""
         if rows and not self._dry_run:
-            draft = Draft(self._root)
+            draft = Draft(self._root, chunk_id=chunk_id)
             try:
                 for stored, key, text in rows:
                     draft.append_stored(stored, key, text)
@@ -289,6 +266,15 @@ class _Repair:
             except BaseException:
                 draft.abandon()
                 raise
+        return len(rows)
+
+    def _seal_all(self, rescued: Rescued) -> int:
+        kept = self._seal(rescued.rows)
+        for taken in rescued.taken:
+            # By its id, a repair that comes after this one knows what was taken back.
+            chunk_id = taken.stray.id[:MARK] + secrets.token_hex(16 - MARK // 2)
+            kept += self._seal(taken.rows, chunk_id)
+        return kept
 
     def _finish(self, draft: Draft) -> None:
         new = draft.finish(self._key_type)
@@ -298,9 +284,15 @@ class _Repair:
 
     # Chunks.
 
-    def _chunk(self, entry: ChunkEntry, gone: Rows, first: int, work: Task) -> int:
+    def _chunk(
+        self, entry: ChunkEntry, gone: Rows, first: int, work: Task, rescued: Rescued
+    ) -> int:
         """Keep a chunk, or write anew what is whole of it; give the number of its records."""
         found = examine(self._root, entry, set(gone.tolist()), first)
+        if rescued.taken:
+            rows = [row for row in found.rows if rescued.stays(found.keys[row])]
+            gone = np.union1d(gone, list(set(found.rows).difference(rows))).astype(np.int64)
+            found = replace(found, rows=rows)
         self._lost += found.damage
         work.advance(entry.bytes)
         if found.whole:

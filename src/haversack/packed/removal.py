@@ -1,7 +1,8 @@
 """Remove files that nobody needs: what no kept version names, and what killed writers left.
 
-Who cannot tell what is named removes nothing. What is younger than a day stays, as it may belong
-to a writer that is about to publish it; writers touch their files when they do.
+Who cannot tell what is named removes nothing, and journals whose commits no version has stay. What
+is younger than a day stays too, as it may belong to a writer that is about to publish it; writers
+touch their files when they do.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from haversack.packed.manifest import (
     read_manifest,
     read_tags,
 )
+from haversack.packed.strays import stray_journals
 from haversack.storage.publish import (
     TEMPORARY_SUFFIX,
     names_in,
@@ -88,10 +90,13 @@ def remove_files(
     candidates = list(_candidates(root, limit))
     if not dry_run:
         named, building = _named(root, set(numbers(root))), _building(root)
+    kept = {stray.path for stray in stray_journals(root)}
     doomed = [
         (path, size)
         for path, size in candidates
-        if path.relative_to(root) not in named and not _is_of(path.name, building)
+        if path.relative_to(root) not in named
+        and not _is_of(path.name, building)
+        and path not in kept
     ]
     gone = doomed if dry_run else [each for each in doomed if _unlink(each[0], limit)]
     return Removed(tuple(path for path, _ in gone), sum(size for _, size in gone), len(forgotten))

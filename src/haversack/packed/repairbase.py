@@ -33,6 +33,7 @@ from haversack.packed.manifest import (
 from haversack.packed.mapped import chunk_path
 from haversack.packed.roughchunk import entry_of
 from haversack.packed.salvage import read_index
+from haversack.packed.strays import stray_journals
 from haversack.packed.table import index_path
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
@@ -188,7 +189,7 @@ def _from_files(root: Path, base: Base) -> Base:
 
     ids = sorted(_chunk_ids(root), key=age)
     entries = [entry for chunk_id in ids if (entry := _entry(root, chunk_id)) is not None]
-    if not entries:
+    if not entries and not stray_journals(root):
         raise FormatError(f"{root} has neither a manifest nor a chunk that can be read")
     what = (
         "there is no manifest that can be read; records are in the order of their files' times, "

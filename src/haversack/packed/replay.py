@@ -41,6 +41,13 @@ class Outcome(Enum):
 class Replay:
     """What the frames so far make of the version that names the journal.
 
+    Parameters
+    ----------
+    manifest
+        That version.
+    lost
+        It is lost, and this is another one: rows of chunks that the journal names may be any.
+
     Attributes
     ----------
     rows
@@ -51,9 +58,10 @@ class Replay:
         Rows of the version's chunks, counted over all of them, that were deleted or replaced.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, *, lost: bool = False) -> None:
         self.key_type: KeyType | None = manifest.key_type
-        self._base_rows = sum(entry.rows for entry in manifest.chunks)
+        rows = sum(entry.rows for entry in manifest.chunks)
+        self._base_rows = 1 << 63 if lost else rows
         self.rows: list[Row] = []
         self.dead: set[int] = set()
         self.doomed: set[int] = set()

@@ -82,21 +82,14 @@ def _sync_above(root: Path) -> None:
 
 def _seal(root: Path, base: Manifest) -> _Sealed:
     """Turn a journal into a chunk of the same records, and deletion lists."""
-    journal = _opened(root, base)
-    try:
-        journal.end()
-        journal.read_on()
-    finally:
-        journal.close()
-    return _as_chunk(root, base, journal.replay)
-
-
-def _opened(root: Path, base: Manifest) -> Journal:
     assert base.journal is not None
     try:
-        return Journal(root, base)
+        # Its end must outlive the version that names it: what has none is taken for unsealed.
+        journal = Journal(root, base, ending=True)
     except FileNotFoundError:
         raise _lost(root, base.journal) from None
+    journal.close()
+    return _as_chunk(root, base, journal.replay)
 
 
 def _lost(root: Path, journal_id: str) -> IntegrityError:

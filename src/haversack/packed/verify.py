@@ -18,6 +18,7 @@ from haversack.packed.manifest import Manifest
 from haversack.packed.mapped import chunk_path
 from haversack.packed.rowtable import GROUP
 from haversack.packed.snapshot import Snapshot
+from haversack.packed.strays import stray_journals
 from haversack.packed.tail import Tail
 from haversack.storage.damage import Damage
 
@@ -26,7 +27,7 @@ def verify(snapshot: Snapshot, progress: Progress = None) -> list[Damage]:
     """Read all chunks and index files of a version and list their damage."""
     manifest = snapshot.manifest
     fresh = Snapshot(snapshot.root, msgspec.structs.replace(manifest, journal=None))
-    found = list(_journal_damage(snapshot.root, manifest))
+    found = [*_journal_damage(snapshot.root, manifest), *_stray_damage(snapshot.root)]
     total = sum(entry.bytes for entry in fresh.manifest.chunks)
     with task(progress, "verify", total=total, unit="B") as work:
         for number, entry in enumerate(fresh.manifest.chunks):
@@ -120,6 +121,15 @@ def _journal_damage(root: Path, manifest: Manifest) -> Iterator[Damage]:
             f"byte {tail.end}",
             f"the last {tail.torn} bytes are a commit that was cut off or damaged",
         )
+
+
+def _stray_damage(root: Path) -> Iterator[Damage]:
+    for stray in stray_journals(root):
+        what = (
+            f"no version names it, as its manifest is lost: {len(stray.commits)} whole commits are "
+            "in it alone; `haversack repair` takes them back"
+        )
+        yield Damage(stray.path, "", what)
 
 
 def _damage(path: Path, where: str, error: Exception) -> Damage:
