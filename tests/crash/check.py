@@ -20,22 +20,17 @@ class BrokenPromiseError(AssertionError):
     """A promise is broken."""
 
 
-def check(path, scenario, said, *, torn=False, plain=False):
+def check(path, scenario, said, *, torn=False):
     """Raise unless the dataset is as it must be after what its writers said.
 
-    With ``torn``, its journal may end in a commit that was cut off; with ``plain``, writers may
-    have failed by an OSError that is none of ours.
+    With ``torn``, its journal may end in a commit that was cut off.
 
     Raises
     ------
     BrokenPromiseError
         Something acknowledged is lost, or something else is there.
     """
-    errors = [
-        text
-        for _, text in said
-        if text.startswith("ERROR") or (text.startswith("PLAIN") and not plain)
-    ]
+    errors = [text for _, text in said if text.startswith(("ERROR", "PLAIN"))]
     if errors:
         raise BrokenPromiseError(f"a writer ended in {errors[0][-500:]}")
     if scenario.mend is not None:

@@ -48,10 +48,10 @@ class Place:
             run([partial(scenario.prepare, root / "ds")], root)
         return root
 
-    def check(self, cases, tally, **allowed):
+    def check(self, cases, tally, *, torn):
         """Check what is in some directories: (name of the point, scenario, root, what was said)."""
         found = problems(
-            [partial(check, root / "ds", one, said, **allowed) for _, one, root, said in cases]
+            [partial(check, root / "ds", one, said, torn=torn) for _, one, root, said in cases]
         )
         for (name, _, root, _), problem in zip(cases, found, strict=True):
             if problem is not None:
@@ -79,5 +79,5 @@ def _check_state(folder, scenario, files, said):
             (root / name).mkdir()
         else:
             (root / name).write_bytes(content)
-    check(root / "ds", scenario, said, torn=True, plain=True)
+    check(root / "ds", scenario, said, torn=True)
     shutil.rmtree(root)

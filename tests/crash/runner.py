@@ -22,7 +22,7 @@ def struck(scenario, kind, *, share=(0, 1), sample=None, writer=None):
     ``share`` is which of how many parts of the points to take, ``sample`` how many to draw.
     """
     tally, cases = Tally(), []
-    allowed = {"torn": kind not in {"kill", "hold"}, "plain": kind == "reading EIO"}
+    torn = kind not in {"kill", "hold"}
     with Place() as place:
         for at in _points(place, scenario, kind, share, sample, writer):
             root = place.new(scenario)
@@ -37,9 +37,9 @@ def struck(scenario, kind, *, share=(0, 1), sample=None, writer=None):
                 tally.wrong.append(f"{name}: was not killed")
             cases.append((name, scenario, root, done.said))
             if len(cases) == BATCH:
-                place.check(cases, tally, **allowed)
+                place.check(cases, tally, torn=torn)
                 cases = []
-        place.check(cases, tally, **allowed)
+        place.check(cases, tally, torn=torn)
     return tally
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from haversack.errors import ExistsError, FormatError, NewerFormatError
-from haversack.storage.publish import create, make_directory, storage_error
+from haversack.storage.looking import as_path, exists
+from haversack.storage.publish import create, make_directory, names_in, storage_error
 
 FORMAT: Final = 1
 MARKER: Final = "disk.json"
@@ -25,7 +26,7 @@ def is_disk(path: str | os.PathLike[str]) -> bool:
     >>> is_disk("no/such/place")
     False
     """
-    return (Path(path) / MARKER).is_file()
+    return exists(as_path(path) / MARKER)
 
 
 def check(base: Path) -> bool:
@@ -59,9 +60,9 @@ def check(base: Path) -> bool:
 
 
 def _check_empty(base: Path) -> None:
-    if not base.exists():
+    if not exists(base):
         return
-    names = {entry.name for entry in base.iterdir()}
+    names = {*names_in(base)}
     if _OLD in names:
         raise FormatError(
             f"{base} is a dataset of the old storage API, which cannot be opened as it is: make a "
