@@ -1,5 +1,6 @@
 """Compaction changes nothing that can be read, whoever writes meanwhile, and removes when asked."""
 
+import errno
 import os
 import random
 import subprocess
@@ -26,6 +27,7 @@ from haversack.packed.compaction import plan
 from haversack.packed.manifest import ChunkEntry, Deletions, kept_manifests
 from haversack.packed.manifest import files as named
 from haversack.packed.removal import remove_files
+from haversack.storage.publish import storage_error
 
 from .conftest import METADATA, arrays, same
 
@@ -322,6 +324,69 @@ def test_what_is_young_stays(path):
     compact(path)
     assert compact(path, remove=True, keep=1).removed.files == ()
     assert len(compact(path, remove=True, keep=1, older_than=-5).removed.files) > 5
+
+
+@pytest.fixture
+def fill_disk(path, monkeypatch):
+    """Take all room but what is made from now on, of what was compacted two days ago."""
+    compact(path)
+    age(path)
+    write(path, [], delete=[1, 2])
+    real = compaction.copy_rows
+
+    def fill():
+        had = size(path)
+
+        def copy(snapshot, number, rows, draft):
+            if size(path) > had - 5000:
+                error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise storage_error("write", path, error) from error
+            real(snapshot, number, rows, draft)
+
+        monkeypatch.setattr(compaction, "copy_rows", copy)
+
+    return fill
+
+
+def size(path):
+    return sum((path / file).stat().st_size for file in files(path) if ".partial" not in file.name)
+
+
+def test_on_a_full_disk_older_versions_make_room_where_they_may_go(path, fill_disk):
+    fill_disk()
+    before, there = content(open_packed(path)), files(path)
+    for options in ({}, {"remove": True}, {"remove": True, "keep": 20}):
+        with pytest.raises(StorageError, match="the disk is full") as raised:
+            compact(path, **options)
+        assert ("--remove --keep 1" in str(raised.value)) == ("keep" not in options)
+        assert files(path) == there
+    done = compact(path, remove=True, keep=1)
+    assert (done.records, done.removed.versions) == (2, 8)
+    assert content(open_packed(path)) == before
+    assert open_packed(path).verify() == []
+
+
+def test_on_a_full_disk_what_nobody_needs_makes_room_first(path, fill_disk):
+    before = content(open_packed(path))
+    stray = path / "chunks" / f"{'0' * 32}.chunk"
+    stray.write_bytes(bytes(9000))
+    os.utime(stray, (1, 1))
+    fill_disk()
+    done = compact(path, remove=True)
+    assert (done.records, done.removed.files, done.removed.versions) == (2, (stray,), 0)
+    assert content(open_packed(path)) == before
+
+
+def test_older_versions_stay_where_the_newest_is_damaged(path):
+    (first, *_) = open_packed(path).manifest.chunks
+    chunk = path / "chunks" / f"{first.id}.chunk"
+    data = bytearray(chunk.read_bytes())
+    data[4096 + 400] ^= 1
+    chunk.write_bytes(data)
+    there = files(path)
+    with pytest.raises(IntegrityError):
+        compact(path, remove=True, keep=1, older_than=-5)
+    assert {file for file in there if file.parts[0] != "journal"} <= files(path)
 
 
 def test_what_killed_writers_left_is_removed(path):

@@ -10,13 +10,14 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from haversack.errors import UsageError
+from haversack.errors import StorageError, UsageError
 from haversack.events import Progress, Task, task
 from haversack.packed.about import deleted_bytes
 from haversack.packed.copying import Rows, copy_rows, live_rows
@@ -29,7 +30,9 @@ from haversack.packed.sealing import drop_unnamed, publish
 from haversack.packed.snapshot import Snapshot
 from haversack.packed.versions import open_version
 from haversack.storage.looking import as_path
+from haversack.storage.publish import is_full
 
+_GIVE_UP: Final = "give up older versions: remove=True, keep=1 (--remove --keep 1)"
 _TRIES: Final = 3  # where others replace the same chunks meanwhile
 
 
@@ -74,10 +77,11 @@ def compact(
         Directory of the dataset.
     remove
         Remove files that no version that is kept and no running build names, and that are older
-        than ``older_than`` seconds.
+        than ``older_than`` seconds: before, to make room, and afterwards.
     keep
         With ``remove``: keep only so many of the newest versions, and the tagged ones.
-        Otherwise the newest 64 are kept.
+        Otherwise the newest 64 are kept. They are given up afterwards; before, where the disk is
+        too full for the new chunks.
     chunk_bytes
         Size up to which neighbours are merged.
     dry_run
@@ -90,7 +94,7 @@ def compact(
     IntegrityError
         A record to be copied is damaged: ``repair`` first.
     StorageError
-        The disk refuses. The dataset is as it was.
+        The disk refuses. The dataset is as it was, but for files that were to be removed.
 
     Examples
     --------
@@ -111,10 +115,23 @@ def compact(
     if chunk_bytes < 1:
         raise UsageError(f"chunk_bytes must be positive, not {chunk_bytes}")
     root = as_path(path).absolute()
-    done = _estimate(root, chunk_bytes) if dry_run else _compact(root, chunk_bytes, progress)
-    if not remove:
-        return done
-    removed = remove_files(root, keep=keep, older_than=older_than, dry_run=dry_run)
+    open_version(root)  # says what is wrong with the place, if anything is
+    work = partial(_estimate if dry_run else _compact, root, chunk_bytes, progress)
+    free = partial(remove_files, root, older_than=older_than, dry_run=dry_run)
+    # What nobody needs makes room for the new chunks.
+    removed = free() if remove and not dry_run else Removed()
+    try:
+        done = work()
+    except StorageError as error:
+        if not is_full(error):
+            raise
+        if keep is None:
+            raise StorageError(f"{error}, or {_GIVE_UP}") from error
+        # Only now, as older versions may have whole what the newest has damaged.
+        removed += free(keep=keep)
+        done = work()
+    if remove:
+        removed += free(keep=keep)
     return dataclasses.replace(done, removed=removed)
 
 
@@ -145,7 +162,7 @@ def _kind(entry: ChunkEntry) -> Any:
     return entry.dtype, entry.shape
 
 
-def _estimate(root: Path, chunk_bytes: int) -> Compacted:
+def _estimate(root: Path, chunk_bytes: int, _: Progress) -> Compacted:
     manifest = open_version(root).manifest
     groups = plan(manifest.chunks, chunk_bytes)
     entries = [manifest.chunks[number] for group in groups for number in group]
@@ -155,7 +172,6 @@ def _estimate(root: Path, chunk_bytes: int) -> Compacted:
 
 
 def _compact(root: Path, chunk_bytes: int, progress: Progress) -> Compacted:
-    open_version(root)  # says what is wrong with the place, if anything is
     published = publish(root, lambda base: base, unless=lambda base: base.journal is None)
     done: list[_Group] = []
     for _ in range(_TRIES):

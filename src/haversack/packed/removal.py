@@ -57,6 +57,11 @@ class Removed:
     bytes: int = 0
     versions: int = 0  # that were forgotten
 
+    def __add__(self, more: Removed) -> Removed:
+        return Removed(
+            self.files + more.files, self.bytes + more.bytes, self.versions + more.versions
+        )
+
 
 def remove_files(
     root: Path, *, keep: int | None = None, older_than: float = DAY, dry_run: bool = False

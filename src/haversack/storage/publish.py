@@ -184,6 +184,15 @@ def telling(doing: str, path: Path) -> Iterator[None]:
         raise storage_error(doing, path, error) from error
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Tell whether an error came of a full disk, or a quota that is used up."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        error = error.__cause__ if error.__cause__ is not error else None
+    return False
+
+
 def storage_error(doing: str, path: Path, error: OSError) -> StorageError:
     """Say what failed, where, and what to do next."""
     if isinstance(error, StorageError):
