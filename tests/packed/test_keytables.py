@@ -1,5 +1,6 @@
 """Keys of many chunks are found as those of one; a merged table is neither needed nor believed."""
 
+import os
 import shutil
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError
-from haversack.packed import PackWriter, keys, keytables, open_packed
+from haversack.packed import PackWriter, compact, keys, keytables, open_packed
+from haversack.packed.blockfile import BlockFile
 from haversack.packed.keytables import ALONE, PATIENCE, KeyTables
 from haversack.packed.mergedkeys import Merged, open_merged
 
@@ -126,6 +128,22 @@ def test_a_damaged_table_is_made_anew(dataset, damage, tmp_path):
         for left in cached(dataset):
             left.unlink()
         path.parent.mkdir(exist_ok=True)
+
+
+def test_what_a_killed_merge_of_tables_left_is_cleared_away(dataset, monkeypatch):
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(BlockFile, "end", lambda *_: os._exit(9))
+        places(dataset, tables_of(dataset))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    (left,) = (dataset / "cache").glob(".*")
+    places(dataset, tables_of(dataset))
+    assert not left.exists()
+    assert len(cached(dataset)) == 1
+    left.touch()
+    os.utime(left, (1, 1))
+    assert left in compact(dataset, remove=True).removed.files
 
 
 def test_without_a_place_for_it_a_table_is_kept_in_memory(dataset):

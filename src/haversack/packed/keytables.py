@@ -26,6 +26,7 @@ from haversack.storage.publish import TEMPORARY_SUFFIX
 ALONE: Final = 8  # tables that are asked one by one
 PATIENCE: Final = 200  # keys that are looked for before tables are merged
 _FOLDER, _NAME = "cache", "keys-{}.table"
+_TEMPORARY: Final = f".{{}}{TEMPORARY_SUFFIX}"
 
 Opener = Callable[[int], Chunk]
 
@@ -157,18 +158,20 @@ class KeyTables:
 
 
 def _published(merged: Merged, folder: Path) -> Merged:
-    """Leave a merged table to others, in place of those before it."""
+    """Leave a merged table to others, in place of those before it; the lock must be held."""
     name = _NAME.format(secrets.token_hex(8))
-    temporary = folder / f".{name}{TEMPORARY_SUFFIX}"
+    temporary = folder / _TEMPORARY.format(name)
     try:
         merged.write(temporary)
         temporary.rename(folder / name)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    for other in folder.glob(_NAME.format("*")):
-        if other.name != name:
-            other.unlink(missing_ok=True)
+    # Whoever made a temporary before is dead, as the lock is ours.
+    for pattern in (_NAME.format("*"), _TEMPORARY.format(_NAME.format("*"))):
+        for other in folder.glob(pattern):
+            if other.name != name:
+                other.unlink(missing_ok=True)
     return open_merged(folder / name) or merged
 
 
