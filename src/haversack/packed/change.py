@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,15 +27,12 @@ from haversack.packed.snapshot import Snapshot
 _OFTEN: Final = 3600.0  # seconds
 
 
-class Change:
-    """Chunks that wait for a manifest, the open one among them, and keys to delete.
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How a writer makes chunks.
 
-    Parameters
+    Attributes
     ----------
-    root
-        Directory of the dataset.
-    base
-        The version against which the keys were checked already.
     chunk_bytes
         Size at which a chunk is closed and the next begun.
     auto
@@ -43,17 +41,22 @@ class Change:
         Keep equal payloads of a chunk once.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        base: Manifest,
-        *,
-        chunk_bytes: int,
-        auto: Auto | None = None,
-        dedupe: bool = False,
-    ) -> None:
-        self._root, self._chunk_bytes = root, chunk_bytes
-        self._auto, self._dedupe = auto, dedupe
+    chunk_bytes: int
+    auto: Auto | None = None
+    dedupe: bool = False
+
+
+class Change:
+    """Chunks that wait for a manifest, the open one among them, and keys to delete.
+
+    Parameters
+    ----------
+    base
+        The version against which the keys were checked already.
+    """
+
+    def __init__(self, root: Path, base: Manifest, chunking: Chunking) -> None:
+        self._root, self._chunking = root, chunking
         self._checked = {entry.id for entry in base.chunks}
         self._draft: Draft | None = None
         self.finished: list[Finished] = []
@@ -82,9 +85,10 @@ class Change:
         """Add a record, whose key no record has that is not deleted before."""
         draft = self._draft
         if draft is None:
-            draft = self._draft = Draft(self._root, self._auto, dedupe=self._dedupe)
+            how = self._chunking
+            draft = self._draft = Draft(self._root, how.auto, dedupe=how.dedupe)
         draft.append(stored, key, text, metadata)
-        if draft.size >= self._chunk_bytes:
+        if draft.size >= self._chunking.chunk_bytes:
             self.finish(key_type)
 
     def delete(self, key: bytes, given: Key, *, required: bool) -> None:
@@ -155,7 +159,7 @@ class Change:
             )
         following = self._without_gone(following)
         # What fills a chunk as large as was asked for is not small.
-        small = min(SMALL, self._chunk_bytes)
+        small = min(SMALL, self._chunking.chunk_bytes)
         following, merged = merge_small(self._root, following, small=small)
         if merged is not None:
             self._merged.append(merged.entry.id)

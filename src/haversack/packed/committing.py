@@ -18,8 +18,8 @@ from haversack.errors import (
     UsageError,
     VersionGoneError,
 )
-from haversack.packed.auto import Auto
-from haversack.packed.change import Change
+from haversack.packed.change import Change, Chunking
+from haversack.packed.current import open_latest
 from haversack.packed.drafts import Finished, make_folders
 from haversack.packed.journal import Journal
 from haversack.packed.keys import Key, KeyType
@@ -27,7 +27,7 @@ from haversack.packed.manifest import already_there, empty_manifest, read_latest
 from haversack.packed.pending import Pending, Step, contradiction
 from haversack.packed.replay import Outcome
 from haversack.packed.sealing import publish, start_journal
-from haversack.packed.snapshot import Snapshot, open_latest
+from haversack.packed.snapshot import Snapshot
 from haversack.packed.values import loads
 from haversack.storage.filesystem import appends_atomically
 
@@ -41,30 +41,12 @@ class Committer:
 
     Parameters
     ----------
-    root
-        Directory of the dataset.
-    chunk_bytes
-        Size at which a chunk is closed and the next begun.
     new
         Make a dataset that is not there yet, and refuse to add to one.
-    auto
-        Chooses the codecs of raw records.
-    dedupe
-        Keep equal payloads of a chunk once.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        chunk_bytes: int,
-        new: bool,
-        auto: Auto | None = None,
-        dedupe: bool = False,
-    ) -> None:
-        self._dedupe = dedupe
-        self.root, self.chunk_bytes, self.auto = root, chunk_bytes, auto
-        self._root, self._chunk_bytes, self._new, self._auto = root, chunk_bytes, new, auto
+    def __init__(self, root: Path, chunking: Chunking, *, new: bool) -> None:
+        self.root, self.chunking, self._new = root, chunking, new
         snapshot = open_latest(root)
         if new and snapshot is not None:
             raise already_there(root)
@@ -78,13 +60,7 @@ class Committer:
 
     def _start(self) -> None:
         """Wait for steps with nothing pending."""
-        self._change = Change(
-            self._root,
-            self._base.manifest,
-            chunk_bytes=self._chunk_bytes,
-            auto=self._auto,
-            dedupe=self._dedupe,
-        )
+        self._change = Change(self.root, self._base.manifest, self.chunking)
         # The first version is a chunk; later ones begin small, and may go to the journal.
         self._pending = Pending() if self._exists and self._may_journal else None
 
@@ -114,7 +90,7 @@ class Committer:
         if self._journal is not None:
             self._open_journal(self._journal.id)
         else:
-            self._base = open_latest(self._root) or self._base
+            self._base = open_latest(self.root) or self._base
 
     def take(self, step: Step) -> None:
         """Keep one step: in memory while there are few, else in chunks."""
@@ -188,7 +164,7 @@ class Committer:
         """Make a chunk of the journal, and fewer of many small ones."""
         change = self._change
         published = publish(
-            self._root,
+            self.root,
             lambda base: change.applied(base, base.key_type),
             unless=lambda base: base.journal is None,
         )
@@ -216,13 +192,13 @@ class Committer:
             self._journal = None
 
     def _to_journal(self, pending: Pending) -> None:
-        if self._auto is not None:
-            pending.encode(self._auto)
+        if self.chunking.auto is not None:
+            pending.encode(self.chunking.auto)
         journal, outcome = self._appended(pending)
         self.key_type = journal.replay.key_type or self.key_type
         self._start()
         if outcome is not Outcome.APPLIED:
-            raise contradiction(self._root, outcome, pending)
+            raise contradiction(self.root, outcome, pending)
         if journal.is_full:
             # The commit stands; should this fail, the next one will meet the same and tell of it.
             with suppress(HaversackError, OSError):
@@ -244,14 +220,14 @@ class Committer:
 
     def _open_journal(self, ended: str | None = None) -> Journal:
         self._close_journal()
-        journal = self._journal = start_journal(self._root, ended)
-        self._base = Snapshot(self._root, msgspec.structs.replace(journal.manifest, journal=None))
+        journal = self._journal = start_journal(self.root, ended)
+        self._base = Snapshot(self.root, msgspec.structs.replace(journal.manifest, journal=None))
         return journal
 
     def _await_next(self, ended: str) -> None:
         """Give who ended the journal the time to publish the next."""
         for _ in range(_TURNS):
-            latest = read_latest(self._root)
+            latest = read_latest(self.root)
             if latest is None or latest.journal != ended:
                 return
             time.sleep(_TURN)
@@ -262,7 +238,7 @@ class Committer:
             change.finish(self.key_type)
             first = self._new and not self._exists
             published = publish(
-                self._root, lambda base: change.applied(base, self.key_type), first=first
+                self.root, lambda base: change.applied(base, self.key_type), first=first
             )
         except (KeyExistsError, RecordNotFoundError, UsageError, VersionGoneError):
             change.drop_unnamed()
@@ -275,7 +251,7 @@ class Committer:
     def _reopen(self) -> None:
         """Go on from the current version."""
         self._close_journal()
-        latest = open_latest(self._root)
+        latest = open_latest(self.root)
         if latest is not None:
             self._base, self._exists = latest, self._exists or not self._new
         self.key_type = self._base.key_type

@@ -10,30 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import (
-    RecordNotFoundError,
-    UsageError,
-)
-from haversack.events import Progress
-from haversack.packed import about, query
+from haversack.errors import RecordNotFoundError, UsageError
+from haversack.packed import query
 from haversack.packed.batches import Loader, make_loader
 from haversack.packed.choosing import beyond, places
+from haversack.packed.current import is_current
 from haversack.packed.frame import empty_frame, make_frame
 from haversack.packed.keys import Key
-from haversack.packed.manifest import Manifest
+from haversack.packed.openversion import OpenVersion
 from haversack.packed.parts import Positions
 from haversack.packed.records import Batch, Record
-from haversack.packed.snapshot import Snapshot, is_current
-from haversack.packed.verify import verify
-from haversack.packed.versions import (
-    Version,
-    open_exactly,
-    open_version,
-    tag,
-    untag,
-    versions,
-)
-from haversack.storage.damage import Damage
+from haversack.packed.snapshot import Snapshot
+from haversack.packed.versions import open_exactly, open_version
 from haversack.storage.looking import as_path
 
 if TYPE_CHECKING:
@@ -65,7 +53,7 @@ def open_packed(path: str | os.PathLike[str], *, version: int | str | None = Non
     return PackedDataset(open_version(as_path(path).absolute(), version))
 
 
-class PackedDataset:
+class PackedDataset(OpenVersion):
     """The records of one version of a packed dataset, or some of them.
 
     It never changes while others write: ``refresh()`` moves on to the current version. It can be
@@ -87,8 +75,8 @@ class PackedDataset:
     """
 
     def __init__(self, snapshot: Snapshot, selection: range | Positions | None = None) -> None:
-        self._snapshot, self._selection = snapshot, selection
-        self._length = snapshot.rows if selection is None else len(selection)
+        super().__init__(snapshot, snapshot.rows if selection is None else len(selection))
+        self._selection = selection
 
     # Records.
 
@@ -324,20 +312,7 @@ class PackedDataset:
         chosen = range(self._length) if self._selection is None else self._selection
         return self._snapshot, self._snapshot.rows_at(np.asarray(chosen, np.int64))
 
-    # Looking after it.
-
-    @property
-    def path(self) -> Path:
-        return self._snapshot.root
-
-    @property
-    def version(self) -> int:
-        """The number of the version that is open."""
-        return self._snapshot.manifest.version
-
-    @property
-    def manifest(self) -> Manifest:
-        return self._snapshot.manifest
+    # Other versions.
 
     def refresh(self) -> Self:
         """Move on to the current version, in place.
@@ -361,84 +336,8 @@ class PackedDataset:
             return self._snapshot
         return open_version(self.path, before=self._snapshot)
 
-    @property
-    def snapshot(self) -> dict[str, Any]:
-        """What exactly is open, in plain values, for :func:`open_snapshot`."""
-        commit, end = self.manifest.commits[-1], self._snapshot.end
-        return {"version": self.version, "commit": commit, "journal": end}
-
-    def versions(self) -> list[Version]:
-        """List the versions that can be opened, the oldest first: the newest 64, and the tagged.
-
-        Examples
-        --------
-        >>> from haversack.packed import PackWriter, open_packed, pack
-        >>> ds = pack([(np.zeros(2), {})], "history", key=lambda item: "a")
-        >>> ds.tag("before")
-        >>> with PackWriter("history") as writer:
-        ...     writer.delete("a")
-        >>> [(version.number, version.records, version.tags) for version in ds.versions()]
-        [(1, 1, ('before',)), (2, 0, ())]
-        >>> len(open_packed("history", version="before"))
-        1
-        """
-        return versions(self.path)
-
-    def tag(self, name: str, *, move: bool = False) -> None:
-        """Keep the version that is open (all of it, of a selection too) under a name.
-
-        Parameters
-        ----------
-        name
-            Any text.
-        move
-            Take the name from the version that has it.
-
-        Raises
-        ------
-        ExistsError
-            The dataset has the tag already.
-        VersionGoneError
-            The version is no longer kept.
-        """
-        tag(self._snapshot, name, move=move)
-
-    def untag(self, name: str) -> None:
-        """Remove a tag; a version that nothing else keeps can no longer be opened.
-
-        Raises
-        ------
-        NotFoundError
-            There is no such tag.
-        """
-        untag(self.path, name)
-
-    def info(self) -> dict[str, Any]:
-        """Describe the dataset in plain values."""
-        return about.info(self._snapshot, self._length)
-
-    def verify(self, progress: Progress = None) -> list[Damage]:
-        """Read all files of the version whole and list what is damaged."""
-        return verify(self._snapshot, progress)
-
-    def close(self) -> None:
-        """Let go of the files; arrays that are still used keep theirs mapped."""
-        self._snapshot.let_go()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (str(self.path), self.snapshot, self._selection)
-
-    def __repr__(self) -> str:
-        return about.line(self._snapshot, self._length)
-
-    def _repr_html_(self) -> str:
-        return about.html(self._snapshot, self._length)
 
 
 def open_snapshot(path: str | os.PathLike[str], snapshot: Mapping[str, Any]) -> PackedDataset:

@@ -52,7 +52,7 @@ def extend(
         else:
             replaced = {key: key_from_bytes(key, source.key_type) for key in conflicts.values()}
     # What is chosen by its records would be encoded anew on its way through the writer's steps.
-    if committer.auto is None and _is_small(source, rows):
+    if committer.chunking.auto is None and _is_small(source, rows):
         _as_steps(committer, source, rows, replaced, work)
     else:
         _as_chunks(committer, source, rows, replaced, work)
@@ -175,11 +175,11 @@ def _as_chunks(
     finished: list[Finished] = []
     draft: Draft | None = None
     try:
-        for part in _parts(source, rows, min(_AT_ONCE, committer.chunk_bytes)):
+        for part in _parts(source, rows, min(_AT_ONCE, committer.chunking.chunk_bytes)):
             draft = draft or Draft(committer.root)
             _copy(source, part, draft)
             work.advance(len(part.rows))
-            if draft.size >= committer.chunk_bytes:
+            if draft.size >= committer.chunking.chunk_bytes:
                 whole, draft = draft, None
                 finished.append(whole.finish(source.key_type))
         if draft is not None:

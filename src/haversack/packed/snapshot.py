@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from haversack.errors import UsageError, VersionGoneError
+from haversack.errors import UsageError
 from haversack.packed.chunk import Array, Chunk
 from haversack.packed.deletions import Rows, read_deletions
 from haversack.packed.keys import Key, KeyType, key_bytes, key_from_bytes, key_type
 from haversack.packed.keytables import KeyTables
 from haversack.packed.kinds import Kind, common
-from haversack.packed.manifest import Manifest, add_columns, read_latest, unmoved_since
+from haversack.packed.manifest import Manifest, add_columns
 from haversack.packed.parts import Part, Positions, make_parts
 from haversack.packed.table import IndexFile, column_types, index_path, plain_fields
 from haversack.packed.tail import Tail
@@ -334,50 +333,6 @@ class Snapshot:
             return self.tail.metadata(row - self.chunk_starts[-1])
         number, row = self.place(row)
         return self.index(number).metadata(row)
-
-
-def open_latest(root: Path, before: Snapshot | None = None) -> Snapshot | None:
-    """Open the current version, None where there is none yet."""
-    while True:
-        followed = None if before is None else _followed(before)
-        if followed is not None:
-            return followed
-        since = unmoved_since(root)
-        manifest = read_latest(root)
-        if manifest is None:
-            return None
-        with suppress(VersionGoneError):  # its journal was removed meanwhile: there is a newer one
-            snapshot = Snapshot(root, manifest, before=before)
-            snapshot.since = since
-            return snapshot
-
-
-def _followed(before: Snapshot) -> Snapshot | None:
-    """Read the journal of a snapshot on; None where it has ended, so that a version may follow."""
-    if before.tail is None or before.tail.ended:
-        return None
-    with suppress(VersionGoneError):
-        snapshot = Snapshot(before.root, before.manifest, before=before)
-        if snapshot.tail is not None and not snapshot.tail.ended:
-            return snapshot
-    return None
-
-
-def is_current(snapshot: Snapshot) -> bool:
-    """Whether nothing was committed since it was opened."""
-    tail = snapshot.tail
-    if tail is not None and tail.has_grown():
-        return False
-    if tail is not None and not tail.ended:
-        return True  # who publishes a version ends the journal first
-    since = unmoved_since(snapshot.root)
-    if since is not None and since == snapshot.since:
-        return True
-    latest = read_latest(snapshot.root)
-    if latest is None or latest.commits != snapshot.manifest.commits:
-        return False
-    snapshot.since = since
-    return True
 
 
 # A part, the places of its records in a batch, and what it found for them.

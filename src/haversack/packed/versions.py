@@ -19,6 +19,7 @@ from haversack.errors import (
     UsageError,
     VersionGoneError,
 )
+from haversack.packed.current import open_latest
 from haversack.packed.manifest import (
     Manifest,
     Tagged,
@@ -32,7 +33,7 @@ from haversack.packed.manifest import (
     tag_path,
 )
 from haversack.packed.removal import BUILDS
-from haversack.packed.snapshot import Snapshot, open_latest
+from haversack.packed.snapshot import Snapshot
 from haversack.storage.looking import exists, read_file
 from haversack.storage.publish import (
     create,

@@ -20,6 +20,7 @@ from haversack.errors import (
 )
 from haversack.events import Progress, task
 from haversack.packed.auto import Auto
+from haversack.packed.change import Chunking
 from haversack.packed.committing import Committer
 from haversack.packed.drafts import FOLDERS
 from haversack.packed.encoding import AUTO, CodecChoice, Encoder
@@ -92,10 +93,8 @@ class PackWriter:
         self._lock = threading.RLock()
         self._closed = False
         check_place(self.path)
-        auto = Auto() if codec == AUTO else None
-        self._committer = Committer(
-            self.path, chunk_bytes=chunk_bytes, new=new, auto=auto, dedupe=dedupe
-        )
+        chunking = Chunking(chunk_bytes, Auto() if codec == AUTO else None, dedupe)
+        self._committer = Committer(self.path, chunking, new=new)
 
     def append(
         self,
