@@ -95,8 +95,8 @@ def repair(
 
     Everything is read. Damaged records are left out, lost index files written anew from the chunks,
     and a manifest that cannot be read is replaced by the newest that can, or by what the files
-    tell. Nothing is removed; a dataset without damage stays as it is, but for its journal, which
-    is sealed.
+    tell; commits of a journal that no version names are taken back. Nothing is removed; a dataset
+    without damage stays as it is, but for its journal, which is sealed.
 
     Parameters
     ----------
