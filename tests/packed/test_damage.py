@@ -245,3 +245,12 @@ def test_verify_of_a_whole_dataset_finds_nothing_and_reports_progress(small):
     events = []
     assert open_packed(small).verify(events.append) == []
     assert events[-1].done == events[-1].total > 0
+
+
+def test_an_index_file_that_goes_after_it_was_checked_is_told_as_missing(small):
+    ds = open_packed(small)
+    assert len(ds.metadata()) == 12
+    for path in (small / "index").iterdir():
+        path.unlink()
+    with pytest.raises(IntegrityError, match=r"parquet is missing: its 12 records are lost"):
+        ds.metadata()

@@ -7,6 +7,7 @@ scalar or list type in the whole chunk.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -26,6 +27,7 @@ from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error, writing
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _GROUP = 16_384
 RESERVED = "file_row_number"  # what DuckDB calls the rows of a file, in any case
@@ -199,22 +201,29 @@ class IndexFile:
 
     def texts(self) -> list[str]:
         """Give the metadata of all rows as JSON."""
-        import pyarrow.parquet as pq
-
-        self.check()
-        with pq.ParquetFile(self.path) as file:
+        with self._opened() as file:
             texts: list[str] = file.read(columns=["_meta"]).column(0).to_pylist()
         if len(texts) != self._entry.rows:
             raise FormatError(f"{self.path} has {len(texts)} rows instead of {self._entry.rows}")
         return texts
 
     def _read_group(self, group: int) -> Any:
-        import pyarrow.parquet as pq
-
-        self.check()
-        with pq.ParquetFile(self.path) as file:
+        with self._opened() as file:
             if file.metadata.num_rows != self._entry.rows:
                 raise FormatError(
                     f"{self.path} has {file.metadata.num_rows} rows instead of {self._entry.rows}"
                 )
             return file.read_row_group(group, columns=["_meta"]).column(0).combine_chunks()
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        import pyarrow.parquet as pq
+
+        self.check()
+        try:
+            with pq.ParquetFile(self.path) as file:
+                yield file
+        except FileNotFoundError:
+            raise missing(self._root, self.path, self._entry.rows) from None
+        except OSError as error:
+            raise storage_error("read", self.path, error) from error
