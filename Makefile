@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Files of tests are dealt to as many processes as there are processors.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 
 .PHONY: demo test test-slow test-torch test-compat crash check format bench clean
 
@@ -10,7 +12,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/haversack demo --output build/demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m "slow and not torch and not compat" --timeout 1800
