@@ -63,9 +63,10 @@ def _checked(dataset, location, source):
 )
 def images(path, step):
     """Images that are added one by one and never sealed."""
-    dataset = Images(path)
+    dataset = None
     for number in step:
         with step(number) as change:
+            dataset = Images(path) if dataset is None else dataset
             change(dataset)
 
 
@@ -76,9 +77,10 @@ def images(path, step):
 )
 def images_by_two(path, step):
     """Two processes that add images; one seals its own."""
-    dataset = Images(path)
+    dataset = None
     for number in step:
         with step(number) as change:
+            dataset = Images(path) if dataset is None else dataset
             change(dataset)
             if step.writer == 0 and not step.left:
                 dataset.close()

@@ -419,4 +419,4 @@ def test_torn_notes_count_up_to_the_tear(tmp_path, small_runs, same_code):
     noted = done(tmp_path / "ds")
     assert len(pack(range(300), tmp_path / "ds", read=read)) == 300
     assert set(READ) == set(range(300)) - noted
-    assert owning._held == set()
+    assert not owning._held

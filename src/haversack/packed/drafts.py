@@ -108,14 +108,10 @@ class Draft:
         self, stored: Stored, key: bytes | None, text: str, metadata: Mapping[Any, Any]
     ) -> None:
         """Add a record with its metadata, as JSON and as it was given."""
-        self._add(stored, key)
+        same = _digest(stored.payload) if self._dedupe else None
+        self._sink.append(stored, key, same)
         self._texts.append(text)
         self._fields.append(plain_fields(metadata))
-
-    def _add(self, stored: Stored, key: bytes | None) -> None:
-        # The digest is trusted: nobody can make two payloads of one BLAKE2b of 128 bits.
-        same = blake2b(stored.payload.data, digest_size=16).digest() if self._dedupe else None
-        self._sink.append(stored, key, same)
 
     def append_stored(self, stored: Stored, key: bytes | None, text: str, same: Any = None) -> None:
         """Add a record whose metadata is there as JSON only.
@@ -147,7 +143,8 @@ class Draft:
             self._writer.extend(kinds, payloads, keys)
         else:
             for kind, payload, key in zip(kinds, payloads, keys, strict=True):
-                self._add(Stored(kind, np.frombuffer(payload, np.uint8)), key)
+                same = _digest(payload) if self._dedupe else None
+                self._sink.append(Stored(kind, np.frombuffer(payload, np.uint8)), key, same)
         self._texts.extend(texts)
         self._fields.extend(fields)
 
@@ -170,6 +167,11 @@ class Draft:
     def abandon(self) -> None:
         """Remove what was written."""
         self._writer.abandon()
+
+
+def _digest(payload: Any) -> bytes:
+    # It is trusted: nobody can make two payloads of one BLAKE2b of 128 bits.
+    return blake2b(memoryview(payload), digest_size=16).digest()
 
 
 def _entry(sealed: Sealed, index: Written) -> ChunkEntry:

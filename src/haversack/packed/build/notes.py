@@ -30,6 +30,7 @@ from haversack.storage.checksum import crc32c
 from haversack.storage.publish import (
     TEMPORARY_SUFFIX,
     make_directory,
+    names_in,
     storage_error,
     sync_directory,
 )
@@ -147,10 +148,12 @@ class Notes:
 
         What cannot be gone on from is removed.
         """
-        for path in self.path.parent.glob(f".*{TEMPORARY_SUFFIX}"):
-            _remove_dead(path)
-        for path in sorted(self.path.parent.glob("*.json")):
-            dead = _Dead.claim(path)
+        names = sorted(names_in(self.path.parent))
+        for name in names:
+            if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
+                _remove_dead(self.path.with_name(name))
+        for name in names:
+            dead = _Dead.claim(self.path.with_name(name)) if name.endswith(".json") else None
             if dead is None:
                 continue
             self.folders = max(self.folders, dead.header.folders)
@@ -179,10 +182,10 @@ class Notes:
         """Remove the files that a build has made, but for the chunks that are noted."""
         kept = self._noted | kept_chunks(self.root)
         for folder in ("chunks", "index"):
-            for path in (self.root / folder).glob(f"*{build_id}*"):
-                name = path.name.removeprefix(".")
-                if name.startswith(build_id) and name[:32] not in kept:
-                    path.unlink(missing_ok=True)
+            for name in names_in(self.root / folder):
+                plain = name.removeprefix(".")
+                if plain.startswith(build_id) and plain[:32] not in kept:
+                    (self.root / folder / name).unlink(missing_ok=True)
 
     # This build.
 

@@ -17,7 +17,7 @@ from typing import Final
 from haversack.storage.lock import own
 
 _ATTEMPTS: Final = 10
-_held: set[tuple[int, int]] = set()  # by device and inode
+_held: dict[int, tuple[int, int]] = {}  # device and inode by descriptor
 _looking = threading.Lock()
 
 
@@ -26,7 +26,7 @@ def create_owned(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
     descriptor = os.open(path, flags, 0o666)
     with _looking:
-        _held.add(identity(descriptor))
+        _held[descriptor] = identity(descriptor)
     for _ in range(_ATTEMPTS):
         if own(descriptor):
             break
@@ -38,11 +38,11 @@ def claim(path: Path) -> int | None:
     """Open a file and make it this process's own, unless it is somebody's."""
     with suppress(OSError), _looking:
         status = path.lstat()
-        if (status.st_dev, status.st_ino) in _held or not stat.S_ISREG(status.st_mode):
+        if (status.st_dev, status.st_ino) in _held.values() or not stat.S_ISREG(status.st_mode):
             return None
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
         if own(descriptor):
-            _held.add(identity(descriptor))
+            _held[descriptor] = identity(descriptor)
             return descriptor
         os.close(descriptor)
     return None
@@ -52,8 +52,9 @@ def disown(descriptor: int) -> None:
     """Close a file that is owned; -1 is none."""
     if descriptor >= 0:
         with _looking:
-            _held.discard(identity(descriptor))
-            os.close(descriptor)
+            del _held[descriptor]
+            with suppress(OSError):  # it is closed all the same
+                os.close(descriptor)
 
 
 def identity(descriptor: int) -> tuple[int, int]:
