@@ -6,6 +6,7 @@ import numpy as np
 
 from haversack.errors import RecordNotFoundError
 from haversack.split import FrameWriter, SplitDataset, is_split
+from haversack.storage.looking import exists
 
 from .check import BrokenPromiseError
 from .images import ALL
@@ -23,7 +24,7 @@ class Frames:
         self._writer = None
 
     def append(self, _, metadata, *, key):
-        size = None if (self._path / "stack_metadata.json").exists() else self._size
+        size = None if exists(self._path / "stack_metadata.json") else self._size
         self._writer = self._writer or FrameWriter(self._path, block_size=size)
         self._writer.append(_PATTERN + 1000 * (key * 10 + metadata["step"] + 1))
 

@@ -180,9 +180,16 @@ class Asker:
         if not path.startswith("/"):
             path = f"{self.api}/{path}"
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._connection.request(method, path, headers=headers)
-        answer = self._connection.getresponse()
+        try:
+            answer = self._ask(method, path, headers)
+        except (http.client.RemoteDisconnected, BrokenPipeError):
+            self._connection.close()  # the server has closed it, as it was not used for a while
+            answer = self._ask(method, path, headers)
         return Answer(answer.status, answer.headers, answer.read())
+
+    def _ask(self, method, path, headers):
+        self._connection.request(method, path, headers=headers)
+        return self._connection.getresponse()
 
     def close(self):
         """Give the connection back."""

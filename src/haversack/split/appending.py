@@ -25,6 +25,7 @@ from haversack.split.recovery import recover
 from haversack.split.slabs import OpenSlab, publish_slab
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
+from haversack.storage.looking import exists
 
 
 class FrameWriter:
@@ -90,7 +91,7 @@ class FrameWriter:
         self._pool: ThreadPoolExecutor | None = None
         self._publishing: Future[None] | None = None
         self._closed = False
-        if (self.path / METADATA).exists():
+        if exists(self.path / METADATA):
             self._open()
         elif is_split(self.path):
             raise ExistsError(f"{self.path} is being written by another, or was left unfinished")
@@ -211,7 +212,7 @@ class FrameWriter:
     def _rows_that_fit(self, frames: Any) -> int:
         if self._stack is None:
             self._check_dtype(np.dtype(frames.dtype), self._dtype)
-            if (self.path / METADATA).exists():  # begun meanwhile, or by us before an error
+            if exists(self.path / METADATA):  # begun meanwhile, or by us before an error
                 self._open()
             else:
                 self._begin(np.asarray(frames[0]))

@@ -24,6 +24,7 @@ from haversack.split.reading import DiskArray
 from haversack.split.store import BlockStore
 from haversack.split.view import BlockViews, SplitView
 from haversack.storage.damage import Damage
+from haversack.storage.looking import is_directory, listed, state
 
 
 def is_split(path: str | os.PathLike[str]) -> bool:
@@ -35,9 +36,9 @@ def is_split(path: str | os.PathLike[str]) -> bool:
     False
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not is_directory(folder):
         return False
-    names = [entry.name for entry in folder.iterdir()]
+    names = [path.name for path in listed(folder)]
     return any(
         name.endswith(METADATA) or name == UNFINISHED or re.fullmatch(r"[0-9]{3,}\.h5", name)
         for name in names
@@ -164,7 +165,11 @@ class SplitDataset(BlockStore, DiskArray):
     def info(self) -> dict[str, Any]:
         """Describe the array in plain words, ready for JSON."""
         journals = [journal.path for journal in self._growth.journals.values()]
-        stored = sum(path.stat().st_size for path in [*self.files.flat, *journals] if path.exists())
+        stored = sum(
+            found.st_size
+            for path in [*self.files.flat, *journals]
+            if (found := state(path)) is not None
+        )
         return {
             "kind": "split array",
             "path": str(self.root),

@@ -7,6 +7,7 @@ from pathlib import Path
 from haversack.errors import PathNotFoundError
 from haversack.split.journal import Journal, JournalBlock, journal_name
 from haversack.split.metadata import METADATA, Stack, read_stack
+from haversack.storage.looking import state
 
 LOCK = ".lock"
 
@@ -39,11 +40,8 @@ class Growth:
 
     def _mark(self) -> tuple[int, ...]:
         """Tell one version of the metadata from the next."""
-        try:
-            state = (self._root / (self._prefix + METADATA)).stat()
-        except FileNotFoundError:
-            return ()
-        return (state.st_ino, state.st_mtime_ns, state.st_size)
+        found = state(self._root / (self._prefix + METADATA))
+        return () if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def _look(self) -> None:
         rows = self.stack.shape_block[0]
@@ -59,7 +57,8 @@ class Growth:
         path = self._root / journal_name(slab)
         known = self.journals.get(slab)
         try:
-            if known is not None and path.stat().st_ino == known.inode:
+            there = state(path)
+            if known is not None and there is not None and there.st_ino == known.inode:
                 known.refresh()
                 return known
             start = slab * self.stack.shape_block[0]

@@ -24,6 +24,7 @@ from haversack.split.about import About, describe
 from haversack.split.block import Shape, check_dtype
 from haversack.split.foreign import open_hdf5
 from haversack.storage.checksum import crc32c
+from haversack.storage.looking import exists, is_directory, listed, read_file, state
 
 METADATA = "stack_metadata.json"
 UNFINISHED = "unfinished.json"
@@ -68,7 +69,7 @@ def block_files(folder: Path, prefix: str = "") -> dict[int, Path]:
         Two files have the same number.
     """
     found: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in listed(folder):
         numbers = re.findall(r"[0-9]+", path.stem)
         if path.suffix != ".h5" or not numbers or not path.name.startswith(prefix):
             continue
@@ -96,9 +97,13 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
     FormatError
         It is not a split array, or not yet one.
     """
-    if not folder.is_dir():
+    if not is_directory(folder):
         raise PathNotFoundError(f"{folder} is not a directory")
-    found = sorted(p for p in folder.glob("*" + METADATA) if p.name.startswith(prefix))
+    found = [
+        path
+        for path in listed(folder)
+        if path.name.endswith(METADATA) and path.name.startswith(prefix)
+    ]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise FormatError(f"{folder} holds more than one array ({names}): say which by its prefix")
@@ -114,10 +119,11 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _LONGEST_METADATA:
+    about = state(path)
+    if about is not None and about.st_size > _LONGEST_METADATA:
         raise FormatError(f"{path} is too large to be the metadata of a split array")
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_file(path))
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
@@ -214,7 +220,7 @@ def metadata_document(stack: Stack) -> bytes:
 
 def _legacy(folder: Path, prefix: str) -> Stack:
     """Read the metadata that the first releases kept inside of the last block."""
-    if (folder / UNFINISHED).exists():
+    if exists(folder / UNFINISHED):
         raise FormatError(
             f"{folder} is still being written: it opens after EmptySplitDataset.finalize()"
         )

@@ -26,6 +26,7 @@ from haversack.split.rows import encode_rows, from_journal, open_journal, rewrit
 from haversack.storage import publish
 from haversack.storage.calls import calls
 from haversack.storage.lock import exclusive
+from haversack.storage.looking import exists, state
 
 _MOST_KEPT = 256 << 20  # bytes of a slab that is not read back from its journal
 
@@ -121,11 +122,10 @@ class OpenSlab:
         self._open()
 
     def _check_own(self) -> None:
-        try:
-            there = self.path.stat().st_ino
-        except FileNotFoundError:
-            there = -1
-        if there != os.fstat(self._descriptor).st_ino:
+        there = state(self.path)
+        with publish.telling("look at", self.path):
+            mine = os.fstat(self._descriptor)
+        if there is None or there.st_ino != mine.st_ino:
             raise taken_over(self.root)
 
     def close(self) -> None:
@@ -186,7 +186,7 @@ def publish_slab(
 
     def check() -> None:
         number = start // stack.shape_block[0]
-        if read_stack(root).shape[0] != start or (root / journal_name(number)).exists():
+        if read_stack(root).shape[0] != start or exists(root / journal_name(number)):
             raise taken_over(root)
 
     publish_rows(root, stack, start, len(frames), partial(part_of, frames, stack), coding, check)

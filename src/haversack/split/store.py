@@ -24,6 +24,7 @@ from haversack.split.metadata import METADATA, block_files, block_name
 from haversack.split.plan import Part, copy, divide, rows_of
 from haversack.split.tail import has_tail
 from haversack.split.threads import in_threads
+from haversack.storage.looking import exists
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
@@ -128,7 +129,7 @@ class BlockStore(BlockGrid):
     def is_in_journal(self, number: int) -> bool:
         """Whether a writer has the frames of a block in a journal at this moment."""
         slab = number // self._stack.pieces
-        return self._stack.growable and (self.root / journal_name(slab)).exists()
+        return self._stack.growable and exists(self.root / journal_name(slab))
 
     def owned(self, number: int) -> tuple[slice, ...]:
         """Where a block lies without its padding: each element is in one such region."""

@@ -33,6 +33,7 @@ from haversack.split.reading import DiskArray
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish
+from haversack.storage.looking import exists, listed
 from haversack.storage.ranges import RangeFile
 
 
@@ -113,13 +114,13 @@ class EmptySplitDataset(Blocks):
     @property
     def missing(self) -> list[int]:
         """Numbers of the blocks that no process has written yet: what is left after a crash."""
-        there = {entry.name for entry in self.root.iterdir()}
+        there = {path.name for path in listed(self.root)}
         return [block for block, name in enumerate(self.files) if name not in there]
 
     def _begin(self) -> str:
         """Begin the array, or join others that write the same one."""
         draft, array = self.root / UNFINISHED, secrets.token_hex(16)
-        if not draft.exists() and is_split(self.root):
+        if not exists(draft) and is_split(self.root):
             raise self._taken()
         publish.make_directory(self.root)
         with publish.telling("write", self.root):  # who made the directory may have died before
@@ -131,7 +132,7 @@ class EmptySplitDataset(Blocks):
             publish.create(draft, json.dumps(own).encode())
         except ExistsError:
             return self._join(draft, plan)
-        if (self.root / METADATA).exists():  # finished by another since we looked
+        if exists(self.root / METADATA):  # finished by another since we looked
             draft.unlink()
             raise self._taken()
         return array
@@ -144,7 +145,7 @@ class EmptySplitDataset(Blocks):
             raise self._taken() from error
         except (ValueError, KeyError, AttributeError, RecursionError) as error:
             raise FormatError(f"{draft} is damaged: remove {self.root} and begin anew") from error
-        if (self.root / METADATA).exists():
+        if exists(self.root / METADATA):
             raise self._taken()
         if alone or self._alone:
             raise ExistsError(f"{self.root} is being written by another, or was left unfinished")
@@ -229,7 +230,7 @@ class LoneWriter(EmptySplitDataset):
 
     def give_up(self) -> None:
         """Remove the blocks of an array that will not be finished, and nothing of another's."""
-        if (self.root / METADATA).exists():
+        if exists(self.root / METADATA):
             return
         for name in self.files:
             with suppress(FormatError, OSError):

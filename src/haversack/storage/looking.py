@@ -49,6 +49,24 @@ def is_directory(path: Path) -> bool:
         raise storage_error("look at", path, error) from error
 
 
+def listed(folder: Path) -> list[Path]:
+    """List what a directory holds, by name; raises as :func:`exists`."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise storage_error("list", folder, error) from error
+
+
+def state(path: Path) -> os.stat_result | None:
+    """Tell what the system knows of a file, None where there is none; raises as :func:`exists`."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise storage_error("look at", path, error) from error
+
+
 def read_file(path: Path) -> bytes:
     """Read a whole file.
 

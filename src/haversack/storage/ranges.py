@@ -51,7 +51,10 @@ class RangeFile:
 
     def measure(self) -> None:
         """Look how large the file is now: another may append to it."""
-        state = os.fstat(self._descriptor)
+        try:
+            state = os.fstat(self._descriptor)
+        except OSError as error:
+            raise StorageError(f"cannot look at {self.path}: {error.strerror}") from error
         self.size, self.inode = state.st_size, state.st_ino
 
     def read(self, offset: int, size: int) -> bytes:
