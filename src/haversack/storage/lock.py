@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from haversack.errors import LockTimeoutException
@@ -40,7 +40,8 @@ def exclusive(path: Path, *, timeout: float | None = None) -> Iterator[None]:
         _wait(descriptor, path, timeout)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # what was done in the block stands, and the lock is let go of
+            os.close(descriptor)
 
 
 def _wait(descriptor: int, path: Path, timeout: float | None) -> None:
