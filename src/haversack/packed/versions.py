@@ -20,6 +20,7 @@ from haversack.errors import (
     VersionGoneError,
 )
 from haversack.packed.current import open_latest
+from haversack.packed.journal import Journal
 from haversack.packed.manifest import (
     Manifest,
     Tagged,
@@ -193,6 +194,8 @@ def tag(snapshot: Snapshot, name: str, *, move: bool = False) -> None:
     path = tag_path(root, _checked(name))
     if not _is_kept(root, manifest, name):
         raise _gone(root, manifest)
+    if manifest.journal is not None:
+        _make_durable(root, manifest)
     make_directory(path.parent)
     ours = {"tag": name, "journal_end": snapshot.end}
     data = encode(Tagged(**msgspec.structs.asdict(manifest) | ours))
@@ -209,6 +212,14 @@ def tag(snapshot: Snapshot, name: str, *, move: bool = False) -> None:
     if not _is_kept(root, manifest, name):
         path.unlink(missing_ok=True)
         raise _gone(root, manifest)
+
+
+def _make_durable(root: Path, manifest: Manifest) -> None:
+    """Make durable what is read of a journal: its writer may have failed to."""
+    try:
+        Journal(root, manifest).close()
+    except FileNotFoundError:
+        raise _gone(root, manifest) from None
 
 
 def untag(root: Path, name: str) -> None:
