@@ -130,6 +130,16 @@ def test_a_writer_that_slept_while_another_published_is_told(tmp_path, frames):
     np.testing.assert_array_equal(SplitDataset(tmp_path / "live"), frames[:5])
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_an_array_begins_anew_over_the_journal_of_one_without_metadata(tmp_path, frames, count):
+    FrameWriter(tmp_path, block_size=SIZE).append(frames[5])
+    (tmp_path / "stack_metadata.json").unlink()  # as a power cut may leave it
+    with FrameWriter(tmp_path, block_size=SIZE) as writer:
+        writer.extend(frames[:count])
+        np.testing.assert_array_equal(SplitDataset(tmp_path)[...], frames[:count])
+    np.testing.assert_array_equal(SplitDataset(tmp_path)[...], frames[:count])
+
+
 def test_a_frame_cut_off_is_not_there_and_the_next_writer_goes_on(tmp_path, frames):
     writer = FrameWriter(tmp_path / "live", block_size=SIZE)
     for frame in frames[:3]:

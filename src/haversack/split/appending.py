@@ -146,8 +146,20 @@ class FrameWriter:
         )
         publish.make_directory(self.path)
         self._keep_name()
+        self._clear()
         publish.create(self.path / METADATA, metadata_document(stack))
         self._stack = stack
+
+    def _clear(self) -> None:
+        """Remove the journals of an array whose metadata a power cut has taken."""
+        with publish.telling("write", self.path), exclusive(self.path / LOCK):
+            # Journals are made under this lock, and only where there is metadata.
+            names = [] if exists(self.path / METADATA) else publish.names_in(self.path)
+            journals = [name for name in names if name.endswith(".journal")]
+            for name in journals:
+                (self.path / name).unlink(missing_ok=True)
+            if journals:
+                publish.sync_directory(self.path)
 
     @property
     def shape(self) -> Shape:

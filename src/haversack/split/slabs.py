@@ -67,14 +67,10 @@ class OpenSlab:
             # Another may have filled, published and removed a journal of this name.
             if read_stack(root).shape[0] > start:
                 raise taken_over(root)
-            path, header = root / journal_name(number), encode_header(start, stack.array)
             try:
-                publish.create(path, header)
+                publish.create(root / journal_name(number), encode_header(start, stack.array))
             except ExistsError as error:
-                if path.read_bytes()[: len(header)] == header:
-                    raise taken_over(root) from error
-                # Left by an array whose metadata a power cut has taken: nobody reads it.
-                publish.replace(path, header)
+                raise taken_over(root) from error
         slab = cls(root, stack, number, 0)
         shape = (stack.shape_block[0], *stack.shape[1:])
         if stack.dtype is not None and math.prod(shape) * stack.dtype.itemsize <= _MOST_KEPT:
