@@ -45,12 +45,11 @@ class Blocks:
             return True
         first, last = start >> BLOCK_BITS, (stop - 1) >> BLOCK_BITS
         state = self._state
-        if state[first] == GOOD and last - first < 2 and state[last] == GOOD:
-            return True
-        if stop - start >= _LARGE:
-            read_ahead(self._raw, start, stop)
-        self._check(range(first, last + 1))
-        return not any(state[number] != GOOD for number in range(first, last + 1))
+        if state.find(UNKNOWN, first, last + 1) >= 0:
+            if stop - start >= _LARGE:
+                read_ahead(self._raw, start, stop)
+            self._check(range(first, last + 1))
+        return state.count(GOOD, first, last + 1) == last + 1 - first
 
     def all_good(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bool:
         """Whether all blocks that hold any of these ranges of bytes are good."""

@@ -138,7 +138,7 @@ class Uniform:
 
     def take_into(self, located: Positions, out: Array) -> None:
         # Places are in the range; with "clip" numpy writes to out without a buffer between.
-        self._array.take(located, 0, out, "clip")
+        self._array.take(located, axis=0, out=out, mode="clip")
 
     def copies(self, located: Positions) -> list[Array]:
         return [self._array[place, ...].copy() for place in located.tolist()]
