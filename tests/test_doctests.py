@@ -8,14 +8,9 @@ import pytest
 
 import haversack
 
-NEEDS = {
-    "haversack.loader.mapped": "torch",
-    "haversack.loader.streamed": "torch",
-    "haversack.loader.tensors": "torch",
-    "haversack.split.xarray_backend": "xarray",
-}
+NEED_TORCH = {"haversack.loader.mapped", "haversack.loader.streamed", "haversack.loader.tensors"}
 MODULES = [
-    module.name
+    pytest.param(module.name, marks=[pytest.mark.torch] if module.name in NEED_TORCH else [])
     for module in pkgutil.walk_packages(haversack.__path__, "haversack.")
     if module.name != "haversack.__main__"
 ]
@@ -24,7 +19,5 @@ MODULES = [
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings_hold(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name in NEEDS:
-        pytest.importorskip(NEEDS[name])
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     assert doctest.testmod(import_module(name), optionflags=flags).failed == 0

@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 
 Where = str | Callable[[dict[str, Any]], bool]
 _ROW = "_row"
-# Nothing is fetched from anywhere, and no file is read: a predicate may hold subqueries.
-_CONFINED: dict[str, Any] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "enable_external_access": False,
-}
 
 
 def by_properties(catalog: Catalog, rows: NDArray[np.int64], where: Where) -> NDArray[np.bool_]:
@@ -46,6 +40,7 @@ def _properties(catalog: Catalog, row: int) -> dict[str, Any]:
 def _by_sql(found: Iterator[dict[str, Any]], count: int, where: str) -> NDArray[np.bool_]:
     import duckdb
 
+    from haversack.packed.query import OFFLINE
     from haversack.packed.table import make_table, plain_fields
 
     mask = np.zeros(count, bool)
@@ -55,7 +50,9 @@ def _by_sql(found: Iterator[dict[str, Any]], count: int, where: str) -> NDArray[
     table, _ = make_table([""] * count, fields, {}, None)
     names = table.column_names[1:]
     table = table.drop_columns(["_meta"]).append_column(_ROW, [np.arange(count)])
-    with duckdb.connect(":memory:", config=_CONFINED) as connection:
+    # No file is read: a predicate may hold subqueries.
+    confined = OFFLINE | {"enable_external_access": False}
+    with duckdb.connect(":memory:", config=confined) as connection:
         try:
             chosen = connection.from_arrow(table).filter(where).project(_ROW).fetchnumpy()
         except duckdb.Error as error:

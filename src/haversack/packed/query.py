@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _JOURNAL = "_journal"  # the name that its records have in place of a file's
 
 # Nothing is fetched from anywhere: what a query needs is in DuckDB itself.
-_OFFLINE: dict[str, Any] = {
+OFFLINE: dict[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
@@ -90,7 +90,7 @@ def matching(snapshot: Snapshot, predicate: str) -> Positions:
 def _run(snapshot: Snapshot, predicate: str) -> tuple[list[str], Any]:
     import duckdb
 
-    with duckdb.connect(":memory:", config=_OFFLINE) as connection:
+    with duckdb.connect(":memory:", config=OFFLINE) as connection:
         parts = [source(snapshot)] if snapshot.manifest.chunks else []
         if snapshot.tail is not None and snapshot.tail.rows:
             connection.register(_JOURNAL, _journal_table(snapshot))

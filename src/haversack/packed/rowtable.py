@@ -6,6 +6,7 @@ their checksums, then every number in it, so that reading need not ask again.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +57,7 @@ class Strided:
         return np.zeros(len(rows), np.uint32)
 
 
-class Grouped:
+class Grouped(ABC):
     """A table whose rows are admitted in groups."""
 
     names: tuple[str, ...]
@@ -97,8 +98,9 @@ class Grouped:
         self._admitted[group] = 1
         self.whole = self._admitted.find(0) < 0
 
+    @abstractmethod
     def _judge(self, start: int, stop: int) -> None:
-        raise NotImplementedError
+        """Raise where the numbers of some rows, whose checksums are right, cannot be."""
 
 
 class Slotted(Grouped, Strided):
