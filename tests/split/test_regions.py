@@ -1,7 +1,9 @@
 """Regions are written as numpy writes them, block by block, and nobody is overwritten unseen."""
 
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -137,3 +139,19 @@ def test_a_write_into_a_damaged_block_is_refused(saved):
     with pytest.raises(HaversackError, match=r"0000\.h5"):
         SplitDataset(saved.root)[0] = 1
     assert path.read_bytes() == bytes(data)
+
+
+@pytest.mark.parametrize("how", ["a region", "a frame"])
+def test_what_a_killed_writer_left_is_swept_a_day_later(tmp_path, how):
+    with FrameWriter(tmp_path / "a", block_size=(1, None, None)) as writer:
+        writer.append(np.zeros((4, 4), "u2"))
+    old, young = (tmp_path / "a" / f".{digit * 16}.partial" for digit in "01")
+    for left in (old, young):
+        left.write_bytes(b"half a block")
+    os.utime(old, (time.time() - 90_000,) * 2)
+
+    if how == "a region":
+        SplitDataset(tmp_path / "a")[0, 0] = 7
+    else:
+        FrameWriter(tmp_path / "a").close()
+    assert (old.exists(), young.exists()) == (False, True)

@@ -107,6 +107,7 @@ class FrameWriter:
         self._coding = coding_named(stack.compression, stack.layout)
         self._keep_name()
         with publish.telling("open", self.path), exclusive(self.path / LOCK):
+            publish.sweep(self.path)
             self._stack, self._full = recover(self.path, self._coding)
         self._end = self._full[-1].end if self._full else self._stack.shape[0]
         if self._full and self._full[-1].rows < self._stack.shape_block[0]:

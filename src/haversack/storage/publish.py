@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,11 +21,22 @@ from haversack.errors import ExistsError, HaversackError, StorageError
 from haversack.storage.calls import calls
 
 TEMPORARY_SUFFIX = ".partial"
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
+_ABANDONED = 24 * 3600.0  # seconds without a write, after which no writer goes on
 
 
 def temporary_beside(path: Path) -> Path:
     """Name a temporary in the directory of ``path`` that no other writer uses."""
     return path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporaries of writers that were killed: those that are a day old."""
+    limit = time.time() - _ABANDONED
+    for name in filter(_TEMPORARY.fullmatch, names_in(folder)):
+        with suppress(FileNotFoundError):  # swept, or published, meanwhile
+            if (folder / name).lstat().st_mtime < limit:
+                (folder / name).unlink()
 
 
 def names_in(folder: Path) -> list[str]:
