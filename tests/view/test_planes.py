@@ -1,7 +1,5 @@
 """Planes, projections and traces are drawn; napari finds layers at their scale."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -61,12 +59,3 @@ def test_napari_gets_lazy_layers_at_their_scale(tmp_path, series):
     low, high = contrast_limits(series)
     assert 0 <= low < 5
     assert 90 < high <= 99
-
-
-def test_the_manifest_of_napari_is_valid():
-    npe2 = pytest.importorskip("npe2")
-    import haversack.view
-
-    manifest = npe2.PluginManifest.from_file(Path(haversack.view.__file__).parent / "napari.yaml")
-    manifest.validate_imports()
-    assert manifest.contributions.readers
