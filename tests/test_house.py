@@ -19,6 +19,17 @@ FLOORS = {
     5: {"server", "cli", "demo"},
 }
 FLOOR = {part: floor for floor, parts in FLOORS.items() for part in parts}
+# The folders of packed, the lowest first; those of one line know nothing of each other.
+PACKED = [
+    {"encoding"},
+    {"chunks"},
+    {"manifests"},
+    {"journal"},
+    {"reading"},
+    {"writing"},
+    {"batches", "build", "upkeep"},
+]
+STOREY = {folder: number for number, folders in enumerate(PACKED) for folder in folders}
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
@@ -26,10 +37,17 @@ def _part(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def _imports(path: Path) -> set[str]:
+def _imports(path: Path, *, types: bool = True) -> set[str]:
     """Every haversack module that a file imports, wherever in the file."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    found, tree = set(), ast.parse(path.read_text())
+    for_types = set[ast.AST]()
+    if not types:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                for_types.update(*map(ast.walk, node.body))
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -52,6 +70,26 @@ def test_imports_go_down_or_sideways(path):
         if _part(module) == "__version__":
             continue
         assert FLOOR[_part(module)] <= FLOOR[own], f"{path} imports {module}, which is above it"
+
+
+def _storey(module: Path) -> tuple[str, int]:
+    """Give the folder of packed that a module is in, and how high that is."""
+    inside = module.relative_to(ROOT / "packed").parts
+    folder = inside[0] if len(inside) > 1 else ""
+    return folder, STOREY[folder] if folder else len(PACKED)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "packed").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_folders_of_packed_import_those_below_them(path):
+    own, height = _storey(path)
+    for module in _imports(path, types=False):
+        parts = module.split(".")[1:]
+        if parts[0] == "packed":
+            folder = parts[1] if parts[1:2] and parts[1] in STOREY else ""
+            below = STOREY[folder] < height if folder else False
+            assert folder == own or below, f"{path} imports {module}, which is not below it"
 
 
 def test_no_circle_between_parts():

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.records.sets import Set
-from haversack.packed.layout import PAYLOADS, TRAILER_SIZE, header, read_footer
-from haversack.packed.manifest import ChunkEntry, encode, manifest_path, read_latest
-from haversack.packed.parts import chunk_path
-from haversack.packed.table import index_path
+from haversack.packed.chunks.layout import PAYLOADS, TRAILER_SIZE, header, read_footer
+from haversack.packed.manifests.index import index_path
+from haversack.packed.manifests.manifest import ChunkEntry, encode, manifest_path, read_latest
+from haversack.packed.reading.parts import chunk_path
 from haversack.storage.checksum import crc32c
 from haversack.storage.maps import Reservation
 

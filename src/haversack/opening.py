@@ -71,7 +71,7 @@ def _open_existing(place: Path, version: int | str | None) -> Any:
     from haversack.convert.bcolz import is_storage
     from haversack.disk import DiskDataset, is_disk
     from haversack.packed import is_packed, open_packed
-    from haversack.packed.versions import check_finished
+    from haversack.packed.reading.versions import check_finished
     from haversack.split import SplitDataset, is_split
 
     if version is not None and (is_disk(place) or not is_packed(place)):

@@ -159,9 +159,9 @@ def stubborn(path, step):
 @scenario([[("add", n), ("add", 10 + n)] for n in range(4)] + [[("put", 1)]])
 def full_journals(path, step):
     """Journals that are ended and sealed as soon as they have two records."""
-    import haversack.packed.journal as journal
+    from haversack.packed.journal import log
 
-    vars(journal).update(MOST_ROWS=2)
+    vars(log).update(MOST_ROWS=2)
     writer = None
     for number in step:
         with step(number) as change:
@@ -181,9 +181,9 @@ def merge(path, step):
 
 
 def few_chunks():
-    import haversack.packed.merge as merging
+    from haversack.packed.writing import smallchunks
 
-    vars(merging).update(MOST=2)
+    vars(smallchunks).update(MOST=2)
 
 
 @scenario(([[("add", 0)], [("add", 1), ("delete", 0)]], [[("add", 1000)], [("add", 1001)]]))

@@ -91,7 +91,7 @@ def tagged_versions_are_there(path, said):
 )
 def tags(path, step):
     """Tags of versions that would soon be kept no longer, one in the middle of a journal."""
-    import haversack.packed.manifest as manifest
+    from haversack.packed.manifests import manifest
 
     vars(manifest).update(KEPT=2)
     writer = None

@@ -20,9 +20,9 @@ WRITER = """
 import sys
 import numpy as np
 from haversack.disk import DiskDataset
-from haversack.packed import journal
+from haversack.packed.journal import log
 
-journal.MOST_ROWS = int(sys.argv[3])  # so that journals end while all write
+log.MOST_ROWS = int(sys.argv[3])  # so that journals end while all write
 dataset = DiskDataset("images")
 for number in range(int(sys.argv[2])):
     dataset.add_image(f"{sys.argv[1]} {number}", "s", np.full(500, number), {"number": number})
@@ -44,9 +44,9 @@ CHANGER = (
 import sys
 import numpy as np
 from haversack.disk import DiskDataset
-from haversack.packed import journal
+from haversack.packed.journal import log
 
-journal.MOST_ROWS = 30
+log.MOST_ROWS = 30
 dataset, model = DiskDataset("images"), {}
 first = int(sys.argv[1])
 for step in range(first):
@@ -88,7 +88,7 @@ def killed(writer, least, pause):
 
 
 def test_eight_threads_and_four_processes_together_lose_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("haversack.packed.journal.MOST_ROWS", 40)
+    monkeypatch.setattr("haversack.packed.journal.log.MOST_ROWS", 40)
     writers = [start(tmp_path, str(name), 25, rows=40) for name in range(4)]
     dataset = DiskDataset(tmp_path / "images", lock_timeout_sec=0)
 

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import IntegrityError, UsageError
-from haversack.packed import PackWriter, filling, mapped, open_packed, pack
-from haversack.packed.shuffle import Permutation, Windows
+from haversack.packed import PackWriter, open_packed, pack
+from haversack.packed.batches import filling
+from haversack.packed.batches.shuffle import Permutation, Windows
+from haversack.packed.reading import mapped
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haversack.packed.blockfile import BlockFile
-from haversack.packed.blocks import Blocks
-from haversack.packed.layout import BLOCK
+from haversack.packed.chunks.blockfile import BlockFile
+from haversack.packed.chunks.blocks import Blocks
+from haversack.packed.chunks.layout import BLOCK
 
 MIB = 1 << 20
 SIZES = st.one_of(

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError, KeyExistsError, UsageError
-from haversack.packed import PackWriter, auto, open_packed, pack
-from haversack.packed.codecs import canonical, codec, decoder
+from haversack.packed import PackWriter, open_packed, pack
+from haversack.packed.encoding import auto
+from haversack.packed.encoding.codecs import canonical, codec, decoder
 
 from .conftest import same
 from .pictures import PNG

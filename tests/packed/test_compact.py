@@ -22,11 +22,12 @@ from haversack.errors import (
     UsageError,
     VersionGoneError,
 )
-from haversack.packed import PackWriter, compact, compaction, open_packed
-from haversack.packed.compaction import plan
-from haversack.packed.manifest import ChunkEntry, Deletions, kept_manifests
-from haversack.packed.manifest import files as named
-from haversack.packed.removal import remove_files
+from haversack.packed import PackWriter, compact, open_packed
+from haversack.packed.manifests.manifest import ChunkEntry, Deletions, kept_manifests
+from haversack.packed.manifests.manifest import files as named
+from haversack.packed.upkeep import compaction
+from haversack.packed.upkeep.compaction import plan
+from haversack.packed.upkeep.removal import remove_files
 from haversack.storage.publish import storage_error
 
 from .conftest import METADATA, arrays, same
@@ -513,7 +514,7 @@ def test_a_writer_that_waited_too_long_is_told(path):
 
 
 def test_a_writer_that_takes_long_keeps_its_files_young(path, monkeypatch):
-    monkeypatch.setattr("haversack.packed.change._OFTEN", 0)
+    monkeypatch.setattr("haversack.packed.writing.change._OFTEN", 0)
     writer = PackWriter(path, chunk_bytes=10)
     writer.append(BIG, key=100)
     age(path)

@@ -8,7 +8,7 @@ import pytest
 
 from haversack.errors import FormatError, HaversackError, IntegrityError, NewerFormatError
 from haversack.packed import PackWriter, open_packed, pack
-from haversack.packed.manifest import encode
+from haversack.packed.manifests.manifest import encode
 from haversack.storage.checksum import crc32c
 
 from . import second_reader

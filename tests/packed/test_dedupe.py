@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from haversack.errors import FormatError
 from haversack.packed import PackWriter, open_packed, pack
 from haversack.packed.build import runs
-from haversack.packed.chunk import Chunk
-from haversack.packed.drafts import Draft
-from haversack.packed.encoding import Stored
+from haversack.packed.chunks.reader import Chunk
+from haversack.packed.encoding.encoder import Stored
+from haversack.packed.writing.drafts import Draft
 
 from . import second_reader
 from .building import check_nothing_else, content

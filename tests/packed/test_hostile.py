@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from haversack.errors import FormatError, HaversackError
-from haversack.packed import PackWriter, layout, open_packed
-from haversack.packed.chunk import Chunk
-from haversack.packed.codecs import codec
-from haversack.packed.kinds import make_kind, read_dtype
-from haversack.packed.manifest import encode
+from haversack.packed import PackWriter, open_packed
+from haversack.packed.chunks import layout
+from haversack.packed.chunks.reader import Chunk
+from haversack.packed.encoding.codecs import codec
+from haversack.packed.encoding.kinds import make_kind, read_dtype
+from haversack.packed.manifests.manifest import encode
 from haversack.storage.checksum import crc32c
 
 HUGE = (1 << 64) - 1

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError, HaversackError, UnsupportedError
-from haversack.packed import PackWriter, images, open_packed, pack
-from haversack.packed.encoding import Encoder, Stored
-from haversack.packed.kinds import make_kind
+from haversack.packed import PackWriter, open_packed, pack
+from haversack.packed.encoding import images
+from haversack.packed.encoding.encoder import Encoder, Stored
+from haversack.packed.encoding.kinds import make_kind
 
 from . import pictures
 from .pictures import GRAY, JPEG, LOSSLESS, PNG, TIFF

@@ -12,9 +12,10 @@ from haversack.errors import (
     UnsupportedError,
     UsageError,
 )
-from haversack.packed import PackWriter, images, open_packed, pack
-from haversack.packed.encoding import Encoder
-from haversack.packed.merge import MOST
+from haversack.packed import PackWriter, open_packed, pack
+from haversack.packed.encoding import images
+from haversack.packed.encoding.encoder import Encoder
+from haversack.packed.writing.smallchunks import MOST
 
 from . import pictures
 from .conftest import same

@@ -19,8 +19,9 @@ from haversack.errors import (
     StorageError,
     UsageError,
 )
-from haversack.packed import PackWriter, frames, journal, open_packed
-from haversack.packed.manifest import read_latest
+from haversack.packed import PackWriter, open_packed
+from haversack.packed.journal import frames, log
+from haversack.packed.manifests.manifest import read_latest
 from haversack.storage import filesystem
 from haversack.storage.calls import calls
 
@@ -135,7 +136,7 @@ def test_a_large_flush_is_a_version_that_seals_the_journal_before_it(path):
 
 
 def test_a_full_journal_is_sealed_and_the_next_begun(path, monkeypatch):
-    monkeypatch.setattr(journal, "MOST_ROWS", 5)
+    monkeypatch.setattr(log, "MOST_ROWS", 5)
     with PackWriter(path) as writer:
         for number in range(23):
             writer.append([number], key=f"k{number}", n=number)
@@ -174,14 +175,14 @@ def test_three_writers_do_what_a_dict_would(tmp_path_factory, steps, most_rows):
     with PackWriter(path) as writer:
         writer.append([0], key="k0", n=-1)
     model, pending, writers = {"k0": -1}, [[], [], []], [PackWriter(path) for _ in range(3)]
-    before, journal.MOST_ROWS = journal.MOST_ROWS, most_rows
+    before, log.MOST_ROWS = log.MOST_ROWS, most_rows
     try:
         for step, (who, what, number) in enumerate(steps):
             run_step(path, model, pending, writers, step, who, what, f"k{number}")
             assert state(path) == model
             assert list(state(path)) == list(model)
     finally:
-        journal.MOST_ROWS = before
+        log.MOST_ROWS = before
     for writer in writers:
         writer.abandon()
     PackWriter(path).close()
@@ -425,7 +426,7 @@ def test_where_appends_may_mix_each_flush_is_a_version(path, monkeypatch):
 
 
 def add_all(path, name, count, most_rows):
-    journal.MOST_ROWS = most_rows
+    log.MOST_ROWS = most_rows
     with PackWriter(path) as writer:
         for number in range(count):
             writer.append([number], key=f"{name}-{number}", n=number)
@@ -458,7 +459,7 @@ def test_four_processes_appending_at_once_lose_nothing_and_keep_their_order(path
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_four_processes_appending_10_000_each_lose_nothing(path):
-    processes(add_all, [(path, name, 10_000, journal.MOST_ROWS) for name in "0123"])
+    processes(add_all, [(path, name, 10_000, log.MOST_ROWS) for name in "0123"])
     check_each_kept_its_order(path, 10_000)
 
 

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError
-from haversack.packed import PackWriter, compact, keys, keytables, open_packed
-from haversack.packed.blockfile import BlockFile
-from haversack.packed.keytables import ALONE, PATIENCE, KeyTables
-from haversack.packed.mergedkeys import Merged, open_merged
+from haversack.packed import PackWriter, compact, open_packed
+from haversack.packed.chunks.blockfile import BlockFile
+from haversack.packed.encoding import keys
+from haversack.packed.reading import keytables
+from haversack.packed.reading.keytables import ALONE, PATIENCE, KeyTables
+from haversack.packed.reading.mergedkeys import Merged, open_merged
 
 CHUNKS = ALONE + 5
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haversack.packed.locate import Locator
+from haversack.packed.reading.locate import Locator
 
 LENGTHS = st.one_of(
     st.lists(st.integers(1, 5), min_size=1, max_size=50),

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import StorageError
-from haversack.packed import PackWriter, open_packed, sealing
-from haversack.packed.merge import MOST, SMALL, _run
+from haversack.packed import PackWriter, open_packed
+from haversack.packed.writing import sealing
+from haversack.packed.writing.smallchunks import MOST, SMALL, _run
 
 from .conftest import METADATA, same
 

@@ -10,8 +10,8 @@ import pytest
 
 from haversack.errors import FormatError, HaversackError, IntegrityError, NewerFormatError
 from haversack.packed import PackWriter, compact, open_packed, pack, repair
-from haversack.packed.journal import make_journal
-from haversack.packed.manifest import encode
+from haversack.packed.journal.log import make_journal
+from haversack.packed.manifests.manifest import encode
 from haversack.storage.checksum import crc32c
 
 from .conftest import METADATA, small_records
@@ -576,7 +576,7 @@ def test_whole_commits_of_a_damaged_journal_are_taken_back_too(tmp_path):
 def test_a_repair_that_dies_before_it_ends_a_journal_takes_nothing_back_twice(
     tmp_path, monkeypatch
 ):
-    from haversack.packed import rescue
+    from haversack.packed.upkeep import rescue
 
     in_a_journal(tmp_path / "ds")
     expected = content_of(tmp_path / "ds")
@@ -644,7 +644,7 @@ def test_the_removal_of_files_leaves_a_journal_whose_commits_no_version_has(tmp_
 def test_repair_begins_again_where_others_publish_meanwhile(tmp_path, monkeypatch):
     ds = one(tmp_path / "ds")
     flip(4096)(the(ds.path, "chunks/*"))
-    from haversack.packed import recovery
+    from haversack.packed.upkeep import recovery
 
     examine, others = recovery.examine, []
 

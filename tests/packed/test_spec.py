@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haversack.packed import PackWriter, layout, open_packed, pack
+from haversack.packed import PackWriter, open_packed, pack
+from haversack.packed.chunks import layout
 
 from . import second_reader
 from .conftest import arrays, same, small_records

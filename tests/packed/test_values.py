@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError, UnsupportedError
-from haversack.packed.values import dumps, loads
+from haversack.packed.encoding.metadata import dumps, loads
 
 LEAVES = (
     st.none()

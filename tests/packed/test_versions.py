@@ -18,7 +18,7 @@ from haversack.errors import (
     VersionGoneError,
 )
 from haversack.packed import PackWriter, open_packed
-from haversack.packed.manifest import KEPT, kept_chunks, tag_path
+from haversack.packed.manifests.manifest import KEPT, kept_chunks, tag_path
 
 
 def add(path, *numbers, delete=()):

@@ -40,8 +40,8 @@ def _properties(catalog: Catalog, row: int) -> dict[str, Any]:
 def _by_sql(found: Iterator[dict[str, Any]], count: int, where: str) -> NDArray[np.bool_]:
     import duckdb
 
+    from haversack.packed.manifests.index import make_table, plain_fields
     from haversack.packed.query import OFFLINE
-    from haversack.packed.table import make_table, plain_fields
 
     mask = np.zeros(count, bool)
     if not count:

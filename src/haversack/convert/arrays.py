@@ -239,7 +239,7 @@ def _import_tiffs(places: list[Path], path: Any, options: dict[str, Any]) -> Spl
 
 
 def _pages(places: list[Path]) -> Iterator[Any]:
-    from haversack.packed.images import pages as pages_of
+    from haversack.packed.encoding.images import pages as pages_of
 
     for place in places:
         try:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, UnsupportedError
-from haversack.packed.codecs import codec
-from haversack.packed.kinds import Kind, as_bytes, make_kind
+from haversack.packed.encoding.codecs import codec
+from haversack.packed.encoding.kinds import Kind, as_bytes, make_kind
 from haversack.storage.publish import storage_error
 
 _HEADER: Final = struct.Struct("<4sB3xq")  # magic, version, chunks

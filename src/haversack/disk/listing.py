@@ -12,7 +12,7 @@ from haversack.disk.fields import COLUMNS, parted
 from haversack.disk.ids import check_id, ids_of
 from haversack.errors import UsageError
 from haversack.packed import PackedDataset
-from haversack.packed.values import loads
+from haversack.packed.encoding.metadata import loads
 
 if TYPE_CHECKING:
     import pandas as pd

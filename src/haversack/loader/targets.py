@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import UsageError
-from haversack.packed.values import loads
+from haversack.packed.encoding.metadata import loads
 
 if TYPE_CHECKING:
     from haversack.packed import PackedDataset
-    from haversack.packed.snapshot import Snapshot
+    from haversack.packed.reading.snapshot import Snapshot
 
 Values = NDArray[Any] | list[Any]
 Target = str | Callable[[Mapping[Any, Any]], Any]

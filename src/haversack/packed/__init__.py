@@ -1,17 +1,30 @@
 """Floor 2: many small arrays in a few big chunks, and batches of them.
 
-The file format is told in ``docs/spec/packed-v1.md``.
+The file format is told in ``docs/spec/packed-v1.md``. The modules of this folder are what users
+meet; below them are floors, each of which imports those under it alone::
+
+    dataset, query, writer, packing, merging, ...    what users meet
+      build      upkeep      batches                 bulk builds; check, compact, repair; training
+              writing                                a commit: from records to a new version
+              reading                                a version, opened: one row of records
+              journal                                small commits, in one file that all share
+              manifests                              which chunks make a version; their index files
+              chunks                                 one big file of records
+              encoding                               arrays, keys and metadata as bytes
+
+``tests/test_house.py`` holds this order. Each folder says which of its modules to read first.
 """
 
-from haversack.packed.batches import Loader
-from haversack.packed.build import Skipped, pack
-from haversack.packed.compaction import Compacted, compact
+from haversack.packed.batches.loader import Loader
+from haversack.packed.build.blocks import Skipped
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
-from haversack.packed.manifest import is_packed
+from haversack.packed.manifests.manifest import is_packed
 from haversack.packed.merging import merge
-from haversack.packed.records import Batch, Record
-from haversack.packed.recovery import Repaired, repair
-from haversack.packed.versions import Version
+from haversack.packed.packing import pack
+from haversack.packed.reading.records import Batch, Record
+from haversack.packed.reading.versions import Version
+from haversack.packed.upkeep.compaction import Compacted, compact
+from haversack.packed.upkeep.recovery import Repaired, repair
 from haversack.packed.writer import PackWriter
 
 __all__ = [

@@ -6,10 +6,10 @@ import html as escaping
 from typing import Any
 
 from haversack.errors import HaversackError
-from haversack.packed.kinds import read_dtype
-from haversack.packed.manifest import ChunkEntry, numbers
-from haversack.packed.snapshot import Snapshot
-from haversack.packed.versions import tag_names
+from haversack.packed.encoding.kinds import read_dtype
+from haversack.packed.manifests.manifest import numbers
+from haversack.packed.reading.snapshot import Snapshot
+from haversack.packed.reading.versions import tag_names
 
 _MIXED = "several dtypes or shapes or encoded"
 _MOST_KINDS = 6  # that are listed
@@ -28,7 +28,7 @@ def info(snapshot: Snapshot, records: int) -> dict[str, Any]:
         "chunks": len(manifest.chunks),
         "journal": len(snapshot.tail.live()) if snapshot.tail else 0,
         "bytes": sum(entry.bytes + entry.index_bytes for entry in manifest.chunks),
-        "deleted bytes": sum(map(deleted_bytes, manifest.chunks)),
+        "deleted bytes": sum(entry.deleted_bytes for entry in manifest.chunks),
         "keys": manifest.key_type or "none",
         "columns": {name: " or ".join(types) for name, types in manifest.columns.items()},
         "version": manifest.version,
@@ -37,12 +37,6 @@ def info(snapshot: Snapshot, records: int) -> dict[str, Any]:
         "written": manifest.created,
         "format": manifest.format,
     }
-
-
-def deleted_bytes(entry: ChunkEntry) -> int:
-    """Estimate what rewriting a chunk without its deleted rows would save."""
-    gone = entry.deleted.rows if entry.deleted else 0
-    return (entry.bytes + entry.index_bytes) * gone // max(entry.rows, 1)
 
 
 def arrays(snapshot: Snapshot) -> str:

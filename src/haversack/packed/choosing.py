@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from haversack.errors import PositionError, UsageError
-from haversack.packed.locate import Positions
+from haversack.packed.reading.locate import Positions
 
 _UNSIGNED = np.dtype(np.uint64)
 

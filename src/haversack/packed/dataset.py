@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from haversack.errors import RecordNotFoundError, UsageError
 from haversack.packed import query
-from haversack.packed.batches import Loader, make_loader
+from haversack.packed.batches.loader import Loader, make_loader
 from haversack.packed.choosing import beyond, places
-from haversack.packed.current import is_current
+from haversack.packed.encoding.keys import Key
 from haversack.packed.frame import empty_frame, make_frame
-from haversack.packed.keys import Key
 from haversack.packed.openversion import OpenVersion
-from haversack.packed.parts import Positions
-from haversack.packed.records import Batch, Record
-from haversack.packed.snapshot import Snapshot
-from haversack.packed.versions import open_exactly, open_version
+from haversack.packed.reading.current import is_current
+from haversack.packed.reading.parts import Positions
+from haversack.packed.reading.records import Batch, Record
+from haversack.packed.reading.snapshot import Snapshot
+from haversack.packed.reading.versions import open_exactly, open_version
 from haversack.storage.looking import as_path
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ import numpy as np
 
 from haversack.errors import KeyExistsError, UsageError
 from haversack.events import Task
-from haversack.packed.committing import Committer, Hashes
-from haversack.packed.copying import Rows, copy_rows, key_texts
-from haversack.packed.drafts import Draft, Finished, discard
-from haversack.packed.encoding import Stored
-from haversack.packed.keys import Key, hash64, key_from_bytes
-from haversack.packed.pending import MOST_BYTES, MOST_STEPS, Step
-from haversack.packed.snapshot import Snapshot
-from haversack.packed.values import loads
+from haversack.packed.encoding.encoder import Stored
+from haversack.packed.encoding.keys import Key, hash64, key_from_bytes
+from haversack.packed.encoding.metadata import loads
+from haversack.packed.reading.snapshot import Snapshot
+from haversack.packed.writing.committing import Committer, Hashes
+from haversack.packed.writing.copying import Rows, copy_rows, key_texts
+from haversack.packed.writing.drafts import Draft, Finished, discard
+from haversack.packed.writing.pending import MOST_BYTES, MOST_STEPS, Step
 
 OnConflict = Literal["error", "skip", "replace"]
 CHOICES: Final = ("error", "skip", "replace")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from haversack.packed.keys import Key
-from haversack.packed.values import loads
+from haversack.packed.encoding.keys import Key
+from haversack.packed.encoding.metadata import loads
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from haversack.events import Progress
 from haversack.packed.dataset import PackedDataset, open_packed
-from haversack.packed.drafts import folders_of
 from haversack.packed.extending import OnConflict
 from haversack.packed.writer import PackWriter
+from haversack.packed.writing.drafts import folders_of
 from haversack.storage.looking import as_path
 
 

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 from haversack.events import Progress
 from haversack.packed import about
-from haversack.packed.manifest import Manifest
-from haversack.packed.snapshot import Snapshot
-from haversack.packed.verify import verify
-from haversack.packed.versions import Version, tag, untag, versions
+from haversack.packed.manifests.manifest import Manifest
+from haversack.packed.reading.snapshot import Snapshot
+from haversack.packed.reading.versions import Version, tag, untag, versions
+from haversack.packed.upkeep.verify import verify
 from haversack.storage.damage import Damage
 
 

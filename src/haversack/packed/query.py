@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from haversack.errors import UsageError
-from haversack.packed.columns import MIXED
-from haversack.packed.parts import Positions
-from haversack.packed.table import make_table, plain_fields
-from haversack.packed.values import loads
+from haversack.packed.encoding.columns import MIXED
+from haversack.packed.encoding.metadata import loads
+from haversack.packed.manifests.index import make_table, plain_fields
+from haversack.packed.reading.parts import Positions
 
 if TYPE_CHECKING:
-    from haversack.packed.snapshot import Snapshot
+    from haversack.packed.reading.snapshot import Snapshot
 
 _JOURNAL = "_journal"  # the name that its records have in place of a file's
 

@@ -19,16 +19,16 @@ from haversack.errors import (
     UsageError,
 )
 from haversack.events import Progress, task
-from haversack.packed.auto import Auto
-from haversack.packed.change import Chunking
-from haversack.packed.committing import Committer
-from haversack.packed.drafts import FOLDERS
-from haversack.packed.encoding import AUTO, CodecChoice, Encoder
+from haversack.packed.encoding.auto import Auto
+from haversack.packed.encoding.encoder import AUTO, CodecChoice, Encoder
+from haversack.packed.encoding.keys import key_bytes, key_type
+from haversack.packed.encoding.metadata import dumps
 from haversack.packed.extending import OnConflict, chosen, extend
-from haversack.packed.keys import key_bytes, key_type
-from haversack.packed.manifest import is_packed
-from haversack.packed.pending import Step
-from haversack.packed.values import dumps
+from haversack.packed.manifests.manifest import is_packed
+from haversack.packed.writing.change import Chunking
+from haversack.packed.writing.committing import Committer
+from haversack.packed.writing.drafts import FOLDERS
+from haversack.packed.writing.pending import Step
 from haversack.storage.looking import as_path, exists, is_directory
 from haversack.storage.publish import names_in, storage_error
 

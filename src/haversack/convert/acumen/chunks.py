@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from haversack.convert.acumen.index import CHUNK, OFFSET, SHAPE, SIZE
 from haversack.errors import FormatError, PathNotFoundError
-from haversack.packed.kinds import make_kind
+from haversack.packed.encoding.kinds import make_kind
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,11 +11,11 @@ import numpy as np
 
 from haversack.errors import HaversackError, UnsupportedError, UsageError
 from haversack.packed.build.marks import NoMarkError, mark
-from haversack.packed.encoding import AUTO, CodecChoice, Encoder
-from haversack.packed.kinds import Kind
-from haversack.packed.records import Record
-from haversack.packed.table import plain_fields
-from haversack.packed.values import dumps
+from haversack.packed.encoding.encoder import AUTO, CodecChoice, Encoder
+from haversack.packed.encoding.kinds import Kind
+from haversack.packed.encoding.metadata import dumps
+from haversack.packed.manifests.index import plain_fields
+from haversack.packed.reading.records import Record
 
 _MOST: Final = 256  # records of a block
 _BYTES: Final = 1 << 20

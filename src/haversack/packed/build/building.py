@@ -17,7 +17,7 @@ from haversack.packed.build.notes import Note
 from haversack.packed.build.reading import Reader
 from haversack.packed.build.runs import SAMPLE, Job, Run, run_length, type_of
 from haversack.packed.build.source import Source
-from haversack.packed.keys import KeyType
+from haversack.packed.encoding.keys import KeyType
 
 _ENDLESS: Final = 1 << 62
 _EACH: Final = 2  # runs that each worker may be ahead

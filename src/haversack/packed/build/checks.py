@@ -13,11 +13,11 @@ from haversack.errors import HaversackError
 from haversack.packed.build.blocks import Block, Recipe
 from haversack.packed.build.marks import NoMarkError, mark
 from haversack.packed.build.runs import Part, Run
-from haversack.packed.chunk import Chunk
-from haversack.packed.keys import key_bytes
-from haversack.packed.kinds import Kind, as_bytes, make_kind
-from haversack.packed.mapped import chunk_path, open_chunk, reserve
-from haversack.packed.table import IndexFile
+from haversack.packed.chunks.reader import Chunk
+from haversack.packed.encoding.keys import key_bytes
+from haversack.packed.encoding.kinds import Kind, as_bytes, make_kind
+from haversack.packed.manifests.index import IndexFile
+from haversack.packed.reading.mapped import chunk_path, open_chunk, reserve
 
 
 def is_same(root: Path, run: Run, recipe: Recipe, items: list[Any]) -> bool:

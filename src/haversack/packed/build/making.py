@@ -17,15 +17,21 @@ from haversack.packed.build import runs as lengths
 from haversack.packed.build.blocks import Failure, Recipe, Skipped
 from haversack.packed.build.building import Building
 from haversack.packed.build.marks import mark, mark_callable
-from haversack.packed.build.notes import FOLDER, Note, Notes
+from haversack.packed.build.notes import Note, Notes
 from haversack.packed.build.runs import Job, Part, Run, other_type
 from haversack.packed.build.source import Source
 from haversack.packed.build.unique import UniqueKeys, all_keys, leave_out
-from haversack.packed.drafts import FOLDERS, make_folders
-from haversack.packed.keys import KeyType, key_from_bytes
-from haversack.packed.manifest import Manifest, add_columns, already_there, read_latest
-from haversack.packed.merge import SMALL, merge_small
-from haversack.packed.sealing import drop_unnamed, publish
+from haversack.packed.encoding.keys import KeyType, key_from_bytes
+from haversack.packed.manifests.manifest import (
+    BUILDS,
+    Manifest,
+    add_columns,
+    already_there,
+    read_latest,
+)
+from haversack.packed.writing.drafts import FOLDERS, make_folders
+from haversack.packed.writing.sealing import drop_unnamed, publish
+from haversack.packed.writing.smallchunks import SMALL, merge_small
 from haversack.storage.looking import exists
 from haversack.storage.publish import storage_error
 
@@ -59,7 +65,7 @@ class Making:
         self._dedupe = dedupe
         self._report = report or _warn
         self._levels = _missing([root, *root.parents])
-        self._folders = _missing([root / name for name in (FOLDER, *reversed(FOLDERS))])
+        self._folders = _missing([root / name for name in (BUILDS, *reversed(FOLDERS))])
         self._parameters = _parameters(recipe, chunk_bytes, dedupe)
         self._keys = UniqueKeys(root)
         self._key_type: KeyType | None = None
@@ -81,7 +87,7 @@ class Making:
         self._found = found
         if notes.folders > len(self._levels):
             self._levels = [self._root, *self._root.parents][: notes.folders]
-            self._folders = [self._root / name for name in (FOLDER, *reversed(FOLDERS))]
+            self._folders = [self._root / name for name in (BUILDS, *reversed(FOLDERS))]
 
     def building(
         self, source: Source, total: int | None, work: events.Task, *, each: bool

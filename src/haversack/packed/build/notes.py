@@ -22,9 +22,9 @@ from haversack.errors import ExistsError, HaversackError
 from haversack.packed.build.blocks import Skipped
 from haversack.packed.build.owning import claim, create_owned, disown, identity
 from haversack.packed.build.runs import Part, Run
-from haversack.packed.keys import KeyType
-from haversack.packed.layout import Count
-from haversack.packed.manifest import ChunkEntry, kept_chunks
+from haversack.packed.chunks.layout import Count
+from haversack.packed.encoding.keys import KeyType
+from haversack.packed.manifests.manifest import BUILDS, ChunkEntry, kept_chunks
 from haversack.storage.calls import calls
 from haversack.storage.checksum import crc32c
 from haversack.storage.publish import (
@@ -36,7 +36,6 @@ from haversack.storage.publish import (
 )
 
 log = logging.getLogger("haversack.packed")
-FOLDER: Final = "build"
 FORMAT: Final = 1
 _ATTEMPTS: Final = 10
 _PREFIX: Final = b'{"crc32c":"%08x",'
@@ -107,7 +106,7 @@ class Notes:
     def __init__(self, root: Path, parameters: str, folders: int) -> None:
         self.root, self.folders = root, folders
         self.build_id = secrets.token_hex(8)
-        self.path = root / FOLDER / f"{self.build_id}.json"
+        self.path = root / BUILDS / f"{self.build_id}.json"
         self._dead: list[_Dead] = []
         self._descriptor = -1
         self.any = False  # whether a run is done

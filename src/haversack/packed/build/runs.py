@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from haversack.errors import HaversackError, KeyExistsError, StorageError, UsageError
-from haversack.packed.auto import Auto
 from haversack.packed.build.blocks import Block, Failure, Recipe, Skipped
-from haversack.packed.drafts import Draft, discard
-from haversack.packed.encoding import AUTO
-from haversack.packed.keys import KeyType, key_bytes, key_type
-from haversack.packed.manifest import ChunkEntry
+from haversack.packed.encoding.auto import Auto
+from haversack.packed.encoding.encoder import AUTO
+from haversack.packed.encoding.keys import KeyType, key_bytes, key_type
+from haversack.packed.manifests.manifest import ChunkEntry
+from haversack.packed.writing.drafts import Draft, discard
 from haversack.storage.looking import exists
 
 SAMPLE: Final = 64  # items by whose sizes the runs are cut

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.packed.kinds import as_bytes
+from haversack.packed.encoding.kinds import as_bytes
 
 _MUTABLE: Final = frozenset({dict, list, set, bytearray, np.ndarray})
 

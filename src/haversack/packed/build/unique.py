@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from haversack.packed.build.blocks import Failure
 from haversack.packed.build.runs import Part, Run
-from haversack.packed.chunk import Chunk
-from haversack.packed.drafts import Draft, discard
-from haversack.packed.encoding import Stored
-from haversack.packed.keys import KeyType
-from haversack.packed.mapped import open_chunk, reserve
-from haversack.packed.table import IndexFile
+from haversack.packed.chunks.reader import Chunk
+from haversack.packed.encoding.encoder import Stored
+from haversack.packed.encoding.keys import KeyType
+from haversack.packed.manifests.index import IndexFile
+from haversack.packed.reading.mapped import open_chunk, reserve
+from haversack.packed.writing.drafts import Draft, discard
 
 
 class UniqueKeys:
