@@ -9,9 +9,9 @@ import msgspec
 
 from benchmarks.records.sets import Set
 from haversack.packed.chunks.layout import PAYLOADS, TRAILER_SIZE, header, read_footer
-from haversack.packed.manifests.index import index_path
-from haversack.packed.manifests.manifest import ChunkEntry, encode, manifest_path, read_latest
-from haversack.packed.reading.parts import chunk_path
+from haversack.packed.manifests.kept import read_latest
+from haversack.packed.manifests.manifest import ChunkEntry, encode
+from haversack.packed.manifests.places import chunk_path, index_path, manifest_path
 from haversack.storage.checksum import crc32c
 from haversack.storage.maps import Reservation
 

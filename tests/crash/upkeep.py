@@ -91,9 +91,9 @@ def tagged_versions_are_there(path, said):
 )
 def tags(path, step):
     """Tags of versions that would soon be kept no longer, one in the middle of a journal."""
-    from haversack.packed.manifests import manifest
+    from haversack.packed.manifests import publishing
 
-    vars(manifest).update(KEPT=2)
+    vars(publishing).update(KEPT=2)
     writer = None
     for number in step:
         with step(number) as change:

@@ -23,8 +23,9 @@ from haversack.errors import (
     VersionGoneError,
 )
 from haversack.packed import PackWriter, compact, open_packed
-from haversack.packed.manifests.manifest import ChunkEntry, Deletions, kept_manifests
-from haversack.packed.manifests.manifest import files as named
+from haversack.packed.manifests.kept import kept_manifests
+from haversack.packed.manifests.manifest import ChunkEntry, Deletions
+from haversack.packed.manifests.places import files as named
 from haversack.packed.upkeep import compaction
 from haversack.packed.upkeep.compaction import plan
 from haversack.packed.upkeep.removal import remove_files

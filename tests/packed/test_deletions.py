@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from haversack.errors import HaversackError, IntegrityError, KeyExistsError, RecordNotFoundError
 from haversack.packed import PackWriter, open_packed
-from haversack.packed.manifests.manifest import read_latest
+from haversack.packed.manifests.kept import read_latest
 
 
 def write(path, numbers, delete=()):

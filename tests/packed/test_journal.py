@@ -21,7 +21,7 @@ from haversack.errors import (
 )
 from haversack.packed import PackWriter, open_packed
 from haversack.packed.journal import frames, log
-from haversack.packed.manifests.manifest import read_latest
+from haversack.packed.manifests.kept import read_latest
 from haversack.storage import filesystem
 from haversack.storage.calls import calls
 

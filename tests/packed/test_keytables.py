@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from haversack.errors import FormatError
 from haversack.packed import PackWriter, compact, open_packed
 from haversack.packed.chunks.blockfile import BlockFile
-from haversack.packed.encoding import keys
 from haversack.packed.reading import keytables
 from haversack.packed.reading.keytables import ALONE, PATIENCE, KeyTables
 from haversack.packed.reading.mergedkeys import Merged, open_merged
@@ -157,8 +156,7 @@ def test_without_a_place_for_it_a_table_is_kept_in_memory(dataset):
 
 
 def test_keys_of_one_hash_are_told_apart(dataset, monkeypatch):
-    for module in (keys, keytables):
-        monkeypatch.setattr(module, "hash64", lambda _key: 7)
+    monkeypatch.setattr(keytables, "hash64", lambda _key: 7)
     snapshot = open_packed(dataset)._snapshot
     merged = Merged(
         [entry.id for entry in snapshot.manifest.chunks],

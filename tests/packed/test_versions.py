@@ -18,7 +18,9 @@ from haversack.errors import (
     VersionGoneError,
 )
 from haversack.packed import PackWriter, open_packed
-from haversack.packed.manifests.manifest import KEPT, kept_chunks, tag_path
+from haversack.packed.manifests.kept import kept_chunks
+from haversack.packed.manifests.places import tag_path
+from haversack.packed.manifests.publishing import KEPT
 
 
 def add(path, *numbers, delete=()):

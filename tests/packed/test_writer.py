@@ -12,7 +12,7 @@ import pytest
 
 from haversack.errors import ExistsError, KeyExistsError, StorageError, UnsupportedError, UsageError
 from haversack.packed import PackWriter, open_packed, pack
-from haversack.packed.manifests.manifest import KEPT
+from haversack.packed.manifests.publishing import KEPT
 
 
 def run(code, *arguments, **options):

@@ -18,7 +18,7 @@ meet; below them are floors, each of which imports those under it alone::
 from haversack.packed.batches.loader import Loader
 from haversack.packed.build.blocks import Skipped
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
-from haversack.packed.manifests.manifest import is_packed
+from haversack.packed.manifests.kept import is_packed
 from haversack.packed.merging import merge
 from haversack.packed.packing import pack
 from haversack.packed.reading.records import Batch, Record

@@ -7,7 +7,7 @@ from typing import Any
 
 from haversack.errors import HaversackError
 from haversack.packed.encoding.kinds import read_dtype
-from haversack.packed.manifests.manifest import numbers
+from haversack.packed.manifests.kept import numbers
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.reading.versions import tag_names
 

@@ -18,7 +18,7 @@ from haversack.packed.encoding.keys import Key
 from haversack.packed.frame import empty_frame, make_frame
 from haversack.packed.openversion import OpenVersion
 from haversack.packed.reading.current import is_current
-from haversack.packed.reading.parts import Positions
+from haversack.packed.reading.locate import Positions
 from haversack.packed.reading.records import Batch, Record
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.reading.versions import open_exactly, open_version

@@ -15,8 +15,9 @@ from haversack.packed.build.making import Making
 from haversack.packed.build.source import Source
 from haversack.packed.dataset import PackedDataset, open_packed
 from haversack.packed.encoding.encoder import CodecChoice, Encoder
-from haversack.packed.manifests.manifest import already_there, is_packed
-from haversack.packed.writer import check_place
+from haversack.packed.manifests.kept import is_packed
+from haversack.packed.manifests.publishing import already_there
+from haversack.packed.writing.place import check_place
 from haversack.storage.looking import as_path
 
 

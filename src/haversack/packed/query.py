@@ -11,7 +11,7 @@ from haversack.errors import UsageError
 from haversack.packed.encoding.columns import MIXED
 from haversack.packed.encoding.metadata import loads
 from haversack.packed.manifests.index import make_table, plain_fields
-from haversack.packed.reading.parts import Positions
+from haversack.packed.reading.locate import Positions
 
 if TYPE_CHECKING:
     from haversack.packed.reading.snapshot import Snapshot

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from haversack.errors import (
-    ExistsError,
     FormatError,
     HaversackError,
     KeyExistsError,
@@ -24,15 +22,12 @@ from haversack.packed.encoding.encoder import AUTO, CodecChoice, Encoder
 from haversack.packed.encoding.keys import key_bytes, key_type
 from haversack.packed.encoding.metadata import dumps
 from haversack.packed.extending import OnConflict, chosen, extend
-from haversack.packed.manifests.manifest import is_packed
 from haversack.packed.writing.change import Chunking
 from haversack.packed.writing.committing import Committer
-from haversack.packed.writing.drafts import FOLDERS
 from haversack.packed.writing.pending import Step
-from haversack.storage.looking import as_path, exists, is_directory
-from haversack.storage.publish import names_in, storage_error
-
-_OURS = frozenset({*FOLDERS, "journal", "cache", "build"})
+from haversack.packed.writing.place import check_place
+from haversack.storage.looking import as_path
+from haversack.storage.publish import storage_error
 
 
 class PackWriter:
@@ -370,19 +365,3 @@ class PackWriter:
 
     def __repr__(self) -> str:
         return f"<PackWriter {str(self.path)!r}: {self._committer.rows} records not yet flushed>"
-
-
-def check_place(path: Path) -> None:
-    """Refuse a place that holds anything but a packed dataset or the beginnings of one."""
-    above = next(each for each in (path, *path.parents) if exists(each))
-    if not is_directory(above):
-        raise ExistsError(f"{above} is a file: give the path of a directory")
-    if above != path or is_packed(path):
-        return
-    names = {*names_in(path)} - _OURS
-    # File managers and the like leave names that begin with a dot anywhere.
-    strangers = sorted(name for name in names if not name.startswith("."))
-    if strangers:
-        raise ExistsError(
-            f"{path} is no packed dataset and not empty (it holds {strangers[0]}): choose another"
-        )

@@ -17,7 +17,8 @@ from haversack.packed.chunks.reader import Chunk
 from haversack.packed.encoding.keys import key_bytes
 from haversack.packed.encoding.kinds import Kind, as_bytes, make_kind
 from haversack.packed.manifests.index import IndexFile
-from haversack.packed.reading.mapped import chunk_path, open_chunk, reserve
+from haversack.packed.manifests.places import chunk_path
+from haversack.packed.reading.mapped import open_chunk, reserve
 
 
 def is_same(root: Path, run: Run, recipe: Recipe, items: list[Any]) -> bool:

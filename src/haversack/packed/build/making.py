@@ -22,14 +22,11 @@ from haversack.packed.build.runs import Job, Part, Run, other_type
 from haversack.packed.build.source import Source
 from haversack.packed.build.unique import UniqueKeys, all_keys, leave_out
 from haversack.packed.encoding.keys import KeyType, key_from_bytes
-from haversack.packed.manifests.manifest import (
-    BUILDS,
-    Manifest,
-    add_columns,
-    already_there,
-    read_latest,
-)
-from haversack.packed.writing.drafts import FOLDERS, make_folders
+from haversack.packed.manifests.kept import read_latest
+from haversack.packed.manifests.manifest import Manifest, add_columns
+from haversack.packed.manifests.places import BUILDS, FOLDERS
+from haversack.packed.manifests.publishing import already_there
+from haversack.packed.writing.drafts import make_folders
 from haversack.packed.writing.sealing import drop_unnamed, publish
 from haversack.packed.writing.smallchunks import SMALL, merge_small
 from haversack.storage.looking import exists

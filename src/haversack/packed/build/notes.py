@@ -24,7 +24,9 @@ from haversack.packed.build.owning import claim, create_owned, disown, identity
 from haversack.packed.build.runs import Part, Run
 from haversack.packed.chunks.layout import Count
 from haversack.packed.encoding.keys import KeyType
-from haversack.packed.manifests.manifest import BUILDS, ChunkEntry, kept_chunks
+from haversack.packed.manifests.kept import kept_chunks
+from haversack.packed.manifests.manifest import ChunkEntry
+from haversack.packed.manifests.places import BUILDS, CHUNKS, INDEX
 from haversack.storage.calls import calls
 from haversack.storage.checksum import crc32c
 from haversack.storage.publish import (
@@ -180,7 +182,7 @@ class Notes:
     def _remove_of(self, build_id: str) -> None:
         """Remove the files that a build has made, but for the chunks that are noted."""
         kept = self._noted | kept_chunks(self.root)
-        for folder in ("chunks", "index"):
+        for folder in (CHUNKS, INDEX):
             for name in names_in(self.root / folder):
                 plain = name.removeprefix(".")
                 if plain.startswith(build_id) and plain[:32] not in kept:

@@ -123,3 +123,18 @@ class KeyTable:
         ):
             raise FormatError(f"{self._path}: its keys are no table of keys")
         return True
+
+
+def key_sections(keys: dict[bytes, int], rows: int) -> dict[str, NDArray[Any]]:
+    """Lay out the keys of a chunk (key -> row, in the order of rows) as sections of its table."""
+    hashes = np.fromiter(map(hash64, keys), "<u8", len(keys))
+    held = np.fromiter(keys.values(), "<u4", len(keys))
+    order = np.lexsort((held, hashes))
+    lengths = np.zeros(rows, "<u8")
+    lengths[held] = np.fromiter(map(len, keys), "<u8", len(keys))
+    return {
+        "key_hash": hashes[order],
+        "key_row": held[order],
+        "key_end": np.cumsum(lengths, dtype="<u8"),
+        "key_text": np.frombuffer(b"".join(keys), np.uint8),
+    }

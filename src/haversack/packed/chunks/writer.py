@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.packed.chunks.blockfile import BlockFile
+from haversack.packed.chunks.keytable import key_sections
 from haversack.packed.chunks.layout import (
     ALIGNMENT,
     PAYLOADS,
@@ -24,7 +25,6 @@ from haversack.packed.chunks.layout import (
     trailer,
 )
 from haversack.packed.encoding.encoder import Stored
-from haversack.packed.encoding.keys import key_sections
 from haversack.packed.encoding.kinds import Kind, as_bytes, write_dtype
 from haversack.storage.checksum import crc32c, crc32cs
 from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error

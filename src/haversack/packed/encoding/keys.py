@@ -1,4 +1,4 @@
-"""Keys of records: text or integers, and the table by which a chunk finds them.
+"""Keys of records: text or integers, as bytes, and the hash by which they are found.
 
 All keys of a dataset are of one type, so that they are one column to a query. A key is compared by
 its bytes: UTF-8 text, or an integer's decimal digits.
@@ -11,7 +11,6 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haversack.errors import FormatError, UnsupportedError, UsageError
 
@@ -76,18 +75,3 @@ def hash64(data: bytes) -> int:
     '0x2f42665b399ef840'
     """
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
-
-
-def key_sections(keys: dict[bytes, int], rows: int) -> dict[str, NDArray[Any]]:
-    """Lay out the keys of a chunk (key -> row, in the order of rows) as sections of its table."""
-    hashes = np.fromiter(map(hash64, keys), "<u8", len(keys))
-    held = np.fromiter(keys.values(), "<u4", len(keys))
-    order = np.lexsort((held, hashes))
-    lengths = np.zeros(rows, "<u8")
-    lengths[held] = np.fromiter(map(len, keys), "<u8", len(keys))
-    return {
-        "key_hash": hashes[order],
-        "key_row": held[order],
-        "key_end": np.cumsum(lengths, dtype="<u8"),
-        "key_text": np.frombuffer(b"".join(keys), np.uint8),
-    }

@@ -20,27 +20,21 @@ from haversack.errors import FormatError, HaversackError, IntegrityError, Storag
 from haversack.packed.journal import frames
 from haversack.packed.journal.frames import Frame, Operation
 from haversack.packed.journal.replay import Outcome, Replay
-from haversack.packed.manifests.manifest import FOLDER as MANIFESTS
 from haversack.packed.manifests.manifest import Manifest
+from haversack.packed.manifests.places import JOURNALS, MANIFESTS, journal_path
 from haversack.storage.calls import calls
 from haversack.storage.publish import create, make_directory, storage_error, sync_directory
 
-FOLDER: Final = "journal"
 MOST_BYTES = 16 << 20  # a journal that has grown to this is ended, ...
 MOST_ROWS = 16_384  # ... or to so many records
 _LARGEST: Final = 1 << 30  # what no journal of ours comes near
 _TRIES: Final = 3  # of a write that the system cuts short
 
 
-def journal_path(root: Path, journal_id: str) -> Path:
-    """Name the file of a journal."""
-    return root / FOLDER / f"{journal_id}.journal"
-
-
 def make_journal(root: Path) -> str:
     """Create an empty, durable journal; it counts when a manifest names it."""
     journal_id = secrets.token_hex(16)
-    make_directory(root / FOLDER)
+    make_directory(root / JOURNALS)
     sync_directory(root)  # a writer that died may have made the directory, and not synced it
     create(journal_path(root, journal_id), frames.header(journal_id))
     return journal_id

@@ -17,9 +17,11 @@ from haversack.packed.encoding.codecs import decoder
 from haversack.packed.encoding.keys import Key, KeyType, key_from_bytes
 from haversack.packed.encoding.kinds import Kind, as_bytes, common
 from haversack.packed.encoding.metadata import loads
-from haversack.packed.journal.log import Log, journal_path
+from haversack.packed.journal.log import Log
 from haversack.packed.journal.replay import Replay, Row
-from haversack.packed.manifests.manifest import ChunkEntry, Manifest, missing
+from haversack.packed.manifests.kept import missing
+from haversack.packed.manifests.manifest import ChunkEntry, Manifest
+from haversack.packed.manifests.places import journal_path
 from haversack.storage.publish import storage_error
 
 Positions = NDArray[np.int64]

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from haversack.errors import ExistsError, FormatError, IntegrityError
 from haversack.packed.chunks.layout import FORMAT, refuse_newer
-from haversack.packed.manifests.manifest import ChunkEntry, Deletions, Manifest, missing
+from haversack.packed.manifests.kept import missing
+from haversack.packed.manifests.manifest import ChunkEntry, Deletions, Manifest
+from haversack.packed.manifests.places import deletions_path
 from haversack.storage.checksum import crc32c
 from haversack.storage.looking import read_file
 from haversack.storage.publish import create
@@ -26,11 +28,6 @@ Rows = NDArray[np.uint32]
 
 _HEADER = struct.Struct("<8sII16s")  # magic, format, number of rows, chunk id
 _MAGIC = b"HSKDELET"
-
-
-def deletions_path(root: Path, chunk_id: str, number: int) -> Path:
-    """Name a deletion list of a chunk; later versions have lists of higher numbers."""
-    return root / "index" / f"{chunk_id}.{number}.del"
 
 
 def read_deletions(root: Path, entry: ChunkEntry) -> Rows:

@@ -21,7 +21,9 @@ from haversack.errors import FormatError, IntegrityError
 from haversack.packed.encoding.columns import MIXED, TYPES, arrow_array, column_type, is_unicode
 from haversack.packed.encoding.keys import KeyType, key_from_bytes
 from haversack.packed.encoding.metadata import loads
-from haversack.packed.manifests.manifest import ChunkEntry, missing
+from haversack.packed.manifests.kept import missing
+from haversack.packed.manifests.manifest import ChunkEntry
+from haversack.packed.manifests.places import index_path
 from haversack.storage.checksum import crc32c
 from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error, writing
 
@@ -40,11 +42,6 @@ class Written:
     size: int
     crc32c: int
     columns: dict[str, str]
-
-
-def index_path(root: Path, chunk_id: str) -> Path:
-    """Name the index file of a chunk."""
-    return root / "index" / f"{chunk_id}.parquet"
 
 
 # Writing.

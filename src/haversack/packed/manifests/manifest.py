@@ -1,44 +1,21 @@
-"""Manifests: each is a whole version of a dataset, published by linking the next number."""
+"""What a manifest says of its version: the chunks in order, the journal, keys and columns."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
-import secrets
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from haversack.errors import (
-    ExistsError,
-    FormatError,
-    IntegrityError,
-    PathNotFoundError,
-    VersionGoneError,
-)
+from haversack.errors import FormatError, IntegrityError
 from haversack.packed.chunks.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_newer
 from haversack.packed.encoding.keys import KeyType
 from haversack.storage.checksum import crc32c
-from haversack.storage.looking import as_path, read_file
 from haversack.storage.mend import mended
-from haversack.storage.names import component, fold
-from haversack.storage.publish import create, names_in
 
-FOLDER: Final = "manifest"
-TAGS: Final = "tags"  # a folder of FOLDER
-BUILDS: Final = "build"
-_FRESH: Final = 2_000_000_000  # nanoseconds; the clocks of file systems tick more often
-KEPT: Final = 64  # newest manifests, and the commits that each remembers
-_NAME = re.compile(r"(\d{8,18})\.json")
 _PREFIX = b'{"crc32c":"%08x",'
 _HEAD = len(_PREFIX % 0)
-_LONGEST_HEAD = 150  # bytes of a tag in the name of its file, where more must follow
 
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
@@ -109,74 +86,6 @@ _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
 }
 
 
-def is_packed(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a directory is a packed dataset.
-
-    Examples
-    --------
-    >>> is_packed("no/such/place")
-    False
-    """
-    return bool(numbers(as_path(path)))
-
-
-def numbers(root: Path) -> list[int]:
-    """List the versions whose manifests are there, the newest last."""
-    names = names_in(root / FOLDER)
-    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
-
-
-def unmoved_since(root: Path) -> int | None:
-    """Give the time at which the list of versions last changed, in nanoseconds.
-
-    While it stays the same no version was published. None where it is too fresh to tell: a later
-    change could bear the same time.
-    """
-    try:
-        changed = (root / FOLDER).stat().st_mtime_ns
-    except OSError:
-        return None
-    return changed if time.time_ns() - changed > _FRESH else None
-
-
-def manifest_path(root: Path, version: int) -> Path:
-    """Name the file of a version."""
-    return root / FOLDER / f"{version:08d}.json"
-
-
-def read_latest(root: Path) -> Manifest | None:
-    """Read the current version, None where there is none yet."""
-    while found := numbers(root):
-        try:
-            return read_manifest(root, found[-1])
-        except PathNotFoundError:
-            continue  # it was pruned between listing and reading, so there is a newer one
-    return None
-
-
-def read_manifest(root: Path, version: int) -> Manifest:
-    """Read one version.
-
-    Raises
-    ------
-    PathNotFoundError
-        There is no such version, or it is no longer kept.
-    IntegrityError, FormatError, NewerFormatError
-        The file is damaged, is no manifest, or was written by a later haversack.
-    StorageError
-        The disk refuses.
-    """
-    path = manifest_path(root, version)
-    try:
-        data = read_file(path)
-    except FileNotFoundError as error:
-        raise PathNotFoundError(f"{path} does not exist") from error
-    manifest = decode(data, path, Manifest)
-    if manifest.version != version:
-        raise FormatError(f"{path} is the manifest of version {manifest.version}")
-    return manifest
-
-
 def decode(data: bytes, path: Path, kind: type[AnyManifest]) -> AnyManifest:
     """Check the bytes of a manifest, or of a tag, and turn them into what they say."""
     if data[:_HEAD] != _PREFIX % crc32c(data[_HEAD:]):
@@ -195,18 +104,6 @@ def decode(data: bytes, path: Path, kind: type[AnyManifest]) -> AnyManifest:
         if chunk.keys and manifest.key_type is None:
             raise FormatError(f"{path}: chunk {chunk.id} has keys of no type")
     return manifest
-
-
-def missing(root: Path, path: Path, rows: int | None = None) -> Exception:
-    """Tell a file that no kept version needs from one that is lost, with so many records."""
-    with suppress(FormatError):
-        if path.name not in {file.name for kept in kept_manifests(root) for file in files(kept)}:
-            return VersionGoneError(
-                f"{path} was removed with the version that this dataset was opened at: "
-                "call refresh()"
-            )
-    held = "what it held is" if rows is None else f"its {rows} records are"
-    return IntegrityError(f"{path} is missing: {held} lost; `haversack repair` keeps the rest")
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -248,108 +145,3 @@ def add_columns(columns: dict[str, list[str]], more: dict[str, str]) -> dict[str
 def utc_now() -> str:
     """Give the time as manifests keep it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def tag_path(root: Path, name: str) -> Path:
-    """Name the file of a tag: any text becomes one name, on any file system a different one."""
-    plain = component(name)
-    if (head := fold(plain).lstrip(".")) != plain:  # a dot would make it a temporary
-        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        plain = f"{head.encode()[:_LONGEST_HEAD].decode(errors='ignore')}%~{digest}"
-    return root / FOLDER / TAGS / f"{plain}.json"
-
-
-def read_tags(root: Path) -> list[Tagged]:
-    """Read all tags, by name."""
-    while True:
-        try:
-            found = [decode(read_file(path), path, Tagged) for path in tag_paths(root)]
-        except FileNotFoundError:
-            continue  # one was removed or moved meanwhile; the version may have another
-        return sorted(found, key=lambda tagged: tagged.tag)
-
-
-def tag_paths(root: Path) -> list[Path]:
-    """List the files of all tags."""
-    folder = root / FOLDER / TAGS
-    names = sorted(name for name in names_in(folder) if name[0] != "." and name.endswith(".json"))
-    return [folder / name for name in names]
-
-
-def kept_manifests(root: Path) -> Iterator[Manifest]:
-    """Read all versions that are kept, by their number or by a tag.
-
-    Tags come last: who tags a version looks afterwards whether its manifest was still there, so
-    that a listing sees one or the other.
-    """
-    for version in numbers(root):
-        with suppress(PathNotFoundError):  # it was pruned meanwhile
-            yield read_manifest(root, version)
-    yield from read_tags(root)
-
-
-def files(manifest: Manifest) -> Iterator[Path]:
-    """Name the files of a version, below the dataset's directory."""
-    for entry in manifest.chunks:
-        yield Path("chunks", f"{entry.id}.chunk")
-        yield Path("index", f"{entry.id}.parquet")
-        if entry.deleted is not None:
-            yield Path("index", f"{entry.id}.{entry.deleted.number}.del")
-    if manifest.journal is not None:
-        yield Path("journal", f"{manifest.journal}.journal")
-
-
-def kept_chunks(root: Path) -> set[str]:
-    """List the chunks that any version still kept names."""
-    return {entry.id for manifest in kept_manifests(root) for entry in manifest.chunks}
-
-
-def already_there(root: Path) -> ExistsError:
-    """Say that a dataset that was to be made exists."""
-    return ExistsError(f"{root} is a packed dataset already: choose another path, or append to it")
-
-
-def commit(
-    root: Path, change: Callable[[Manifest], Manifest | None], *, first: bool = False
-) -> Manifest:
-    """Publish the version that ``change`` makes of the current one, again until it stands.
-
-    ``change`` gets the current manifest and gives its successor, whose number, commit and time are
-    set here, or None where there is nothing to publish (the current version is given back); it
-    raises where it contradicts what others have committed since. The commit
-    counts only when the highest manifest names it: a slow writer could otherwise make anew a
-    number that was pruned, and acknowledge what nobody will see. With ``first`` it must be the
-    dataset's first version: an ExistsError says that another writer made one.
-    """
-    commit_id = secrets.token_hex(16)
-    while True:
-        base = read_latest(root)
-        if base is not None and commit_id in base.commits:
-            return base
-        if first and base is not None:
-            raise already_there(root)
-        version = 1 if base is None else base.version + 1
-        earlier = [] if base is None else base.commits[-(KEPT - 1) :]
-        changed = change(base or empty_manifest())
-        if changed is None:
-            return base or empty_manifest()
-        following = msgspec.structs.replace(
-            changed,
-            version=version,
-            commits=[*earlier, commit_id],
-            created=utc_now(),
-        )
-        try:
-            create(manifest_path(root, version), encode(following))
-        except ExistsError:
-            continue
-        latest = read_latest(root)
-        if latest is not None and commit_id in latest.commits:
-            _prune(root, latest.version)
-            return following
-
-
-def _prune(root: Path, version: int) -> None:
-    for number in numbers(root):
-        if number <= version - KEPT:
-            manifest_path(root, number).unlink(missing_ok=True)

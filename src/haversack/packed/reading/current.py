@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from haversack.errors import VersionGoneError
-from haversack.packed.manifests.manifest import read_latest, unmoved_since
+from haversack.packed.manifests.kept import read_latest, unmoved_since
 from haversack.packed.reading.snapshot import Snapshot
 
 

@@ -19,13 +19,14 @@ from haversack.errors import FormatError, HaversackError, LockTimeoutException
 from haversack.packed.chunks.reader import Chunk
 from haversack.packed.encoding.keys import hash64
 from haversack.packed.manifests.manifest import ChunkEntry
+from haversack.packed.manifests.places import CACHE
 from haversack.packed.reading.mergedkeys import Merged, open_merged
 from haversack.storage.lock import exclusive
 from haversack.storage.publish import TEMPORARY_SUFFIX
 
 ALONE: Final = 8  # tables that are asked one by one
 PATIENCE: Final = 200  # keys that are looked for before tables are merged
-_FOLDER, _NAME = "cache", "keys-{}.table"
+_NAME = "keys-{}.table"
 _TEMPORARY: Final = f".{{}}{TEMPORARY_SUFFIX}"
 
 Opener = Callable[[int], Chunk]
@@ -123,7 +124,7 @@ class KeyTables:
                 self.plan = self._planned(self._made(chunk))
 
     def _made(self, chunk: Opener) -> Merged:
-        folder = self._root / _FOLDER
+        folder = self._root / CACHE
         try:
             folder.mkdir(exist_ok=True)
             with exclusive(folder / "keys.lock", timeout=0):
@@ -179,7 +180,7 @@ def _best(root: Path, wanted: set[str], held: Merged | None) -> Merged | None:
     """Give the merged table that has most of the wanted chunks: that which is held, or a file."""
     best, most = held, len(wanted.intersection(held.ids)) if held else 0
     with suppress(OSError):
-        for path in (root / _FOLDER).glob(_NAME.format("*")):
+        for path in (root / CACHE).glob(_NAME.format("*")):
             merged = open_merged(path)
             if merged is not None and len(wanted.intersection(merged.ids)) > most:
                 best, most = merged, len(wanted.intersection(merged.ids))

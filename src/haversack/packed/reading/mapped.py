@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError, IntegrityError
 from haversack.packed.chunks.layout import BLOCK
 from haversack.packed.chunks.reader import Chunk
-from haversack.packed.manifests.manifest import ChunkEntry, missing
+from haversack.packed.manifests.kept import missing
+from haversack.packed.manifests.manifest import ChunkEntry
+from haversack.packed.manifests.places import chunk_path
 from haversack.storage.looking import opened
 from haversack.storage.maps import Reservation, memory, will_need
 from haversack.storage.publish import storage_error
@@ -38,11 +40,6 @@ def fetch(
         starts = starts & -BLOCK
         stops = np.minimum((stops + BLOCK - 1) & -BLOCK, len(raw))
     will_need(raw, starts, stops)
-
-
-def chunk_path(root: Path, chunk_id: str) -> Path:
-    """Name the file of a chunk."""
-    return root / "chunks" / f"{chunk_id}.chunk"
 
 
 def open_chunk(root: Path, entry: ChunkEntry, place: Reservation, offset: int = 0) -> Chunk:

@@ -16,12 +16,9 @@ from haversack.packed.chunks.reader import Array, Chunk
 from haversack.packed.encoding.kinds import Kind, make_kind
 from haversack.packed.manifests.manifest import ChunkEntry
 from haversack.packed.reading.locate import Positions
-from haversack.packed.reading.mapped import chunk_path, open_chunk, reserve
 from haversack.packed.reading.mixed import Mixed
 from haversack.packed.reading.uniform import Uniform
 from haversack.storage.maps import ADJACENT, PAGE
-
-__all__ = ["Part", "Positions", "chunk_path", "make_parts", "open_chunk", "reserve"]
 
 _LARGEST_STEP = 1 << 36
 

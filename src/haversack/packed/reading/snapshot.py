@@ -22,10 +22,12 @@ from haversack.packed.encoding.kinds import Kind, common
 from haversack.packed.encoding.metadata import loads
 from haversack.packed.journal.tail import Tail
 from haversack.packed.manifests.deletions import Rows, read_deletions
-from haversack.packed.manifests.index import IndexFile, column_types, index_path, plain_fields
+from haversack.packed.manifests.index import IndexFile, column_types, plain_fields
 from haversack.packed.manifests.manifest import Manifest, add_columns
+from haversack.packed.manifests.places import index_path
 from haversack.packed.reading.keytables import KeyTables
-from haversack.packed.reading.parts import Part, Positions, make_parts
+from haversack.packed.reading.locate import Positions
+from haversack.packed.reading.parts import Part, make_parts
 
 
 class _Files:

@@ -20,19 +20,15 @@ from haversack.errors import (
     VersionGoneError,
 )
 from haversack.packed.journal.log import Journal
-from haversack.packed.manifests.manifest import (
-    BUILDS,
-    Manifest,
-    Tagged,
-    decode,
-    encode,
+from haversack.packed.manifests.kept import (
     is_packed,
     kept_manifests,
     numbers,
     read_manifest,
     read_tags,
-    tag_path,
 )
+from haversack.packed.manifests.manifest import Manifest, Tagged, decode, encode
+from haversack.packed.manifests.places import BUILDS, tag_path
 from haversack.packed.reading.current import open_latest
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.storage.looking import exists, read_file

@@ -2,5 +2,6 @@
 
 ``verify`` reads everything. ``compaction`` writes chunks anew without what is deleted; ``removal``
 removes what nobody needs. ``recovery`` repairs: ``repairbase`` finds the version to go on from,
-``salvage`` and ``roughchunk`` what is whole of a chunk, ``rescue`` and ``strays`` of journals.
+``salvage`` and ``roughchunk`` what is whole of a chunk, ``lostlists`` of its deletions, ``rescue``
+and ``strays`` of journals.
 """

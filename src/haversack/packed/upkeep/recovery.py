@@ -25,23 +25,22 @@ from haversack.errors import (
 )
 from haversack.events import Progress, Task, task
 from haversack.packed.encoding.metadata import loads
-from haversack.packed.journal.log import Log, journal_path
+from haversack.packed.journal.log import Log
 from haversack.packed.journal.replay import Row
-from haversack.packed.manifests.deletions import deletions_path, list_of, read_deletions, with_rows
+from haversack.packed.manifests.deletions import read_deletions, with_rows
 from haversack.packed.manifests.index import column_types, plain_fields
-from haversack.packed.manifests.manifest import (
-    KEPT,
-    ChunkEntry,
-    Manifest,
-    add_columns,
-    encode,
-    kept_chunks,
-    kept_manifests,
+from haversack.packed.manifests.kept import kept_chunks, read_latest
+from haversack.packed.manifests.manifest import ChunkEntry, Manifest, add_columns, encode, utc_now
+from haversack.packed.manifests.places import (
+    CHUNKS,
+    INDEX,
+    deletions_path,
+    journal_path,
     manifest_path,
-    read_latest,
-    utc_now,
 )
+from haversack.packed.manifests.publishing import KEPT
 from haversack.packed.reading.snapshot import Snapshot
+from haversack.packed.upkeep.lostlists import is_damaged_list, mended_list, older_list
 from haversack.packed.upkeep.removal import DAMAGED_SUFFIX
 from haversack.packed.upkeep.repairbase import Base, find_base
 from haversack.packed.upkeep.rescue import Rescued
@@ -51,8 +50,7 @@ from haversack.packed.writing.copying import Rows, key_texts, live_rows
 from haversack.packed.writing.drafts import Draft, discard, make_folders
 from haversack.packed.writing.sealing import publish
 from haversack.storage.damage import Damage
-from haversack.storage.looking import as_path, exists, read_file
-from haversack.storage.mend import mended
+from haversack.storage.looking import as_path, exists
 from haversack.storage.publish import create, storage_error, sync_directory
 
 _TRIES: Final = 3
@@ -217,11 +215,11 @@ class _Repair:
             assert entry.deleted is not None
             path = deletions_path(self._root, entry.id, entry.deleted.number)
         self._changed = True
-        whole = self._mended_list(path, entry)
+        whole = mended_list(path, entry)
         if whole is not None:
             self._rebuilt.append(path)
             return whole
-        older = self._older_list(entry)
+        older = older_list(self._root, entry)
         back = entry.deleted.rows - len(older)
         what = f"{back} deleted records of {entry.rows} of chunk {entry.id} cannot be told"
         if not self._undelete:
@@ -232,26 +230,6 @@ class _Repair:
         self._lost.append(Damage(path, "", f"{what}: they are back, unless they were replaced"))
         self._back.add(entry.id)
         return older
-
-    def _mended_list(self, path: Path, entry: ChunkEntry) -> Rows | None:
-        assert entry.deleted is not None
-        with suppress(FileNotFoundError, FormatError):
-            data = mended(read_file(path), entry.deleted.crc32c)
-            if data is not None:
-                return list_of(data, path, entry).astype(np.int64)
-        return None
-
-    def _older_list(self, entry: ChunkEntry) -> Rows:
-        """Find the longest list of an older version that can be read; lists only grow."""
-        best = np.empty(0, np.int64)
-        with suppress(FormatError):
-            for manifest in kept_manifests(self._root):
-                for older in manifest.chunks:
-                    if older.id == entry.id:
-                        with suppress(FormatError):
-                            rows = read_deletions(self._root, older)
-                            best = rows.astype(np.int64) if len(rows) > len(best) else best
-        return best
 
     # Journals.
 
@@ -306,19 +284,12 @@ class _Repair:
 
     def _keep(self, entry: ChunkEntry, gone: Rows, found: Salvage) -> None:
         known = entry.deleted.rows if entry.deleted else 0
-        if len(gone) != known or entry.id in self._back or self._is_damaged_list(entry):
+        if len(gone) != known or entry.id in self._back or is_damaged_list(self._root, entry):
             entry = with_rows(self._root, entry, gone) if not self._dry_run else entry
         self._chunks.append(entry)
         if not self._base.certain:  # nor are the types of the columns
             fields = [plain_fields(loads(text or "{}")) for text in found.texts]
             self._columns = add_columns(self._columns, column_types(fields))
-
-    def _is_damaged_list(self, entry: ChunkEntry) -> bool:
-        try:
-            read_deletions(self._root, entry)
-        except FormatError:
-            return True
-        return False
 
     def _write(self, found: Salvage) -> None:
         draft = Draft(self._root)
@@ -342,7 +313,7 @@ class _Repair:
             journal=None,
         )
         make_folders(self._root)
-        for folder in ("chunks", "index"):
+        for folder in (CHUNKS, INDEX):
             sync_directory(self._root / folder)
         commit_id, version = secrets.token_hex(16), base.highest + 1
         following = msgspec.structs.replace(

@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import Final
 
 from haversack.errors import FormatError
-from haversack.packed.manifests.manifest import (
+from haversack.packed.manifests.kept import numbers, read_manifest, read_tags
+from haversack.packed.manifests.places import (
     BUILDS,
-    FOLDER,
+    CACHE,
+    CHUNKS,
+    INDEX,
+    JOURNALS,
+    MANIFESTS,
     TAGS,
     files,
     manifest_path,
-    numbers,
-    read_manifest,
-    read_tags,
 )
 from haversack.packed.upkeep.strays import stray_journals
 from haversack.storage.publish import (
@@ -39,12 +41,12 @@ DAY: Final = 86_400.0
 DAMAGED_SUFFIX: Final = ".damaged"
 _ID = re.compile(r"[0-9a-f]{32}")
 _OURS = {
-    "chunks": re.compile(r"[0-9a-f]{32}\.chunk"),
-    "index": re.compile(r"[0-9a-f]{32}(\.\d+\.del|\.parquet)"),
-    "journal": re.compile(r"[0-9a-f]{32}\.journal"),
-    "cache": re.compile(r".*"),
-    FOLDER: re.compile(rf".*{re.escape(DAMAGED_SUFFIX)}"),
-    f"{FOLDER}/{TAGS}": re.compile(rf".*{re.escape(DAMAGED_SUFFIX)}"),
+    CHUNKS: re.compile(r"[0-9a-f]{32}\.chunk"),
+    INDEX: re.compile(r"[0-9a-f]{32}(\.\d+\.del|\.parquet)"),
+    JOURNALS: re.compile(r"[0-9a-f]{32}\.journal"),
+    CACHE: re.compile(r".*"),
+    MANIFESTS: re.compile(rf".*{re.escape(DAMAGED_SUFFIX)}"),
+    f"{MANIFESTS}/{TAGS}": re.compile(rf".*{re.escape(DAMAGED_SUFFIX)}"),
     BUILDS: re.compile(r"(?!)"),
 }
 
@@ -111,7 +113,7 @@ def _forget(root: Path, versions: list[int]) -> None:
     try:
         for number in versions:
             manifest_path(root, number).unlink(missing_ok=True)
-        for folder in (FOLDER, f"{FOLDER}/{TAGS}"):
+        for folder in (MANIFESTS, f"{MANIFESTS}/{TAGS}"):
             # Else a power cut could bring back a version whose files are gone.
             if (root / folder).is_dir():
                 sync_directory(root / folder)

@@ -16,22 +16,26 @@ from haversack.errors import (
     NewerFormatError,
 )
 from haversack.packed.encoding.keys import KeyType
-from haversack.packed.manifests.deletions import deletions_path, list_of
-from haversack.packed.manifests.index import index_path
+from haversack.packed.manifests.deletions import list_of
+from haversack.packed.manifests.kept import numbers, tag_paths
 from haversack.packed.manifests.manifest import (
-    FOLDER,
     ChunkEntry,
     Deletions,
     Manifest,
     Tagged,
     decode,
     empty_manifest,
-    manifest_path,
     mend,
-    numbers,
-    tag_paths,
 )
-from haversack.packed.reading.mapped import chunk_path
+from haversack.packed.manifests.places import (
+    CHUNKS,
+    INDEX,
+    MANIFESTS,
+    chunk_path,
+    deletions_path,
+    index_path,
+    manifest_path,
+)
 from haversack.packed.upkeep.roughchunk import entry_of
 from haversack.packed.upkeep.salvage import read_index
 from haversack.packed.upkeep.strays import stray_journals
@@ -152,7 +156,7 @@ def _from_older(root: Path, manifest: Manifest, base: Base) -> Base:
         f"it is gone; what was committed after version {manifest.version} is lost, but for "
         f"{sum(entry.rows for entry in more)} records, and what was deleted after it may be back"
     )
-    newest = manifest_path(root, base.highest) if base.highest else root / FOLDER
+    newest = manifest_path(root, base.highest) if base.highest else root / MANIFESTS
     damage = [each for each in base.damage if each.path != newest] + [Damage(newest, "", what)]
     chunks = [*manifest.chunks, *more]
     return base._replace(
@@ -203,12 +207,12 @@ def _from_files(root: Path, base: Base) -> Base:
     manifest = msgspec.structs.replace(
         base.manifest, chunks=entries, key_type=_key_type(root, entries)
     )
-    damage = [*base.damage, Damage(root / FOLDER, "", what), *lost]
+    damage = [*base.damage, Damage(root / MANIFESTS, "", what), *lost]
     return base._replace(manifest=manifest, damage=damage, certain=False)
 
 
 def _chunk_ids(root: Path) -> list[str]:
-    names = (Path(name) for name in names_in(root / "chunks"))
+    names = (Path(name) for name in names_in(root / CHUNKS))
     return [name.stem for name in names if name.suffix == ".chunk" and _ID.fullmatch(name.stem)]
 
 
@@ -234,7 +238,7 @@ def _entry(root: Path, chunk_id: str) -> ChunkEntry | None:
 def _newest_list(root: Path, entry: ChunkEntry) -> Deletions | None:
     """Find the deletion list of a chunk with the highest number that is one."""
     pattern = re.compile(rf"{entry.id}\.(\d+)\.del")
-    found = (pattern.fullmatch(name) for name in names_in(root / "index"))
+    found = (pattern.fullmatch(name) for name in names_in(root / INDEX))
     for number in sorted((int(match[1]) for match in found if match), reverse=True):
         path = deletions_path(root, entry.id, number)
         try:

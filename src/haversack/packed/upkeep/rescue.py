@@ -11,9 +11,10 @@ import msgspec
 
 from haversack.errors import FormatError, HaversackError, IntegrityError
 from haversack.packed.encoding.keys import KeyType
-from haversack.packed.journal.log import Log, end_journal, journal_path
+from haversack.packed.journal.log import Log, end_journal
 from haversack.packed.journal.replay import Outcome, Replay, Row
 from haversack.packed.manifests.manifest import Manifest
+from haversack.packed.manifests.places import journal_path
 from haversack.packed.upkeep.strays import Stray
 from haversack.packed.writing.sealing import by_chunk
 from haversack.storage.damage import Damage

@@ -17,9 +17,9 @@ from haversack.packed.chunks.reader import Chunk
 from haversack.packed.encoding.encoder import Stored
 from haversack.packed.encoding.keys import KeyType, key_bytes, key_type
 from haversack.packed.encoding.metadata import loads
-from haversack.packed.manifests.index import index_path
 from haversack.packed.manifests.manifest import ChunkEntry
-from haversack.packed.reading.mapped import chunk_path, open_chunk, reserve
+from haversack.packed.manifests.places import chunk_path, index_path
+from haversack.packed.reading.mapped import open_chunk, reserve
 from haversack.packed.upkeep.roughchunk import open_roughly
 from haversack.packed.writing.copying import key_texts
 from haversack.storage.checksum import crc32c

@@ -15,15 +15,10 @@ from typing import Final, NamedTuple
 from haversack.errors import FormatError
 from haversack.packed.journal import frames
 from haversack.packed.journal.frames import Frame
-from haversack.packed.journal.log import FOLDER, Log, journal_path
-from haversack.packed.manifests.manifest import (
-    Manifest,
-    Tagged,
-    decode,
-    manifest_path,
-    numbers,
-    tag_paths,
-)
+from haversack.packed.journal.log import Log
+from haversack.packed.manifests.kept import numbers, tag_paths
+from haversack.packed.manifests.manifest import Manifest, Tagged, decode
+from haversack.packed.manifests.places import JOURNALS, journal_path, manifest_path
 from haversack.storage.looking import read_file
 from haversack.storage.publish import names_in, storage_error
 
@@ -47,7 +42,7 @@ class Stray(NamedTuple):
 
 def stray_journals(root: Path) -> list[Stray]:
     """Find the journals whose commits no version has, in the order in which they were written."""
-    ids = [match[1] for name in names_in(root / FOLDER) if (match := _NAME.fullmatch(name))]
+    ids = [match[1] for name in names_in(root / JOURNALS) if (match := _NAME.fullmatch(name))]
     found: list[Stray] = []
     for _ in range(2):  # a writer may have named one meanwhile, or ended it
         named = _named(root)
@@ -86,7 +81,8 @@ def _stray(root: Path, journal_id: str) -> Stray | None:
 
 def _is_last(root: Path, path: Path) -> bool:
     manifests = (manifest_path(root, number) for number in numbers(root))
-    journals = (root / FOLDER / name for name in names_in(root / FOLDER) if _NAME.fullmatch(name))
+    folder = root / JOURNALS
+    journals = (folder / name for name in names_in(folder) if _NAME.fullmatch(name))
     return _written(path) == max(map(_written, (*manifests, *journals)))
 
 

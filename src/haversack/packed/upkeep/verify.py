@@ -13,11 +13,9 @@ from haversack.events import Progress, task
 from haversack.packed.chunks.layout import BLOCK, HEADER_SIZE, check_header
 from haversack.packed.chunks.reader import Chunk
 from haversack.packed.chunks.rowtable import GROUP
-from haversack.packed.journal.log import journal_path
 from haversack.packed.journal.tail import Tail
-from haversack.packed.manifests.deletions import deletions_path
 from haversack.packed.manifests.manifest import Manifest
-from haversack.packed.reading.mapped import chunk_path
+from haversack.packed.manifests.places import chunk_path, deletions_path, journal_path
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.upkeep.strays import stray_journals
 from haversack.storage.damage import Damage

@@ -2,5 +2,5 @@
 
 Read ``drafts`` (a chunk in the making), ``change`` (what a commit does to a version) and
 ``committing`` (by the journal, of what is ``pending``, or as a version); then ``sealing``, which
-publishes, ``smallchunks``, which keeps chunks few, and ``copying``.
+publishes, ``smallchunks``, which keeps chunks few, ``copying``, and ``place``.
 """

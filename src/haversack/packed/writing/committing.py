@@ -22,7 +22,9 @@ from haversack.packed.encoding.keys import Key, KeyType
 from haversack.packed.encoding.metadata import loads
 from haversack.packed.journal.log import Journal
 from haversack.packed.journal.replay import Outcome
-from haversack.packed.manifests.manifest import already_there, empty_manifest, read_latest
+from haversack.packed.manifests.kept import read_latest
+from haversack.packed.manifests.manifest import empty_manifest
+from haversack.packed.manifests.publishing import already_there
 from haversack.packed.reading.current import open_latest
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.writing.change import Change, Chunking

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,12 @@ from haversack.packed.encoding.encoder import Stored
 from haversack.packed.encoding.keys import KeyType
 from haversack.packed.encoding.kinds import Kind
 from haversack.packed.encoding.metadata import loads
-from haversack.packed.manifests.index import Written, index_path, plain_fields, write_index
-from haversack.packed.manifests.manifest import FOLDER as MANIFESTS
+from haversack.packed.manifests.index import Written, plain_fields, write_index
 from haversack.packed.manifests.manifest import ChunkEntry
-from haversack.packed.reading.mapped import chunk_path, open_chunk, reserve
+from haversack.packed.manifests.places import CHUNKS, FOLDERS, chunk_path, index_path
+from haversack.packed.reading.mapped import open_chunk, reserve
 from haversack.storage.looking import exists
 from haversack.storage.publish import make_directory, storage_error
-
-FOLDERS: Final = (MANIFESTS, "index", "chunks")
 
 
 def make_folders(root: Path) -> None:
@@ -79,7 +77,7 @@ class Draft:
         # Each time: a build that failed beside this one may have removed them, empty.
         make_folders(root)
         self._root, self._dedupe = root, dedupe
-        self._writer = ChunkWriter(root / "chunks", chunk_id)
+        self._writer = ChunkWriter(root / CHUNKS, chunk_id)
         self._sink = self._writer if auto is None else Settler(self._writer, auto)
         self._texts: list[str] = []
         self._fields: list[dict[str, Any]] = []

@@ -12,16 +12,13 @@ import msgspec
 
 from haversack.errors import HaversackError, IntegrityError
 from haversack.packed.encoding.metadata import loads
-from haversack.packed.journal.log import Journal, journal_path, make_journal
+from haversack.packed.journal.log import Journal, make_journal
 from haversack.packed.journal.replay import Replay
 from haversack.packed.manifests.deletions import with_deletions
-from haversack.packed.manifests.manifest import (
-    Manifest,
-    add_columns,
-    commit,
-    kept_chunks,
-    read_latest,
-)
+from haversack.packed.manifests.kept import kept_chunks, read_latest
+from haversack.packed.manifests.manifest import Manifest, add_columns
+from haversack.packed.manifests.places import CHUNKS, INDEX, journal_path
+from haversack.packed.manifests.publishing import commit
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.writing.drafts import Draft, Finished, discard
 from haversack.storage.publish import storage_error, sync_directory
@@ -43,7 +40,7 @@ def publish(
 ) -> Manifest:
     """Publish the version that ``change`` makes of the current one, whose journal is sealed.
 
-    As :func:`manifest.commit`; the version that ``change`` gets has no journal. Where ``unless``
+    As :func:`publishing.commit`; the version that ``change`` gets has no journal. Where ``unless``
     holds of the current version, that one is left as it is, and given back.
     """
     sealed: dict[str, _Sealed] = {}
@@ -54,7 +51,7 @@ def publish(
         if base.journal is not None and base.journal not in sealed:
             sealed[base.journal] = _seal(root, base)
         changed = change(sealed[base.journal].manifest if base.journal else base)
-        for folder in ("chunks", "index"):
+        for folder in (CHUNKS, INDEX):
             sync_directory(root / folder)
         if not base.commits:
             _sync_above(root)
