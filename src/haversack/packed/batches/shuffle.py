@@ -1,7 +1,8 @@
 """Shuffled orders of any number of records that need no memory, or that of a window.
 
 A Feistel network permutes the numbers of ``bits`` bits; those beyond the count are sent through
-again until they fall inside (cycle walking), which keeps it a permutation.
+again until they fall inside (cycle walking), which keeps it a permutation. Halves are mixed as in
+the ends of MurmurHash3 (32 bits) and of a Weyl sequence's hash (64).
 """
 
 from __future__ import annotations
@@ -9,14 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDS = 8
-_FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
-_HALF = np.uint64(32)
 Numbers = NDArray[np.int64]
+
+
+class _Lanes(NamedTuple):
+    """How numbers of one width are mixed: two odd factors, and how far each product is shifted."""
+
+    dtype: type[np.unsignedinteger[Any]]
+    factors: tuple[int, int]
+    shifts: tuple[int, int]
+
+
+# Processors multiply several numbers of 32 bits at once, but not of 64.
+_NARROW = _Lanes(np.uint32, (0x85EBCA6B, 0xC2B2AE35), (15, 16))
+_WIDE = _Lanes(np.uint64, (0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93), (32, 32))
 
 
 class Permutation:
@@ -37,14 +50,18 @@ class Permutation:
     def __init__(self, count: int, *, seed: int, epoch: int, part: str = "") -> None:
         self._count = count
         bits = max(2, (count - 1).bit_length())
-        self._low = np.uint64(bits // 2)
+        lanes = _NARROW if bits <= 32 else _WIDE
+        self._dtype = lanes.dtype
+        self._low = lanes.dtype(bits // 2)
         self._masks = (
-            np.uint64((1 << (bits // 2)) - 1),
-            np.uint64((1 << (bits - bits // 2)) - 1),
+            lanes.dtype((1 << (bits // 2)) - 1),
+            lanes.dtype((1 << (bits - bits // 2)) - 1),
         )
+        self._factors = [lanes.dtype(factor) for factor in lanes.factors]
+        self._shifts = [lanes.dtype(shift) for shift in lanes.shifts]
         material = f"haversack:{seed}:{epoch}{part and ':'}{part}".encode()
         digest = blake2b(material, digest_size=8 * _ROUNDS).digest()
-        keys = np.frombuffer(digest, "<u8").astype(np.uint64)
+        keys = np.frombuffer(digest, "<u8").astype(lanes.dtype)
         self._rounds = list(enumerate(keys))
 
     def __getitem__(self, part: slice) -> Numbers:
@@ -59,33 +76,32 @@ class Permutation:
         # Each round is its own inverse, so all of them backwards are that of the network.
         return int(self._inside(np.array([value], np.int64), self._rounds[::-1])[0])
 
-    def _inside(self, values: Numbers, rounds: list[tuple[int, np.uint64]]) -> Numbers:
-        found = self._once(values.astype(np.uint64), rounds)
+    def _inside(self, values: Numbers, rounds: list[tuple[int, Any]]) -> Numbers:
+        found = self._once(values.astype(self._dtype), rounds)
         while (outside := np.flatnonzero(found >= self._count)).size:
             found[outside] = self._once(found[outside], rounds)
         return found.astype(np.int64)
 
-    def _once(
-        self, values: NDArray[np.uint64], rounds: list[tuple[int, np.uint64]]
-    ) -> NDArray[np.uint64]:
+    def _once(self, values: NDArray[Any], rounds: list[tuple[int, Any]]) -> NDArray[Any]:
         low_mask, high_mask = self._masks
-        low: NDArray[np.uint64] = values & low_mask
-        high: NDArray[np.uint64] = values >> self._low
+        low: NDArray[Any] = values & low_mask
+        high: NDArray[Any] = values >> self._low
+        mixed, shifted = np.empty_like(low), np.empty_like(low)
         for number, key in rounds:
-            if number % 2:
-                low ^= _mixed(high, key) & low_mask
-            else:
-                high ^= _mixed(low, key) & high_mask
-        return (high << self._low) | low
+            source, target, mask = (high, low, low_mask) if number % 2 else (low, high, high_mask)
+            self._mix(np.bitwise_xor(source, key, out=mixed), shifted)
+            mixed &= mask
+            target ^= mixed
+        high <<= self._low
+        high |= low
+        return high
 
-
-def _mixed(values: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
-    mixed = values ^ key
-    mixed *= _FIRST
-    mixed ^= mixed >> _HALF
-    mixed *= _SECOND
-    mixed >>= _HALF
-    return mixed
+    def _mix(self, values: NDArray[Any], shifted: NDArray[Any]) -> None:
+        (first, second), (fold, take) = self._factors, self._shifts
+        values *= first
+        values ^= np.right_shift(values, fold, out=shifted)
+        values *= second
+        values >>= take
 
 
 class Windows:
