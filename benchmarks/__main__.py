@@ -12,8 +12,15 @@ from benchmarks.download.suite import Suite as Download
 from benchmarks.loader.suite import Suite as Loader
 from benchmarks.machine import describe
 from benchmarks.records.suite import Suite as Records
+from benchmarks.split.suite import Suite as Split
 
-SUITES = {"records": Records, "disk": Disk, "loader": Loader, "download": Download}
+SUITES = {
+    "records": Records,
+    "split": Split,
+    "disk": Disk,
+    "loader": Loader,
+    "download": Download,
+}
 _RESULTS = Path("build/bench")
 
 

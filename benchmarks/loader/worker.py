@@ -13,7 +13,7 @@ from benchmarks.loader.feeds import LOADER, feed
 from benchmarks.records import cache
 from benchmarks.records.contenders.contender import NotOfferedError, WrongError
 from benchmarks.records.sets import words
-from benchmarks.records.worker import Worker, serve
+from benchmarks.records.worker import Worker, of_records, serve
 
 
 class Drawer(Worker):
@@ -91,4 +91,4 @@ def _held() -> int:
 
 
 if __name__ == "__main__":
-    serve(Drawer)
+    serve(of_records(Drawer))

@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,15 @@ class FailedError(Exception):
 class Place:
     """Where a race runs: its scratch directory, and where the environments are.
 
-    ``worker`` is the module that contenders run in, ``peers`` the environment in the place of
-    bench-peers.
+    ``worker`` is the module that the ``contenders`` run in, ``peers`` the environment in the place
+    of bench-peers.
     """
 
     scratch: Path
     environments: Path
     worker: str = "benchmarks.records.worker"
     peers: str = "bench-peers"
+    contenders: Mapping[str, Any] = field(default_factory=lambda: CONTENDERS)
 
     @property
     def source(self) -> Path:
@@ -53,7 +54,7 @@ class Runner:
     """A worker process of one contender."""
 
     def __init__(self, name: str, place: Place, home: Path) -> None:
-        self.name, contender = name, CONTENDERS[name]
+        self.name, contender = name, place.contenders[name]
         python = place.python(contender.environment)
         if not python.exists():
             named = python.parents[1].name

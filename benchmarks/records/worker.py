@@ -38,9 +38,9 @@ class Worker:
 
     def load(self) -> dict[str, Any]:
         """Import what the contender needs."""
-        versions = _versions(self._contender.packages)
+        found = versions(self._contender.packages)
         self._contender.load()
-        return {"versions": {"numpy": np.__version__, **versions}, "memory": memory()}
+        return {"versions": found, "memory": memory()}
 
     def build(self, index_alone: bool = False) -> dict[str, float]:
         """Build anew, or only what opening needs."""
@@ -235,8 +235,9 @@ def _started(name: str) -> None:
     time.sleep(0.2)
 
 
-def _versions(packages: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Tell the versions of packages that a contender needs, and of numpy."""
+    found = {"numpy": np.__version__}
     for package in packages:
         try:
             found[package] = version(package)
@@ -245,7 +246,7 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(worker: Any, request: dict[str, Any]) -> dict[str, Any]:
     try:
         return getattr(worker, request.pop("do"))(**request)
     except NotOfferedError as error:
@@ -257,16 +258,21 @@ def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {text[0] if text else ''}"[:200]}
 
 
-def serve(kind: type[Worker]) -> None:
-    """Take requests until there are no more."""
+def serve(start: Callable[[str, Path, Path], Any]) -> None:
+    """Take requests until there are no more; ``start`` makes of arguments what does them."""
     name, source, home = sys.argv[1:]
     # What contenders print must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    worker = kind(CONTENDERS[name](load(Path(source)), Path(home)))
+    worker = start(name, Path(source), Path(home))
     for line in sys.stdin:
         print(json.dumps(_answer(worker, json.loads(line))), file=answers, flush=True)
 
 
+def of_records(kind: type[Worker]) -> Callable[[str, Path, Path], Worker]:
+    """Make what starts a worker over records."""
+    return lambda name, source, home: kind(CONTENDERS[name](load(source), home))
+
+
 if __name__ == "__main__":
-    serve(Worker)
+    serve(of_records(Worker))

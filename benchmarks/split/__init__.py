@@ -1,0 +1,1 @@
+"""How fast one large array of many files is written and read, by split arrays and their peers."""
