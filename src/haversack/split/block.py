@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError, IntegrityError, UnsupportedError
 from haversack.split.chunk import StoredChunk, check_chunk_shape, head_size
 from haversack.split.chunking import blosc_block_size, chunk_shape_for
-from haversack.split.codec import Coding
-from haversack.split.codec import encode as encode_chunk
+from haversack.split.codec import Coding, encode_in_blocks
 from haversack.split.tail import CHUNK, BlockHead, Tail, encode_tail, read_tail
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
@@ -113,7 +112,7 @@ def encode_block(
     size = blosc_block_size(chunk_shape, data.itemsize)
 
     def encode(cell: Shape) -> bytes:
-        return encode_chunk(_cut(data, cell, chunk_shape), coding, size)
+        return encode_in_blocks(_cut(data, cell, chunk_shape), coding, size)
 
     file = io.BytesIO()
     grid = list(cells(data.shape, chunk_shape))

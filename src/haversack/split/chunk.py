@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -245,23 +245,29 @@ class StoredChunk:
 
     def _excerpt(self, blocks: range, nbytes: int) -> bytes:
         """Make a chunk of some of this chunk's blocks: Blosc's blocks do not know each other."""
-        parts = [self._stored(number) for number in blocks]
-        at = _HEADER.size + 4 * len(parts)
-        offsets = []
-        for part in parts:
-            offsets.append(at)
-            at += len(part)
-        header = self.header
-        head = _HEADER.pack(
-            header.version,
-            header.codec_version,
-            header.flags,
-            header.typesize,
-            nbytes,
-            header.blocksize,
-            at,
-        )
-        return b"".join((head, struct.pack(f"<{len(offsets)}I", *offsets), *parts))
+        return _assembled(self.header, nbytes, [self._stored(number) for number in blocks])
+
+
+def join(chunks: list[bytes]) -> bytes | None:
+    """Make one chunk of several of one Blosc block each; None where they are not coded alike.
+
+    Blosc itself cuts no blocks as small as these.
+    """
+    first = read_header(chunks[0], len(chunks[0]))
+    alike = _HEADER.size - 4  # all of the header but the stored size
+    if first.is_stored or first.nblocks > 1 or len({chunk[:alike] for chunk in chunks}) > 1:
+        return None
+    return _assembled(first, first.nbytes * len(chunks), [chunk[first.body :] for chunk in chunks])
+
+
+def _assembled(like: ChunkHeader, nbytes: int, blocks: Sequence[bytes | memoryview]) -> bytes:
+    """Make a chunk of Blosc blocks that are coded as those of another chunk."""
+    offsets = [*accumulate(map(len, blocks), initial=head_size(len(blocks)))]
+    size = offsets.pop()
+    head = _HEADER.pack(
+        like.version, like.codec_version, like.flags, like.typesize, nbytes, like.blocksize, size
+    )
+    return b"".join((head, struct.pack(f"<{len(offsets)}I", *offsets), *blocks))
 
 
 def head_size(blocks: int) -> int:

@@ -10,6 +10,7 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from haversack.errors import UsageError
+from haversack.split.chunk import join
 from haversack.split.chunking import LAYOUTS
 
 _BITSHUFFLE = 2
@@ -51,7 +52,7 @@ def coding_named(name: str | None, layout: str = "balanced") -> Coding:
 
 
 def encode(chunk: NDArray[Any], compression: Coding, blocksize: int) -> bytes:
-    """Compress a contiguous array into one chunk."""
+    """Compress a contiguous array into one chunk; Blosc may make its blocks larger than asked."""
     data: bytes = blosc.compress(
         chunk.reshape(-1).view(np.uint8),
         compression.compressor.encode(),
@@ -61,3 +62,12 @@ def encode(chunk: NDArray[Any], compression: Coding, blocksize: int) -> bytes:
         chunk.itemsize,
     )
     return data
+
+
+def encode_in_blocks(chunk: NDArray[Any], compression: Coding, blocksize: int) -> bytes:
+    """Compress into one chunk whose Blosc blocks have just this size, where they can have it."""
+    if chunk.nbytes <= blocksize or chunk.nbytes % blocksize:
+        return encode(chunk, compression, blocksize)
+    blocks = chunk.reshape(-1).view(np.uint8).reshape(-1, blocksize).view(chunk.dtype)
+    joined = join([encode(block, compression, blocksize) for block in blocks])
+    return joined or encode(chunk, compression, blocksize)
