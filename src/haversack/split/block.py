@@ -9,7 +9,6 @@ import io
 import math
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -243,8 +242,10 @@ class OwnBlock:
         return tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
 
     def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
-        with self._naming(cell):
+        try:
             return self._stored(cell, rows).decode(self.dtype, self.chunk_shape, rows)
+        except FormatError as error:
+            raise self._damaged(cell, error) from error
 
     def whole(self) -> NDArray[Any]:
         """Read all of the block."""
@@ -267,15 +268,11 @@ class OwnBlock:
         rest = (size, lambda start, count: self._file.read(offset + start, count))
         return StoredChunk(self._file.read(offset, min(head, size)), sums, rest)
 
-    @contextmanager
-    def _naming(self, cell: Shape) -> Iterator[None]:
-        """Say in an error which elements it is about."""
-        try:
-            yield
-        except FormatError as error:
-            raise IntegrityError(
-                f"{self.path}: the chunk that holds {self.span(cell)} is damaged: {error}"
-            ) from error
+    def _damaged(self, cell: Shape, error: FormatError) -> IntegrityError:
+        """Say which elements an error is about."""
+        return IntegrityError(
+            f"{self.path}: the chunk that holds {self.span(cell)} is damaged: {error}"
+        )
 
     def span(self, cell: Shape) -> str:
         """Write the elements of a chunk as an index into the array."""
@@ -292,11 +289,11 @@ class OwnBlock:
         whole = True
         for cell in cells(self.shape, self.chunk_shape):
             try:
-                with self._naming(cell):
-                    self._stored(cell).check()
+                self._stored(cell).check()
             except FormatError as error:
                 whole = False
-                yield Damage(self.path, f"chunk at {self.span(cell)}", str(error))
+                found = str(self._damaged(cell, error))
+                yield Damage(self.path, f"chunk at {self.span(cell)}", found)
         if whole and crc32c(self._file.read(0, self.head.hdf5_size)) != self.head.hdf5_crc32c:
             what = "other HDF5 readers may fail: the bytes between the chunks changed"
             yield Damage(self.path, "HDF5 structure", what)

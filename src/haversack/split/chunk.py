@@ -11,10 +11,9 @@ import math
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numcodecs import blosc
@@ -42,8 +41,7 @@ def check_chunk_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) 
         raise FormatError(f"{path} claims chunks of shape {shape}")
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkHeader:
+class ChunkHeader(NamedTuple):
     """The first 16 bytes of a chunk, found plausible."""
 
     version: int
@@ -163,9 +161,11 @@ class StoredChunk:
 
     def _load(self, blocks: range) -> None:
         """Read what is not there of some blocks, with what lies between them."""
-        start = min(self.extents[number][0] for number in blocks)
-        end = max(self.extents[number][1] for number in blocks)
-        if self._read is not None and not (self._at <= start and end <= self._at + len(self._seen)):
+        if self._read is None:
+            return
+        extents = self.extents[blocks.start : blocks.stop]
+        start, end = min(extents)[0], max(end for _, end in extents)
+        if not (self._at <= start and end <= self._at + len(self._seen)):
             self._at, self._seen = start, memoryview(self._read(start, end - start))
 
     def checksums(self) -> list[int]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,7 @@ from haversack.split.indexing import Axis, Selection
 Target = slice | NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Elements within one cell, in its own coordinates, and their places in the target.
 
     Where ``rows`` is None every axis stands for itself and has its places in ``target``. Otherwise
@@ -65,34 +63,44 @@ def divide(
     (1,) (range(1, 2, 2),) (slice(2, 3, None),)
     """
     last = tuple(n - 1 for n in grid) if grid else (sys.maxsize,) * len(cell_shape)
-    is_lone = [part.rows is None or isinstance(axis, range) for axis in part.axes]
+    if part.rows is not None:
+        yield from _divide_points(part, part.rows, cell_shape, last)
+        return
+    for pieces in product(*map(_pieces, part.axes, part.target, cell_shape, last)):
+        cells, axes, places = zip(*pieces, strict=True)
+        yield cells, Part(axes, places, None)
+
+
+def _divide_points(
+    part: Part, rows: NDArray[np.intp], cell_shape: tuple[int, ...], last: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], Part]]:
+    """Divide a part of which some axes go together."""
+    is_lone = [isinstance(axis, range) for axis in part.axes]
     targets = iter(part.target)
     alone = [
-        list(_pieces(axis, next(targets), length, end))
+        _pieces(axis, next(targets), length, end)
         for axis, length, end, flag in zip(part.axes, cell_shape, last, is_lone, strict=True)
         if flag
     ]
-    for where, points, rows in _groups(part, cell_shape, last):
+    for where, points, places in _groups(part, rows, cell_shape, last):
         for pieces in product(*alone):
-            if rows is None:
-                cells, axes, places = zip(*pieces, strict=True)
-                yield cells, Part(axes, places, None)
-                continue
             spans, joint = iter(pieces), iter(zip(where, points, strict=True))
             chosen = [next(spans)[:2] if flag else next(joint) for flag in is_lone]
             cells, axes = zip(*chosen, strict=True)
-            yield cells, Part(axes, tuple(place for _, _, place in pieces), rows)
+            yield cells, Part(axes, tuple(place for _, _, place in pieces), places)
 
 
 _Piece = tuple[int, Axis, Target]
 
 
-def _pieces(wanted: Axis, target: Target, length: int, last: int) -> Iterator[_Piece]:
+def _pieces(wanted: Axis, target: Target, length: int, last: int) -> list[_Piece]:
     """Cut what is wanted of an axis by its cells."""
     if not isinstance(wanted, range):
-        yield from _pieces_of_points(wanted, target, length, last)
-        return
+        return list(_pieces_of_points(wanted, target, length, last))
+    if wanted.step == 1 and wanted.start < wanted.stop <= length:  # most axes of most reads
+        return [(0, wanted, target)]
     assert isinstance(target, slice)
+    pieces: list[_Piece] = []
     index = 0
     while index < len(wanted):
         cell = min(wanted[index] // length, last)
@@ -101,8 +109,9 @@ def _pieces(wanted: Axis, target: Target, length: int, last: int) -> Iterator[_P
         if cell < last:
             end = min(end, -(-(base + length - wanted.start) // wanted.step))
         local = range(wanted[index] - base, wanted[end - 1] - base + 1, wanted.step)
-        yield cell, local, slice(target.start + index, target.start + end)
+        pieces.append((cell, local, slice(target.start + index, target.start + end)))
         index = end
+    return pieces
 
 
 def _pieces_of_points(
@@ -121,21 +130,20 @@ def _by_value(values: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
 
 
-_Group = tuple[tuple[int, ...], tuple[NDArray[np.intp], ...], NDArray[np.intp] | None]
+_Group = tuple[tuple[int, ...], tuple[NDArray[np.intp], ...], NDArray[np.intp]]
 
 
-def _groups(part: Part, cell_shape: tuple[int, ...], last: tuple[int, ...]) -> Iterator[_Group]:
+def _groups(
+    part: Part, rows: NDArray[np.intp], cell_shape: tuple[int, ...], last: tuple[int, ...]
+) -> Iterator[_Group]:
     """Group the points that go together by their cell."""
-    if part.rows is None:
-        yield (), (), None
-        return
     lengths, points, cells = [], [], []
     for axis, length, end in zip(part.axes, cell_shape, last, strict=True):
         if not isinstance(axis, range):
             lengths.append(length)
             points.append(axis)
             cells.append(np.minimum(axis // length, end))
-    if not len(part.rows):
+    if not len(rows):
         return
     counts = [int(cell.max()) + 1 for cell in cells]
     for group in _by_value(np.ravel_multi_index(cells, counts)):
@@ -144,7 +152,7 @@ def _groups(part: Part, cell_shape: tuple[int, ...], last: tuple[int, ...]) -> I
             axis[group] - cell * length
             for axis, cell, length in zip(points, where, lengths, strict=True)
         )
-        yield where, local, part.rows[group]
+        yield where, local, rows[group]
 
 
 def rows_of(part: Part) -> range:

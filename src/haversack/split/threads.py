@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_BATCH = 256  # tasks handed out at once, so that a plan of millions is never held whole
+_AHEAD = 64  # tasks handed out before their turn, so that a plan of millions is never held whole
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
@@ -24,11 +25,21 @@ def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
     [1, 2]
     """
     remaining = iter(items)
-    while batch := list(islice(remaining, _BATCH)):
-        if len(batch) == 1:
-            yield work(batch[0])
-        else:
-            yield from _pool().map(work, batch)
+    first = list(islice(remaining, 2))
+    if len(first) < 2:
+        yield from map(work, first)
+        return
+    waiting: deque[Future[_Result]] = deque()
+    try:
+        for item in chain(first, remaining):
+            waiting.append(_pool().submit(work, item))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 def _pool() -> ThreadPoolExecutor:
