@@ -53,6 +53,10 @@ class Block(Protocol):
         """
         ...
 
+    def expect(self, cell: Shape, rows: range) -> None:
+        """Have the disk bring what will soon be asked of :meth:`chunk`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -198,6 +202,7 @@ class OwnBlock:
         self.path, self._at_least = path, at_least
         self._file = RangeFile(path)
         self._tail = read_tail(self._file)
+        self._file.expect_no_order()
         self._place = place
         self.head = self._tail.head
         self.shape, self.chunk_shape = self.head.shape, self.head.chunk_shape
@@ -247,6 +252,17 @@ class OwnBlock:
         except FormatError as error:
             raise self._damaged(cell, error) from error
 
+    def expect(self, cell: Shape, rows: range) -> None:
+        offset, size, _ = self._tail.chunks[self._number(cell)].item()
+        if not self._is_worth_two_reads(size, rows):
+            self._file.expect(offset, size)
+            return
+        # Where exactly the blocks of these rows lie, the chunk's head will say.
+        each, slack = size / self.chunk_shape[0], size // 16
+        start = max(0, int(rows.start * each) - slack)
+        self._file.expect(offset, 1)
+        self._file.expect(offset + start, min(size, int(rows.stop * each) + slack) - start)
+
     def whole(self) -> NDArray[Any]:
         """Read all of the block."""
         data = np.empty(self.shape, self.dtype)
@@ -258,15 +274,23 @@ class OwnBlock:
         return data
 
     def _stored(self, cell: Shape, rows: range | None = None) -> StoredChunk:
-        number = sum(i * step for i, step in zip(cell, self._at, strict=True))
+        number = self._number(cell)
         offset, size, _ = self._tail.chunks[number].item()
         sums = self._tail.checksums_of(number)
         head = head_size(len(sums) - 1)
-        few = rows is not None and len(sums) > 2 and 2 * len(rows) <= self.chunk_shape[0]
-        if not few or size < _WORTH_TWO_READS or not 0 <= offset <= self._file.size - size:
+        is_inside = 0 <= offset <= self._file.size - size
+        if not (is_inside and len(sums) > 2 and self._is_worth_two_reads(size, rows)):
             return StoredChunk(self._file.read(offset, size), sums)
         rest = (size, lambda start, count: self._file.read(offset + start, count))
         return StoredChunk(self._file.read(offset, min(head, size)), sums, rest)
+
+    def _number(self, cell: Shape) -> int:
+        return sum(i * step for i, step in zip(cell, self._at, strict=True))
+
+    def _is_worth_two_reads(self, size: int, rows: range | None) -> bool:
+        """Whether to read a chunk's head first, and then only what holds these rows."""
+        few = rows is not None and 2 * len(rows) <= self.chunk_shape[0]
+        return few and size >= _WORTH_TWO_READS
 
     def _damaged(self, cell: Shape, error: FormatError) -> IntegrityError:
         """Say which elements an error is about."""

@@ -76,6 +76,7 @@ class ForeignBlock:
         if chunks and _filters(self._dataset) == [BLOSC_FILTER]:
             self._ranges = self._locate()
             self._file = RangeFile(self.path)
+            self._file.expect_no_order()
 
     def _locate(self) -> dict[Shape, _Stored]:
         """Find all chunks."""
@@ -87,6 +88,11 @@ class ForeignBlock:
 
         self._dataset.id.chunk_iter(note)
         return found
+
+    def expect(self, cell: Shape, rows: range) -> None:  # noqa: ARG002 (it is read whole)
+        stored = self._ranges.get(cell) if self._ranges is not None else None
+        if stored is not None:
+            self._file.expect(stored.offset, stored.size)
 
     def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
         if self._ranges is None:

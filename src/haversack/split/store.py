@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from haversack.storage.ranges import RangeFile
 _MOST_OPEN = 128  # blocks whose files stay open
 _SMALL = 1 << 20  # bytes of a result that one thread reads faster than many
 _WORTH_A_THREAD = 256 << 10  # bytes of pieces that a thread gets at once
+_EXPECTED = 64  # chunks that the disk is told of before they are read
 _FEWEST = 32  # chunks of many small reads that are worth a thread
 
 _Piece = tuple[int, Block, Shape, Part]
@@ -170,7 +171,18 @@ class BlockStore(BlockGrid):
                 copy(chunk, part, target)
 
     def _pieces(self, everything: Part) -> Iterator[_Piece]:
-        """Go over the chunks that hold something of a part: block, chunk, and what of it."""
+        """Go over the chunks that hold something of a part; their disk is told of them before."""
+        waiting: deque[_Piece] = deque()
+        for piece in self._planned(everything):
+            _, block, cell, part = piece
+            block.expect(cell, rows_of(part))
+            waiting.append(piece)
+            if len(waiting) > _EXPECTED:
+                yield waiting.popleft()
+        yield from waiting
+
+    def _planned(self, everything: Part) -> Iterator[_Piece]:
+        """Find the chunks: number of the block, the block, chunk, and what of it."""
         for cell, wanted in divide(everything, self.shape_block, self.shape_grid):
             number = self._number(cell)
             block = self._block(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from haversack.errors import FormatError, PathNotFoundError, StorageError
@@ -81,6 +82,19 @@ class RangeFile:
         if len(data) != size:
             raise self._cut_short(offset, size)
         return data
+
+    def expect(self, offset: int, size: int) -> None:
+        """Have the system fetch bytes that will be read soon; nothing happens where it cannot."""
+        if calls.posix_fadvise is None or not 0 <= offset < offset + size <= self.size:
+            return
+        with suppress(OSError):
+            calls.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
+
+    def expect_no_order(self) -> None:
+        """Have the system fetch only what is read or expected, and not what follows it."""
+        if calls.posix_fadvise is not None:
+            with suppress(OSError):
+                calls.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
 
     def _cut_short(self, offset: int, size: int) -> FormatError:
         return FormatError(
