@@ -15,6 +15,12 @@ from benchmarks.records.contenders import COMPRESSED, LIMIT, OURS
 from benchmarks.records.effort import Effort
 from benchmarks.records.race import FailedError, Place, Race
 from benchmarks.records.sets import Set, make
+from benchmarks.split import suite as split
+from benchmarks.split.contenders import LIMIT as MAPPED
+from benchmarks.split.contenders import OURS as OUR_ARRAY
+from benchmarks.split.measure import COLD, OPEN, PEAK, SYNCED
+from benchmarks.split.reads import AT_ONCE, READS
+from benchmarks.split.volume import Recording
 
 from haversack.packed import PackWriter, open_packed
 
@@ -113,3 +119,47 @@ def test_a_client_that_brings_wrong_bytes_is_named(tmp_path, monkeypatch):
     assert "no environments" in figures.reason("files/s", "requests")
     monkeypatch.setattr(downloading, "body", bytes)
     assert "other bytes" in suite._measure(load).reason("files/s", OUR_CLIENT)
+
+
+TINY = Recording("tiny", (16, 2, 64, 128), block=8, shard=8, chunk=(8, 1, 64, 64))
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(split, "SMALLER", TINY)
+    monkeypatch.setattr(split, "NAMES", (MAPPED, OUR_ARRAY, "zarr", "split_dataset"))
+    monkeypatch.setattr(split, "IN_FILES", (OUR_ARRAY, "zarr"))
+    monkeypatch.setattr(split, "of_blocks", lambda count, real=split.of_blocks: real(5))
+    return split.Suite(tmp_path, tmp_path / "no environments", quick=True)
+
+
+@pytest.mark.slow
+def test_split_arrays_are_measured_from_write_to_cold_reads(recorded, capsys):
+    tables = recorded.run()["tables"]
+    found = tables["tiny"]
+    assert {*READS, *COLD, SYNCED, OPEN, PEAK} <= set(found["figures"])
+    for what in READS:
+        measured = {OUR_ARRAY} if what == AT_ONCE else {OUR_ARRAY, MAPPED}
+        assert set(found["figures"][what]) == measured
+    assert set(tables["5 blocks"]["figures"][OPEN]) == {OUR_ARRAY}
+    assert "no environment bench-split" in str(found["missing"])
+    assert "not measured" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_array_with_other_values_is_an_error(recorded, monkeypatch):
+    from benchmarks.split import measure
+
+    real = measure._write
+
+    def spoil(race, rounds):
+        real(race, rounds)
+        if MAPPED in race.names:
+            data = race.home(MAPPED) / "data.bin"
+            data.write_bytes(bytes(data.stat().st_size))
+
+    monkeypatch.setattr(measure, "_write", spoil)
+    found = recorded.run()["tables"]["tiny"]
+    assert MAPPED not in found["figures"].get(READS[0], {})
+    assert "WRONG" in found["missing"][READS[0]][MAPPED]
+    assert OUR_ARRAY in found["figures"][READS[0]]

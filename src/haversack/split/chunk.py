@@ -232,8 +232,10 @@ class StoredChunk:
             return range(count)
         first = rows.start * row_bytes // self.header.blocksize
         end = -(-rows.stop * row_bytes // self.header.blocksize)
-        # A last block that is shorter cannot stand alone: it is coded differently.
-        return range(min(first, max(0, count - 2)) if end == count else first, end)
+        if end == count and self.header.nbytes % self.header.blocksize:
+            # A last block that is shorter cannot stand alone: it is coded differently.
+            first = min(first, max(0, count - 2))
+        return range(first, end)
 
     def _decompress(self, blocks: range, into: NDArray[np.uint8]) -> None:
         whole = len(blocks) == len(self.extents) and not self._at
