@@ -38,11 +38,17 @@ if [ "$(cat "$venv/bench-peers/.peers" 2>/dev/null || true)" != "$peers" ]; then
 fi
 make_env compat-acumen 'acumenindexer==0.0.1' 'numpy==2.4.6' 'pandas==2.3.3'
 make_env compat-bcolz 'bcolz-zipline==1.13.0' 'numpy==2.4.6'
-# Clients that fetch files; curl and aria2 are the system's, where it has them.
-# Peers of split arrays; the old package is in compat-split.
-make_env bench-split 'numpy==2.4.6' 'h5py==3.16.0' 'hdf5plugin==7.1.0' 'zarr==3.1.6' \
-  'zarrs==0.2.3' 'tensorstore==0.1.86' 'blosc2==4.14.1'
+# The old package of split arrays, and their peers.
 make_env compat-split 'split_dataset==0.4.4' 'numpy==1.26.4' 'tables==3.11.1'
+if [ "$(cat "$venv/bench-split/.peers" 2>/dev/null || true)" != "$peers" ]; then
+  make_env bench-split 'numpy==2.4.6'
+  add bench-split 'numpy==2.4.6' 'h5py==3.16.0' 'hdf5plugin==7.1.0'
+  add bench-split 'numpy==2.4.6' 'zarr==3.1.6' 'zarrs==0.2.3'
+  add bench-split 'numpy==2.4.6' 'tensorstore==0.1.86'
+  add bench-split 'numpy==2.4.6' 'blosc2==4.14.1'
+  echo "$peers" > "$venv/bench-split/.peers"
+fi
+# Clients that fetch files; curl and aria2 are the system's, where it has them.
 make_env bench-download 'requests==2.34.2' 'aiohttp==3.14.5' 'obstore==0.12.1' 'stac-asset==0.4.8'
 # Peers that DataLoaders are put over.
 if [ "$(cat "$venv/bench-torch/.peers" 2>/dev/null || true)" != "$peers" ]; then
