@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import OrderedDict, deque
@@ -28,8 +29,7 @@ from haversack.storage.looking import exists
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
-_SMALL = 1 << 20  # bytes of a result that one thread reads faster than many
-_WORTH_A_THREAD = 256 << 10  # bytes of pieces that a thread gets at once
+_WORTH_A_THREAD = 256 << 10  # bytes to decode; the thread that asks decodes fewer itself
 _EXPECTED = 64  # chunks that the disk is told of before they are read
 _FEWEST = 32  # chunks of many small reads that are worth a thread
 
@@ -146,11 +146,7 @@ class BlockStore(BlockGrid):
             for _, block, cell, part in pieces:
                 copy(block.chunk(cell, rows_of(part)), part, target)
 
-        found = self._pieces(everything)
-        if target.nbytes < _SMALL:
-            fill(found)
-            return
-        for _ in in_threads(fill, _by_size(found, target.itemsize)):
+        for _ in in_threads(fill, _by_work(self._pieces(everything), target.itemsize)):
             pass
 
     def _fill_all(self, jobs: Iterable[Job]) -> None:
@@ -234,13 +230,14 @@ class BlockStore(BlockGrid):
         return block
 
 
-def _by_size(pieces: Iterator[_Piece], itemsize: int) -> Iterator[list[_Piece]]:
-    """Gather small pieces, so that each is worth handing to a thread."""
+def _by_work(pieces: Iterator[_Piece], itemsize: int) -> Iterator[list[_Piece]]:
+    """Gather pieces of which little is to be decoded until they are worth handing to a thread."""
     batch: list[_Piece] = []
     size = 0
     for piece in pieces:
         batch.append(piece)
-        size += piece[3].size * itemsize
+        _, block, _, part = piece
+        size += len(rows_of(part)) * math.prod(block.chunk_shape[1:]) * itemsize
         if size >= _WORTH_A_THREAD:
             yield batch
             batch, size = [], 0
