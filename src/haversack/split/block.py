@@ -10,6 +10,7 @@ import math
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import mul
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -253,7 +254,7 @@ class OwnBlock:
             raise self._damaged(cell, error) from error
 
     def expect(self, cell: Shape, rows: range) -> None:
-        offset, size, _ = self._tail.chunks[self._number(cell)].item()
+        offset, size = self._tail.extent(self._number(cell))
         if not self._is_worth_two_reads(size, rows):
             self._file.expect(offset, size)
             return
@@ -275,7 +276,7 @@ class OwnBlock:
 
     def _stored(self, cell: Shape, rows: range | None = None) -> StoredChunk:
         number = self._number(cell)
-        offset, size, _ = self._tail.chunks[number].item()
+        offset, size = self._tail.extent(number)
         sums = self._tail.checksums_of(number)
         head = head_size(len(sums) - 1)
         is_inside = 0 <= offset <= self._file.size - size
@@ -285,7 +286,7 @@ class OwnBlock:
         return StoredChunk(self._file.read(offset, min(head, size)), sums, rest)
 
     def _number(self, cell: Shape) -> int:
-        return sum(i * step for i, step in zip(cell, self._at, strict=True))
+        return sum(map(mul, cell, self._at))
 
     def _is_worth_two_reads(self, size: int, rows: range | None) -> bool:
         """Whether to read a chunk's head first, and then only what holds these rows."""

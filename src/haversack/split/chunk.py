@@ -115,10 +115,10 @@ class StoredChunk:
     def __init__(
         self,
         data: bytes,
-        expected: NDArray[np.uint32] | None = None,
+        expected: Sequence[int] | None = None,
         rest: tuple[int, Callable[[int, int], bytes]] | None = None,
     ) -> None:
-        self._at, self._seen, self._expected = 0, memoryview(data), expected
+        self._at, self._seen, self._expected = 0, np.frombuffer(data, np.uint8), expected
         size = rest[0] if rest else len(data)
         self._read = rest[1] if rest else None
         if expected is not None:
@@ -130,7 +130,7 @@ class StoredChunk:
         if expected is not None and len(expected) != len(self.extents) + 1:
             raise IntegrityError(f"{len(self.extents)} blocks have {len(expected)} checksums")
 
-    def _check_head(self, data: bytes, expected: NDArray[np.uint32]) -> None:
+    def _check_head(self, data: bytes, expected: Sequence[int]) -> None:
         is_stored = len(data) >= _HEADER.size and data[2] & _STORED
         end = _HEADER.size if is_stored else _HEADER.size + 4 * (len(expected) - 1)
         if not len(expected) or crc32c(self._seen[:end]) != expected[0]:
@@ -147,14 +147,14 @@ class StoredChunk:
             starts = range(_HEADER.size, _HEADER.size + header.nbytes, header.blocksize)
             end = _HEADER.size + header.nbytes
             return [(start, min(start + header.blocksize, end)) for start in starts]
-        offsets = struct.unpack_from(f"<{header.nblocks}I", self._seen, _HEADER.size)
+        offsets = struct.unpack_from(f"<{header.nblocks}I", self._seen.data, _HEADER.size)
         limits = [*sorted(offsets), header.stored]
         if limits[0] < header.body or limits[-2] > header.stored:
             raise FormatError("a chunk's table of blocks points outside of the chunk")
         ends = dict(pairwise(limits))
         return [(start, ends[start]) for start in offsets]
 
-    def _stored(self, block: int) -> memoryview:
+    def _stored(self, block: int) -> NDArray[np.uint8]:
         """Give the bytes of a block."""
         start, end = self.extents[block]
         return self._seen[start - self._at : end - self._at]
@@ -166,7 +166,8 @@ class StoredChunk:
         extents = self.extents[blocks.start : blocks.stop]
         start, end = min(extents)[0], max(end for _, end in extents)
         if not (self._at <= start and end <= self._at + len(self._seen)):
-            self._at, self._seen = start, memoryview(self._read(start, end - start))
+            data = self._read(start, end - start)
+            self._at, self._seen = start, np.frombuffer(data, np.uint8)
 
     def checksums(self) -> list[int]:
         """Compute the checksums: of header and table, then of each block."""
@@ -219,7 +220,7 @@ class StoredChunk:
         into = whole[begin : min(size, blocks.stop * self.header.blocksize)]
         if self.header.is_stored:
             start = self.extents[blocks.start][0] - self._at
-            into[:] = np.frombuffer(self._seen, np.uint8, len(into), start)
+            into[:] = self._seen[start : start + len(into)]
         else:
             self._decompress(blocks, into)
         decoded: NDArray[Any] = whole.view(dtype).reshape(shape)
@@ -262,7 +263,7 @@ def join(chunks: list[bytes]) -> bytes | None:
     return _assembled(first, first.nbytes * len(chunks), [chunk[first.body :] for chunk in chunks])
 
 
-def _assembled(like: ChunkHeader, nbytes: int, blocks: Sequence[bytes | memoryview]) -> bytes:
+def _assembled(like: ChunkHeader, nbytes: int, blocks: Sequence[Any]) -> bytes:
     """Make a chunk of Blosc blocks that are coded as those of another chunk."""
     offsets = [*accumulate(map(len, blocks), initial=head_size(len(blocks)))]
     size = offsets.pop()

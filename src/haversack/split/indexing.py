@@ -36,11 +36,9 @@ class Selection:
     @property
     def lone(self) -> list[int]:
         """The axes that stand for themselves in the result."""
-        return [
-            number
-            for number, axis in enumerate(self.axes)
-            if self.points_at is None or isinstance(axis, range)
-        ]
+        if self.points_at is None:
+            return list(range(len(self.axes)))
+        return [number for number, axis in enumerate(self.axes) if isinstance(axis, range)]
 
 
 def select(index: Any, shape: tuple[int, ...], *, points_first: bool = False) -> Selection:
@@ -128,8 +126,9 @@ class _Reader:
         elif isinstance(item, slice):
             self._slice(item)
         else:
-            ranges = sum(isinstance(axis, range) for axis in self._axes)
-            self._advanced.append((number, len(self._lengths), ranges))
+            if self._has_arrays:
+                ranges = sum(isinstance(axis, range) for axis in self._axes)
+                self._advanced.append((number, len(self._lengths), ranges))
             self._integers(item)
 
     def _slice(self, item: slice) -> None:

@@ -40,10 +40,13 @@ class Part(NamedTuple):
 
 def whole(selection: Selection) -> Part:
     """Make the part that is the whole selection."""
+    if selection.points_at is None:
+        target = tuple([slice(0, len(axis)) for axis in selection.axes])
+        return Part(selection.axes, target, None)
     lone = selection.lone
     joint = [axis for number, axis in enumerate(selection.axes) if number not in lone]
+    target = tuple([slice(0, len(selection.axes[number])) for number in lone])
     rows = np.arange(len(joint[0]), dtype=np.intp) if joint else None
-    target = tuple(slice(0, len(selection.axes[number])) for number in lone)
     return Part(selection.axes, target, rows)
 
 
@@ -188,13 +191,13 @@ def _matched(cell: NDArray[Any], part: Part) -> tuple[NDArray[Any], Any, Any]:
 def _crossing(axes: Sequence[Axis | Target]) -> tuple[Any, ...]:
     """Make an index in which each axis is taken on its own."""
     plain = tuple(map(_plain, axes))
-    if sum(isinstance(axis, np.ndarray) for axis in plain) < 2:
+    if len([axis for axis in plain if type(axis) is not slice]) < 2:
         return plain
     return np.ix_(*(_points(axis) for axis in plain))
 
 
 def _plain(axis: Axis | Target) -> Target:
-    return slice(axis.start, axis.stop, axis.step) if isinstance(axis, range) else axis
+    return slice(axis.start, axis.stop, axis.step) if type(axis) is range else axis
 
 
 def _points(axis: Target) -> NDArray[np.intp]:

@@ -49,11 +49,18 @@ class Tail:
     chunks: NDArray[Any]
     checksums: NDArray[np.uint32]
 
-    def checksums_of(self, chunk: int) -> NDArray[np.uint32]:
+    def extent(self, chunk: int) -> tuple[int, int]:
+        """Say where a chunk begins and how many bytes it has."""
+        offset, size, _ = self.chunks[chunk].item()
+        return offset, size
+
+    def checksums_of(self, chunk: int) -> list[int]:
         """Give one chunk's checksums: of header and table, then of each Blosc block."""
-        first = self.chunks["first_checksum"]
-        end = first[chunk + 1] if chunk + 1 < len(first) else len(self.checksums)
-        return self.checksums[first[chunk] : end]
+        first = self.chunks[chunk].item()[2]
+        last = chunk + 1 == len(self.chunks)
+        end = len(self.checksums) if last else self.chunks[chunk + 1].item()[2]
+        found: list[int] = self.checksums[first:end].tolist()
+        return found
 
 
 def encode_tail(tail: Tail) -> bytes:

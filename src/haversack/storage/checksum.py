@@ -10,6 +10,8 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
+_TAKEN = (bytes, np.ndarray)  # by the library, which takes no memoryview or bytearray
+
 
 def crc32c(data: Any) -> int:
     """Compute the crc32c (Castagnoli) of contiguous bytes of any kind.
@@ -19,8 +21,7 @@ def crc32c(data: Any) -> int:
     >>> hex(crc32c(b"123456789"))
     '0xe3069283'
     """
-    # The library takes bytes and arrays, but no memoryview or bytearray.
-    whole = data if isinstance(data, bytes | np.ndarray) else np.frombuffer(data, np.uint8)
+    whole = data if isinstance(data, _TAKEN) else np.frombuffer(data, np.uint8)
     value: int = google_crc32c.value(whole)
     return value
 
