@@ -6,9 +6,10 @@ import math
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +30,26 @@ from haversack.storage.looking import exists
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
-_WORTH_A_THREAD = 256 << 10  # bytes to decode; the thread that asks decodes fewer itself
+_SMALL = 64 << 10  # bytes decoded of a chunk, below which threads mostly wait for each other
+_WORTH_A_THREAD = 256 << 10  # bytes to decode that are handed to a thread at once
 _EXPECTED = 64  # chunks that the disk is told of before they are read
-_FEWEST = 32  # chunks of many small reads that are worth a thread
 
 _Piece = tuple[int, Block, Shape, Part]
-_Shared = tuple[tuple[int, Shape], list[Job]]
+_Doing = Callable[[Callable[[Any], None], Iterable[Any]], Iterable[None]]
+
+
+class _Shared(NamedTuple):
+    """A chunk, and all that is wanted of it."""
+
+    block: Block
+    cell: Shape
+    wanted: list[Job]
+
+    @property
+    def rows(self) -> range:
+        """The rows between which all of it lies."""
+        rows = [rows_of(part) for _, part in self.wanted]
+        return range(min(r.start for r in rows), max(r.stop for r in rows))
 
 
 class BlockStore(BlockGrid):
@@ -146,25 +161,25 @@ class BlockStore(BlockGrid):
             for _, block, cell, part in pieces:
                 copy(block.chunk(cell, rows_of(part)), part, target)
 
-        for _ in in_threads(fill, _by_work(self._pieces(everything), target.itemsize)):
+        pieces = self._pieces(everything)
+        first = next(pieces)
+        each = _decoded(first[1], rows_of(everything), target.itemsize)
+        batches = _by_work(chain([first], pieces), target.itemsize)
+        for _ in _doing(each)(fill, batches):
             pass
 
     def _fill_all(self, jobs: Iterable[Job]) -> None:
         """Fill several targets, decoding each chunk that they share once."""
-        shared: dict[tuple[int, Shape], list[Job]] = {}
+        shared: dict[tuple[int, Shape], _Shared] = {}
         for target, everything in jobs:
-            for number, _, cell, part in self._pieces(everything):
-                shared.setdefault((number, cell), []).append((target, part))
-        for _ in in_threads(self._fill_shared, _dealt(sorted(shared.items(), key=_first))):
-            pass
-
-    def _fill_shared(self, jobs: list[_Shared]) -> None:
-        for (number, cell), wanted in jobs:
-            rows = [rows_of(part) for _, part in wanted]
-            span = range(min(r.start for r in rows), max(r.stop for r in rows))
-            chunk = self._block(number).chunk(cell, span)
-            for target, part in wanted:
-                copy(chunk, part, target)
+            for number, block, cell, part in self._pieces(everything):
+                wanted = shared.setdefault((number, cell), _Shared(block, cell, [])).wanted
+                wanted.append((target, part))
+        chunks = [shared[place] for place in sorted(shared)]
+        if chunks:
+            work = sum(_decoded(chunk.block, chunk.rows, self.dtype.itemsize) for chunk in chunks)
+            for _ in _doing(work // len(chunks))(_fill_shared, chunks):
+                pass
 
     def _pieces(self, everything: Part) -> Iterator[_Piece]:
         """Go over the chunks that hold something of a part; their disk is told of them before."""
@@ -230,29 +245,35 @@ class BlockStore(BlockGrid):
         return block
 
 
-def _by_work(pieces: Iterator[_Piece], itemsize: int) -> Iterator[list[_Piece]]:
+def _fill_shared(chunk: _Shared) -> None:
+    data = chunk.block.chunk(chunk.cell, chunk.rows)
+    for target, part in chunk.wanted:
+        copy(data, part, target)
+
+
+def _decoded(block: Block, rows: range, itemsize: int) -> int:
+    """Count the bytes that are decoded of a chunk for some rows of the array."""
+    return min(len(rows), block.chunk_shape[0]) * math.prod(block.chunk_shape[1:]) * itemsize
+
+
+def _doing(each: int) -> _Doing:
+    """Choose how chunks are done of which so many bytes are decoded."""
+    return map if each < _SMALL else in_threads
+
+
+def _by_work(pieces: Iterable[_Piece], itemsize: int) -> Iterator[list[_Piece]]:
     """Gather pieces of which little is to be decoded until they are worth handing to a thread."""
     batch: list[_Piece] = []
     size = 0
     for piece in pieces:
         batch.append(piece)
         _, block, _, part = piece
-        size += len(rows_of(part)) * math.prod(block.chunk_shape[1:]) * itemsize
+        size += _decoded(block, rows_of(part), itemsize)
         if size >= _WORTH_A_THREAD:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _first(shared: _Shared) -> tuple[int, Shape]:
-    return shared[0]
-
-
-def _dealt(jobs: list[_Shared]) -> Iterator[list[_Shared]]:
-    """Cut jobs into a few pieces for threads, in the order of the files."""
-    size = max(_FEWEST, -(-len(jobs) // 8))
-    return (jobs[start : start + size] for start in range(0, len(jobs), size))
 
 
 def _check_reach(block: Block, wanted: Part) -> None:
