@@ -6,10 +6,13 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from haversack.storage.multihash import read_multihash
+
+_SENT = {"content-md5": "md5", "x-amz-checksum-sha256": "sha256", "x-amz-checksum-sha1": "sha1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,13 @@ def of_headers(headers: Mapping[str, str]) -> list[Expected]:
 
     A Content-MD5 of a range may be the range's own, so only full answers are asked.
     """
-    named = {"content-md5": "md5", "x-amz-checksum-sha256": "sha256", "x-amz-checksum-sha1": "sha1"}
     found = []
-    for name in named.keys() & headers.keys():
-        algorithm = named[name]
-        try:
-            digest = base64.b64decode(headers[name], validate=True)
-        except binascii.Error:
-            continue
-        if len(digest) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
-            found.append(Expected(algorithm, digest, f"the server's {name}"))
+    for name, algorithm in _SENT.items():
+        if name in headers:
+            with suppress(binascii.Error):
+                digest = base64.b64decode(headers[name], validate=True)
+                if len(digest) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
+                    found.append(Expected(algorithm, digest, f"the server's {name}"))
     return found
 
 
@@ -65,20 +65,21 @@ class Digest:
     def __init__(self, expected: list[Expected]) -> None:
         self._expected = expected
         self._sha256 = hashlib.sha256()
-        self._hashes: dict[str, Any] = {"sha256": self._sha256}
+        self._others: dict[str, Any] = {}
         for one in expected:
-            if one.algorithm not in self._hashes:
-                self._hashes[one.algorithm] = hashlib.new(one.algorithm, usedforsecurity=False)
+            if one.algorithm not in {"sha256", *self._others}:
+                self._others[one.algorithm] = hashlib.new(one.algorithm, usedforsecurity=False)
 
     def update(self, data: bytes) -> None:
         """Go on with the next bytes."""
-        for one in self._hashes.values():
+        self._sha256.update(data)
+        for one in self._others.values():
             one.update(data)
 
     def mismatch(self) -> Expected | None:
         """Give the first expectation that does not hold, or None."""
         for one in self._expected:
-            if self._hashes[one.algorithm].digest() != one.digest:
+            if self._others.get(one.algorithm, self._sha256).digest() != one.digest:
                 return one
         return None
 
