@@ -1,4 +1,4 @@
-"""Publish files in batches: write and sync parts, rename them all, sync the names, remember them.
+"""Publish files in batches: check and write them, sync them, rename them all, sync the names.
 
 One thread does this while another moves bytes. What stands under a final name is whole at any
 moment, also after a power cut (but for ``fsync="none"``).
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from haversack.download.digest import Digest, Expected
 from haversack.download.ledger import Entry, Ledger
 from haversack.download.outcome import Request
 from haversack.download.parts import Part
@@ -32,22 +33,28 @@ _QUEUED_BYTES = 32 << 20
 
 @dataclass(slots=True)
 class Whole:
-    """A file that has all its bytes and was checked, waiting for its name.
+    """A file that has all its bytes, waiting for its name.
 
-    ``content`` is what still has to be written to the part; ``error`` is why it has no name.
+    ``content`` is what still has to be hashed and written to the part. ``error`` or ``wrong`` is
+    why it gets no name: the disk refused it, or its bytes are not those that were meant.
     """
 
     request: Request
     path: str
     part: Part
     content: bytes
-    checksum: str
+    digest: Digest
     etag: str | None
     last_modified: str | None
-    leftovers: list[str]
-    made: list[str]  # directories with new subdirectories on the way to it
+    leftovers: Sequence[str]
+    made: Sequence[str]  # directories with new subdirectories on the way to it
     source: Any  # what the mover wants back with the answer
     error: OSError | None = None
+    wrong: Expected | None = None
+
+    @property
+    def named(self) -> bool:
+        return self.error is None and self.wrong is None
 
     @property
     def size(self) -> int:
@@ -131,7 +138,7 @@ class Committer:
         try:
             while batch := self._next_batch():
                 try:
-                    self._commit([whole for whole in batch if whole.error is None])
+                    self._commit([whole for whole in batch if whole.named])
                 except OSError as error:
                     raise storage_error(
                         "publish files in", batch[0].request.path.parent, error
@@ -184,10 +191,7 @@ class Committer:
         for whole in batch:
             _rename(whole)
         self._sync_names(batch)
-        self._remember([whole for whole in batch if whole.error is None])
-        for whole in batch:
-            for name in whole.leftovers:
-                whole.request.path.with_name(name).unlink(missing_ok=True)
+        self._remember([whole for whole in batch if whole.named])
 
     def _sync_parts(self, batch: list[Whole]) -> None:
         if self._at_once(batch):
@@ -216,7 +220,7 @@ class Committer:
                 name(whole.path),
                 whole.size,
                 whole.status.st_mtime_ns,
-                whole.checksum,
+                whole.digest.checksum,
                 whole.etag,
                 whole.last_modified,
             )
@@ -225,20 +229,26 @@ class Committer:
 
 
 def _write(whole: Whole) -> None:
-    """Write what is not in the part yet."""
+    """Check and write what is not in the part yet."""
+    content, whole.content = whole.content, b""
+    whole.digest.update(content)
+    whole.wrong = whole.digest.mismatch()
+    if whole.wrong is not None or whole.part.status is not None:
+        return
     try:
-        if whole.content or whole.part.status is None:
-            whole.part.write(whole.content)
-            whole.part.close()
+        whole.part.write(content)
+        whole.part.close()
     except OSError as error:
         whole.error = error
         with suppress(OSError):
             whole.part.remove()
-    whole.content = b""
 
 
 def _rename(whole: Whole) -> None:
     try:
+        # First, for nobody looks at them once the file is there.
+        for name in whole.leftovers:
+            whole.request.path.with_name(name).unlink(missing_ok=True)
         os.replace(whole.part.path, whole.path)  # noqa: PTH105 (done for every file)
     except OSError as error:
         whole.error = error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -62,24 +62,28 @@ class Digest:
     'the catalog'
     """
 
-    def __init__(self, expected: list[Expected]) -> None:
+    __slots__ = ("_expected", "_others", "_sha256")
+
+    def __init__(self, expected: Sequence[Expected]) -> None:
         self._expected = expected
         self._sha256 = hashlib.sha256()
-        self._others: dict[str, Any] = {}
-        for one in expected:
-            if one.algorithm not in {"sha256", *self._others}:
-                self._others[one.algorithm] = hashlib.new(one.algorithm, usedforsecurity=False)
+        others = {one.algorithm for one in expected} - {"sha256"} if expected else ()
+        self._others: dict[str, Any] | None = (
+            {name: hashlib.new(name, usedforsecurity=False) for name in others} if others else None
+        )
 
     def update(self, data: bytes) -> None:
         """Go on with the next bytes."""
         self._sha256.update(data)
-        for one in self._others.values():
-            one.update(data)
+        if self._others:
+            for one in self._others.values():
+                one.update(data)
 
     def mismatch(self) -> Expected | None:
         """Give the first expectation that does not hold, or None."""
         for one in self._expected:
-            if self._others.get(one.algorithm, self._sha256).digest() != one.digest:
+            found = (self._others or {}).get(one.algorithm, self._sha256)
+            if found.digest() != one.digest:
                 return one
         return None
 

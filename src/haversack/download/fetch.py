@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from haversack.download.commit import Whole
-from haversack.download.digest import Digest, of_catalog, of_headers
+from haversack.download.digest import Digest, Expected, of_catalog, of_headers
 from haversack.download.failure import Failure, Kind, of_status
 from haversack.download.fit import unfit
 from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, next_hop
@@ -58,7 +58,6 @@ class Fetch:
         self._began = self._takes = self._unchanged = False
         self._answer: tuple[int, dict[str, str]] = (0, {})
         self._held: list[bytes] = []
-        self._content = b""
         self._held_bytes = self._dropped = 0
         self._total: int | None = None
         self._digest = Digest(of_catalog(self.request.checksum))
@@ -243,32 +242,33 @@ class Fetch:
             self.discard()
             return Failure(Kind.FINAL, message)
         if self._part is None:
-            # A small file is written by the committer, all at once.
-            self._part = self._parts.small(self.path, self.size, self._version)
-            self._content = self._taken()
-            self._digest.update(self._content)
-        elif self._held:
+            return None  # the committer hashes and writes a small file, all at once
+        if self._held:
             self._flush()
-        if wrong := self._digest.mismatch():
-            self.discard()
-            message = f"{shown(self.url)}: its {wrong.algorithm} is not that of {wrong.source}"
-            kind = Kind.FINAL if self._checked_twice else Kind.BODY
-            self._checked_twice = True
-            return Failure(kind, message)
-        return None
+        wrong = self._digest.mismatch()
+        return self.refuted(wrong) if wrong else None
+
+    def refuted(self, wrong: Expected) -> Failure:
+        """Throw bytes away that are not those meant; they are asked for once more."""
+        self.discard()
+        self._digest = Digest(of_catalog(self.request.checksum))
+        message = f"{shown(self.url)}: its {wrong.algorithm} is not that of {wrong.source}"
+        kind = Kind.FINAL if self._checked_twice else Kind.BODY
+        self._checked_twice = True
+        return Failure(kind, message)
 
     def finished(self) -> Whole:
         """Hand over what is whole."""
-        assert self._part is not None
         part, self._part = self._part, None
-        content, self._content = self._content, b""
+        if part is None:
+            part = self._parts.small(self.path, self.size, self._version)
         part.close()
         return Whole(
             self.request,
             self.path,
             part,
-            content,
-            self._digest.checksum,
+            self._taken(),
+            self._digest,
             self.headers.get("etag"),
             self.headers.get("last-modified"),
             self._left,

@@ -226,8 +226,18 @@ class Mover:
 
     def _published(self, whole: Whole) -> None:
         fetch: Fetch = whole.source
-        if whole.error is None:
-            told = whole.size, whole.checksum, whole.etag, None, fetch.tries, whole.last_modified
+        if whole.wrong is not None:
+            self._inside += 1
+            self._failed(fetch, self._schedule.host(fetch.origin), fetch.refuted(whole.wrong))
+        elif whole.error is None:
+            told = (
+                whole.size,
+                whole.digest.checksum,
+                whole.etag,
+                None,
+                fetch.tries,
+                whole.last_modified,
+            )
             self._answer(Outcome(whole.request, *told))
         elif isinstance(whole.error, FileNotFoundError) and fetch.fruitless <= self._retries:
             fetch.lost()

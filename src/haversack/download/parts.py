@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -126,7 +126,7 @@ class Parts:
         """Name the part of a file that is written at once; few are worth keeping half."""
         return self.new(final, NO_VALIDATOR if size < _WORTH_KEEPING else validator())
 
-    def prepare(self, final: str) -> list[str]:
+    def prepare(self, final: str) -> Sequence[str]:
         """Make the directory of a file; name the parts that earlier runs left of it there.
 
         Each directory is looked at once; the largest part comes first.
@@ -139,7 +139,7 @@ class Parts:
             left = self._left[directory] = {} if made else _scan(directory, self._run)
             if len(self._left) > _DIRECTORIES:
                 self._left.popitem(last=False)
-        return left.get(_name_hash(name), []) if left else []
+        return left.get(_name_hash(name), ()) if left else ()
 
     def _make(self, directory: str) -> bool:
         """Make a directory and say so; its parents' entries then wait for their sync."""
@@ -156,12 +156,14 @@ class Parts:
         self._made.append(parent)
         return True
 
-    def made(self) -> list[str]:
+    def made(self) -> Sequence[str]:
         """Give the directories that got new subdirectories since the last call."""
+        if not self._made:
+            return ()
         made, self._made = self._made, []
         return made
 
-    def adopt(self, final: str, left: list[str], digest: Digest) -> Part | None:
+    def adopt(self, final: str, left: Sequence[str], digest: Digest) -> Part | None:
         """Take over the largest part that is worth it, and hash its bytes."""
         for name in left:
             path = Path(final).with_name(name)

@@ -26,18 +26,25 @@ class Schedule:
     def __init__(self, concurrency: int, pace: Pace) -> None:
         self._concurrency, self._pace = concurrency, pace
         self._hosts: dict[Origin, Host] = {}
+        self._last: tuple[Origin | None, Host] = (None, Host(0))
         self._delayed: list[tuple[float, int, Fetch]] = []
         self._order = itertools.count()
 
     def place(self, fetch: Fetch) -> str | None:
         """Queue a file at its host; say why not, where the host is given up."""
-        origin = fetch.origin
-        host = self._hosts.get(origin)
-        if host is None:
-            host = self._hosts[origin] = Host(self._concurrency, str(origin))
+        origin, host = self._last
+        if fetch.origin is not origin:  # most files come from one origin
+            host = self.host(fetch.origin)
         if host.dead is None:
             host.waiting.append(fetch)
         return host.dead
+
+    def host(self, origin: Origin) -> Host:
+        """Give the host of an origin."""
+        if origin not in self._hosts:
+            self._hosts[origin] = Host(self._concurrency, str(origin))
+        self._last = origin, self._hosts[origin]
+        return self._hosts[origin]
 
     def delay(self, fetch: Fetch, until: float) -> None:
         """Keep a file until a moment of the monotonic clock."""

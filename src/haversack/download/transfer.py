@@ -40,8 +40,9 @@ def transfer(
     """Fetch files, each of which appears under its final name only when it is whole.
 
     One thread takes bytes, which go into part files beside the final names; another writes small
-    files, and publishes what is whole in batches. Memory does not grow with the number of files. Ending the iteration (also by Ctrl-C)
-    publishes what is whole and leaves the parts of large files, which the next call goes on with.
+    files, and publishes what is whole in batches. Memory does not grow with the number of files.
+    Ending the iteration (also by Ctrl-C) publishes what is whole and leaves the parts of large
+    files, which the next call goes on with.
 
     Parameters
     ----------
