@@ -150,6 +150,8 @@ class _Left:
 
     def chosen(self) -> Mask:
         """Mask the assets that are left: those of items that are."""
+        if self.items.all():
+            return self.assets
         # Assets come in the order of their items; those of collections are behind them.
         of_items = np.repeat(self.items, self.catalog.items.asset_counts)
         chosen = self.assets.copy()

@@ -50,7 +50,7 @@ class Plan:
         """Yield the row and the path of each chosen file in a state."""
         catalog, paths = self.catalog, dict[int, str]()
         last = -1
-        for row in self.rows(state).tolist():
+        for row in map(int, self.rows(state)):
             item = int(catalog.assets.item[row])
             if item == NO_ITEM:
                 collection = int(catalog.assets.collection[row])
