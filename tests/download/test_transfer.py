@@ -245,6 +245,15 @@ def test_a_web_page_is_not_taken_for_an_image(server, get, here):
     assert here() == {"a.html": b"<html>asked for"}
 
 
+def test_a_web_page_at_an_address_that_says_nothing_is_taken_where_the_catalog_says_so(
+    server, get, tmp_path
+):
+    url = server.file("/a", b"<html>please log in", **{"Content-Type": "text/html"})
+    assert "web page" in get("/a")["/a"].error
+    wanted = [Request(url, tmp_path / "page", media_type="text/html")]
+    assert [o.error for o in transfer(wanted, source_origin=url)] == [None]
+
+
 # Refusals and patience
 
 

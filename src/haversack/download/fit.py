@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from haversack.download.origin import shown
 from haversack.download.outcome import Request
 
-_PAGES = ("", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
+_PAGES = (".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
+_PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _PACKED = (".gz", ".tgz")
 
 
@@ -27,9 +28,10 @@ def unfit(request: Request, url: str, headers: Mapping[str, str], total: int | N
         return f"{shown(url)}: sent as {encoding}, although that was not asked"
     if wanted is not None and total is not None and total != wanted:
         return f"{shown(url)}: has {total} bytes, the catalog says {wanted}"
-    page = headers.get("content-type", "").startswith("text/html")
+    page = headers.get("content-type", "").lower().startswith(_PAGE_TYPES)
     known = wanted is not None or request.checksum is not None
-    if page and not known and _suffix(url) not in _PAGES:
+    meant = (request.media_type or "").lower().startswith(_PAGE_TYPES) or _suffix(url) in _PAGES
+    if page and not known and not meant:
         return f"{shown(url)}: answered with a web page instead of the file"
     return None
 
