@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.download.clients import CLIENTS
+from benchmarks.download.memory import make_archive
 from benchmarks.download.server import body
 from benchmarks.figures import Figures
 from benchmarks.report import lines, missing, number, table
@@ -38,6 +39,8 @@ LOADS = (
     Load("20 kB files over TLS", 20_480, 5_000, tls=True),
     Load("5 MB files", 5_000_000, 100),
 )
+_TINY = Load("100 B files", 100, 0)
+_MANY = 1_000_000
 
 
 class Suite:
@@ -57,6 +60,11 @@ class Suite:
             print(table(figures, f"{load.title}, 16 at once", list(CLIENTS), _COLUMNS, _cell))
             print(missing(figures))
             tables[load.title] = figures
+        tables["memory"] = memory = self._measure_memory()
+        print(
+            table(memory, "Memory of a whole download of tiny files", ["plan", "download"], _GROWN)
+        )
+        print(missing(memory))
         print(f"### Targets\n\n{lines(_targets(tables))}\n")
         plain = {title: figures.plain() for title, figures in tables.items()}
         return {"versions": self._versions, "tables": plain}
@@ -99,6 +107,45 @@ class Suite:
         figures.add(_CPU, client, found["cpu"] / int(files) * 1e6)
         figures.add(_HELD, client, found["held"] / 1e6)
 
+    def _measure_memory(self) -> Figures:
+        """Compare what is held at few assets and at ten times as many, and draw the line."""
+        figures = Figures("memory")
+        few = 4_000 if self._quick else 20_000
+        with self._serving(_TINY) as (url, _):
+            for what in ("plan", "download"):
+                try:
+                    held = [self._held(what, url, assets) for assets in (few, 10 * few)]
+                except (OSError, ValueError, subprocess.SubprocessError) as error:
+                    figures.fail(_SLOPE, what, str(error)[:200])
+                    continue
+                slope = (held[1] - held[0]) / (9 * few)
+                figures.add(_AT_FEW, what, held[0] / 1e6)
+                figures.add(_AT_MORE, what, held[1] / 1e6)
+                figures.add(_SLOPE, what, slope)
+                figures.add(_AT_MANY, what, (held[1] + slope * (_MANY - 10 * few)) / 1e6)
+        return figures
+
+    def _held(self, what: str, url: str, assets: int) -> int:
+        archive, folder = self._scratch / "farms.tar.gz", self._scratch / "memory"
+        make_archive(archive, url, assets)
+        ask = [sys.executable, "-m", "benchmarks.download.memory", str(archive), str(folder), what]
+        try:
+            told = subprocess.run(
+                ask,
+                capture_output=True,
+                text=True,
+                timeout=4 * _LONGEST,
+                check=True,
+                cwd=Path(__file__).parents[2],
+            )
+            found = json.loads(told.stdout.splitlines()[-1])
+            if found["assets"] != assets:
+                raise ValueError(f"{found['assets']} of {assets} assets")
+            return int(found["held"])
+        finally:
+            archive.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+
     @contextmanager
     def _serving(self, load: Load) -> Iterator[tuple[str, str | None]]:
         tls = [*_certificate(self._scratch)] if load.tls else []
@@ -139,6 +186,9 @@ def _check(folder: Path, load: Load, files: int) -> None:
             raise ValueError(f"{path.name} has other bytes")
 
 
+_AT_FEW, _AT_MORE = "MB at few assets", "MB at ten times as many"
+_SLOPE, _AT_MANY = "B an asset", "MB at 1 M, on that line"
+_GROWN = (_AT_FEW, _AT_MORE, _SLOPE, _AT_MANY)
 _COLUMNS = (_RATE, _CPU, _HELD)
 
 
@@ -156,4 +206,5 @@ def _targets(tables: dict[str, Figures]) -> list[list[str]]:
         ["files/s", ">= 8,000", number(small.get(_RATE, OURS))],
         ["beside curl --parallel, which keeps no state", ">= 0.65 x", f"{number(curl)} x"],
         ["beside stac-asset", ">= 4 x", f"{number(peer)} x"],
+        ["MB held at 1 M assets", "<= 150", number(tables["memory"].get(_AT_MANY, "download"))],
     ]

@@ -245,6 +245,15 @@ def test_a_web_page_is_not_taken_for_an_image(server, get, here):
     assert here() == {"a.html": b"<html>asked for"}
 
 
+def test_a_web_page_at_an_address_that_says_nothing_is_taken_where_the_catalog_says_so(
+    server, get, tmp_path
+):
+    url = server.file("/a", b"<html>please log in", **{"Content-Type": "text/html"})
+    assert "web page" in get("/a")["/a"].error
+    wanted = [Request(url, tmp_path / "page", media_type="text/html")]
+    assert [o.error for o in transfer(wanted, source_origin=url)] == [None]
+
+
 # Refusals and patience
 
 
@@ -418,6 +427,38 @@ def test_two_runs_at_once_do_no_harm(server, tmp_path):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == files
 
 
+def test_a_file_whose_part_was_taken_away_is_fetched_again(server, get, here, monkeypatch):
+    server.file("/a", b"x" * 1000)
+    replace, taken = os.replace, []
+
+    def take_away(part, final):
+        if not taken:
+            taken.append(part)
+            Path(part).unlink()
+        replace(part, final)
+
+    monkeypatch.setattr(os, "replace", take_away)
+    outcome = get("/a")["/a"]
+    assert (outcome.error, outcome.tries) == (None, 2)
+    assert outcome.checksum == multihash(b"x" * 1000)
+    assert here() == {"a": b"x" * 1000}
+
+
+def test_what_earlier_runs_left_is_gone_before_the_name_is_there(
+    server, get, here, tmp_path, monkeypatch
+):
+    server.file("/a", b"x")
+    (tmp_path / "out").mkdir()
+    left = tmp_path / "out" / parts.Parts("0123abcd").new("a", parts.NO_VALIDATOR).path
+    left.write_bytes(b"half")
+    replace, seen = os.replace, []
+    monkeypatch.setattr(
+        os, "replace", lambda part, final: [seen.append(left.exists()), replace(part, final)]
+    )
+    get("/a")
+    assert (seen, here()) == ([False], {"a": b"x"})
+
+
 def test_stopping_early_leaves_parts_and_no_threads(server, get, here, make_answer, tmp_path):
     server.file("/a", b"x")
     etag = {"ETag": '"1"'}
@@ -575,6 +616,23 @@ def test_memory_stays_flat_while_requests_stream(server, tmp_path, monkeypatch):
     for given, _ in enumerate(running):
         assert len(taken) - given <= 300
     assert len(taken) == 1000
+
+
+def test_a_slow_disk_holds_the_network_back(server, get, here, monkeypatch):
+    monkeypatch.setattr(commit, "_QUEUED_BYTES", 20_000)
+    write, waiting = commit._write, []
+    put = commit.Committer.put
+
+    def note(self, files):
+        put(self, files)
+        waiting.append(self._unwritten)
+
+    monkeypatch.setattr(commit.Committer, "put", note)
+    monkeypatch.setattr(commit, "_write", lambda whole: [time.sleep(0.005), write(whole)])
+    names = [server.file(f"/{n}", bytes(5000)) and f"/{n}" for n in range(60)]
+    assert all(o.error is None for o in get(*names, concurrency=4).values())
+    assert max(waiting) <= 20_000 + 4 * 5000
+    assert len(here()) == 60
 
 
 def test_an_error_of_the_requests_is_raised(server, tmp_path):

@@ -27,6 +27,7 @@ class _Waiting:
 @dataclass(slots=True)
 class _Reading:
     source: ArchiveSource
+    prefix: str  # of what documents are called in messages
     table: Table = field(default_factory=Table)
     above: dict[str, StacDocument] = field(default_factory=dict)
     waiting: list[_Waiting] = field(default_factory=list)
@@ -44,7 +45,7 @@ def read_archive(path: Path, caps: Caps | None = None) -> tuple[ArchiveSource, T
     FormatError
         The archive or one of its documents is damaged, or its names are not safe.
     """
-    reading = _Reading(ArchiveSource(path, GzipFile(path)))
+    reading = _Reading(ArchiveSource(path, GzipFile(path)), f"{path}: ")
     blocks = reading.source.content.blocks()
     for member, content in read_members(blocks, path, caps or Caps(), _may_be_stac):
         if content is None or not _take_document(reading, member, content):
@@ -61,7 +62,7 @@ def _may_be_stac(name: str) -> bool:
 
 def _take_document(reading: _Reading, member: Member, content: bytes) -> bool:
     try:
-        document = decode(content, f"{reading.source.path}: {member.name}")
+        document = decode(content, reading.prefix + member.name)
     except FormatError as error:
         reading.damaged[member.name] = error
         return False
@@ -78,8 +79,8 @@ def _take_document(reading: _Reading, member: Member, content: bytes) -> bool:
 
 
 def _lies_as_item(name: str) -> bool:
-    folder, base = posixpath.split(name)
-    return base == posixpath.basename(folder) + ".json"
+    folder, _, base = name.rpartition("/")
+    return base == folder.rpartition("/")[2] + ".json"
 
 
 def _add(reading: _Reading, document: StacDocument, member: Member, parent: str | None) -> None:

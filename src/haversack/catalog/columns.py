@@ -43,10 +43,10 @@ class BytesColumn(Sequence[bytes]):
             self._spill()
 
     def extend(self, values: Sequence[bytes]) -> None:
-        end = self._ends[-1]
+        ends, end = self._ends, self._ends[-1]
         for value in values:
             end += len(value)
-            self._ends.append(end)
+            ends.append(end)
         self._bytes += b"".join(values)
         if len(self._bytes) >= _MOST:
             self._spill()
@@ -120,10 +120,6 @@ class CodedColumn(Generic[Value]):
     def append(self, value: Value) -> None:
         self._codes.append(self.code(value))
 
-    def extend(self, codes: Sequence[int]) -> None:
-        """Add rows by the codes of their values."""
-        self._codes.extend(codes)
-
     @property
     def codes(self) -> NDArray[np.int32]:
         return np.frombuffer(self._codes, np.int32) if self._codes else np.empty(0, np.int32)
@@ -136,6 +132,69 @@ class CodedColumn(Generic[Value]):
 
     def __iter__(self) -> Iterator[Value]:
         return (self.values[code] for code in self._codes)
+
+
+class KindColumn(Generic[Value]):
+    """Values that rows of one kind share: each row is the number of its kind.
+
+    Parameters
+    ----------
+    kinds
+        The kind of each row, which several columns have in common.
+
+    Examples
+    --------
+    >>> kinds = array("i", [0, 1, 0])
+    >>> column = KindColumn(kinds)
+    >>> column.add_kind("red"), column.add_kind("nir")
+    (None, None)
+    >>> column[2], column.codes.tolist(), column.mask([False, True]).tolist()
+    ('red', [0, 1, 0], [False, True, False])
+    """
+
+    def __init__(self, kinds: array[int]) -> None:
+        self.values: list[Value] = []
+        self._code_of: dict[Value, int] = {}
+        self._kinds, self._of_kind = kinds, list[int]()
+
+    def add_kind(self, value: Value) -> None:
+        """Give the value of the next kind."""
+        code = self._code_of.setdefault(value, len(self.values))
+        if code == len(self.values):
+            self.values.append(value)
+        self._of_kind.append(code)
+
+    @property
+    def codes(self) -> NDArray[np.int32]:
+        """The number of each row's value, in ``values``."""
+        found: NDArray[np.int32] = np.array(self._of_kind, np.int32)[self._kind()]
+        return found
+
+    def mask(self, chosen: Sequence[bool]) -> NDArray[np.bool_]:
+        """Mask the rows of some values, each of which is chosen or not."""
+        of_kinds = np.array(chosen, bool)[np.array(self._of_kind, np.int64)]
+        found: NDArray[np.bool_] = of_kinds[self._kind()]
+        return found
+
+    def counts(self, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Count the rows of each value, all or some."""
+        kinds = self._kind() if among is None else self._kind()[among]
+        of_kinds = np.bincount(kinds, minlength=len(self._of_kind))
+        found = np.zeros(len(self.values), np.int64)
+        np.add.at(found, np.array(self._of_kind, np.int64), of_kinds)
+        return found
+
+    def _kind(self) -> NDArray[np.int32]:
+        return numbers(self._kinds, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __getitem__(self, row: int) -> Value:
+        return self.values[self._of_kind[self._kinds[row]]]
+
+    def __iter__(self) -> Iterator[Value]:
+        return (self.values[self._of_kind[kind]] for kind in self._kinds)
 
 
 def numbers(values: array[int] | array[float], dtype: type[Number]) -> NDArray[Number]:

@@ -150,6 +150,8 @@ class _Left:
 
     def chosen(self) -> Mask:
         """Mask the assets that are left: those of items that are."""
+        if self.items.all():
+            return self.assets
         # Assets come in the order of their items; those of collections are behind them.
         of_items = np.repeat(self.items, self.catalog.items.asset_counts)
         chosen = self.assets.copy()
@@ -200,33 +202,31 @@ def _by_collection(catalog: Catalog, wanted: Mapping[str, Sequence[str]], items:
             )
         here = of_assets == code
         kept |= of_items == code
-        assets |= here & _keys(catalog, keys, here, f"collection {name!r}")
+        chosen = _keys(catalog, keys, here, f"collection {name!r}")
+        assets |= here if chosen is None else here & chosen
     items &= kept
     return assets
 
 
 def _by_key(catalog: Catalog, keys: Sequence[str]) -> Mask:
-    return _keys(catalog, keys, np.ones(len(catalog.assets), bool), f"catalog {catalog.id!r}")
+    chosen = _keys(catalog, keys, None, f"catalog {catalog.id!r}")
+    return np.ones(len(catalog.assets), bool) if chosen is None else chosen
 
 
-def _keys(catalog: Catalog, keys: Sequence[str], among: Mask, where: str) -> Mask:
+def _keys(catalog: Catalog, keys: Sequence[str], among: Mask | None, where: str) -> Mask | None:
     """Mask the assets of some keys, after checking that each key is there; no keys are all."""
     if isinstance(keys, str):
         raise UsageError(f"asset keys are given as a list, not as the text {keys!r}")
     if not keys:
-        return among
-    codes = catalog.assets.key.codes
-    counts = np.bincount(
-        codes if among.all() else codes[among], minlength=len(catalog.assets.key.values)
-    )
-    there = {catalog.assets.key.values[code] for code in np.flatnonzero(counts)}
+        return None
+    column = catalog.assets.key
+    counts = column.counts(among).tolist()
+    there = {value for value, count in zip(column.values, counts, strict=True) if count}
     for key in keys:
         if key not in there:
             raise UsageError(f"{where} has no asset {key!r}; {some(sorted(there))}")
-    wanted = np.zeros(len(catalog.assets.key.values), bool)
-    wanted[[catalog.assets.key.code(key) for key in keys]] = True
-    mask: Mask = among & wanted[codes]
-    return mask
+    wanted = set(keys)
+    return column.mask([value in wanted for value in column.values])
 
 
 def _by_time(catalog: Catalog, span: Span) -> Mask:

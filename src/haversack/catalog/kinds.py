@@ -30,7 +30,7 @@ def by_role(catalog: Catalog, roles: Sequence[str]) -> NDArray[np.bool_]:
             raise UsageError(f"no asset of {catalog.id!r} has the role {role!r}; {some(there)}")
     wanted = set(roles)
     chosen = [bool(wanted.intersection(each)) for each in catalog.assets.roles.values]
-    return _of_codes(chosen, catalog.assets.roles.codes)
+    return catalog.assets.roles.mask(chosen)
 
 
 def by_type(catalog: Catalog, media_types: Sequence[str]) -> NDArray[np.bool_]:
@@ -50,7 +50,7 @@ def by_type(catalog: Catalog, media_types: Sequence[str]) -> NDArray[np.bool_]:
             there = some(sorted({value for value in values if value}))
             raise UsageError(f"no asset of {catalog.id!r} is of type {wanted!r}; {there}")
         chosen |= found
-    return _of_codes(chosen.tolist(), catalog.assets.type.codes)
+    return catalog.assets.type.mask(chosen.tolist())
 
 
 def _plain(media_type: str) -> str:
@@ -60,13 +60,6 @@ def _plain(media_type: str) -> str:
 def _check_list(names: Sequence[str], what: str) -> None:
     if isinstance(names, str):
         raise UsageError(f"{what} are given as a list, not as the text {names!r}")
-
-
-def _of_codes(chosen: Sequence[bool], codes: NDArray[np.int32]) -> NDArray[np.bool_]:
-    if not len(codes):
-        return np.zeros(0, bool)
-    mask: NDArray[np.bool_] = np.array(chosen, bool)[codes]
-    return mask
 
 
 def some(names: Sequence[str]) -> str:

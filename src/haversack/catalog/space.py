@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from haversack.errors import UsageError
 
 _NAN = math.nan
+_MISSING = frozenset({b"", b"null"})
 _DEGREES = "longitude/latitude (EPSG:4326)"
 _IN_DEGREES = re.compile(r"\b(CRS84h?|(EPSG|epsg)\S*\b4326)\b")
 
@@ -36,12 +37,11 @@ NOWHERE = Box(*[_NAN] * 6)
 
 def read_box(bbox: Sequence[float | None] | None, geometry: bytes) -> Box:
     """Read an item's box of 4 or 6 numbers; without one, take its geometry's."""
-    numbers = [number for number in bbox or () if number is not None]
-    if len(numbers) == 4 == len(bbox or ()):
-        west, south, east, north = numbers
-        return Box(west, south, -math.inf, east, north, math.inf)
-    if len(numbers) == 6:
-        return Box(*numbers)
+    if bbox is not None and None not in bbox:
+        if len(bbox) == 4:
+            return Box(bbox[0], bbox[1], -math.inf, bbox[2], bbox[3], math.inf)  # type: ignore[arg-type]
+        if len(bbox) == 6:
+            return Box(*bbox)  # type: ignore[arg-type]
     shape = _shape_or_none(geometry)
     if shape is None or shape.is_empty:
         return NOWHERE
@@ -152,10 +152,10 @@ def _shapes_in(area: Any) -> Iterable[BaseGeometry]:
 
 def meets(geometries: Sequence[bytes], boxes: Sequence[Box], area: BaseGeometry) -> list[bool]:
     """Tell which GeoJSON geometries share a point with an area; a missing one is its box."""
-    shapes = [
-        _box_shape(box) if (shape := _shape_or_none(geometry)) is None else _valid(shape)
-        for geometry, box in zip(geometries, boxes, strict=True)
-    ]
+    told = [None if geometry in _MISSING else geometry for geometry in geometries]
+    shapes = shapely.from_geojson(np.array(told, object), on_invalid="ignore")
+    for row in np.flatnonzero(~shapely.is_valid(shapes)).tolist():  # a missing one is not valid
+        shapes[row] = _box_shape(boxes[row]) if shapes[row] is None else _valid(shapes[row])
     shapely.prepare(area)
     return list(shapely.intersects(area, shapes))
 
@@ -189,7 +189,7 @@ def _box_shape(box: Box) -> BaseGeometry:
 
 
 def _shape_or_none(geometry: bytes) -> BaseGeometry | None:
-    if geometry in {b"", b"null"}:
+    if geometry in _MISSING:
         return None
     return shapely.from_geojson(geometry, on_invalid="ignore")
 

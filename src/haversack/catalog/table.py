@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.catalog.columns import BytesColumn, CodedColumn, TextColumn, numbers
+from haversack.catalog.columns import BytesColumn, CodedColumn, KindColumn, TextColumn, numbers
 from haversack.catalog.space import Box, read_box
 from haversack.catalog.stac import StacAsset, StacDocument
 from haversack.catalog.times import read_span
@@ -48,7 +48,7 @@ class Items:
         self._ends = array("q", [0])
 
     def __len__(self) -> int:
-        return len(self.id)
+        return len(self._t0)
 
     def append(self, document: StacDocument, collection: str, place: str, assets: int) -> None:
         """Add an item whose last asset is row ``assets - 1`` of the assets."""
@@ -97,56 +97,55 @@ class Assets:
 
     Attributes
     ----------
-    key, type, roles : CodedColumn
+    key, type, roles : KindColumn
         The asset's key, media type (or None) and tuple of roles.
     href : TextColumn
         Its reference as the source writes it.
     """
 
     def __init__(self) -> None:
-        self.key: CodedColumn[str] = CodedColumn()
-        self.type: CodedColumn[str | None] = CodedColumn()
-        self.roles: CodedColumn[tuple[str, ...]] = CodedColumn()
+        self._kind, self._item = array("i"), array("i")
+        self._collection, self._size = array("i"), array("q")
+        self.key: KindColumn[str] = KindColumn(self._kind)
+        self.type: KindColumn[str | None] = KindColumn(self._kind)
+        self.roles: KindColumn[tuple[str, ...]] = KindColumn(self._kind)
         self.href = TextColumn()
         self._checksum: dict[int, str] = {}
-        self._kinds: dict[tuple[str, str | None, tuple[str, ...]], tuple[int, int, int]] = {}
-        self._item, self._collection, self._size = array("q"), array("i"), array("q")
+        # What most items' assets have in common.
+        self._kinds: dict[tuple[str, str | None, tuple[str, ...]], int] = {}
 
     def __len__(self) -> int:
-        return len(self.href)
+        return len(self._kind)
 
     def extend(self, assets: dict[str, StacAsset], item: int, collection: int) -> None:
         """Add the assets of an item or a collection."""
         if not assets:
             return
-        kinds = [self._kind(key, asset) for key, asset in assets.items()]
-        keys, types, roles = zip(*kinds, strict=True)
-        for row, asset in enumerate(assets.values(), len(self)):
+        add_kind, add_size, row = self._kind.append, self._size.append, len(self._kind)
+        for key, asset in assets.items():
+            roles = tuple(asset.roles) if asset.roles else ()
+            kind = self._kinds.get((key, asset.type, roles))
+            add_kind(self._new_kind(key, asset.type, roles) if kind is None else kind)
             size = asset.size
-            known = size is not None and 0 <= size < 1 << 63
-            self._size.append(size if known else UNKNOWN_SIZE)  # type: ignore[arg-type]
+            add_size(UNKNOWN_SIZE if size is None or not 0 <= size < 1 << 63 else size)
             if asset.checksum:
                 self._checksum[row] = asset.checksum
-        self.key.extend(keys)
-        self.type.extend(types)
-        self.roles.extend(roles)
+            row += 1
         self.href.extend([asset.href for asset in assets.values()])
-        self._item.extend([item] * len(kinds))
-        self._collection.extend([collection] * len(kinds))
+        self._item.extend([item] * len(assets))
+        self._collection.extend([collection] * len(assets))
 
-    def _kind(self, key: str, asset: StacAsset) -> tuple[int, int, int]:
-        """Give the codes of what most items' assets have in common."""
-        kind = key, asset.type, tuple(asset.roles or ())
-        found = self._kinds.get(kind)
-        if found is None:
-            codes = self.key.code(key), self.type.code(kind[1]), self.roles.code(kind[2])
-            found = self._kinds[kind] = codes
-        return found
+    def _new_kind(self, key: str, media_type: str | None, roles: tuple[str, ...]) -> int:
+        self.key.add_kind(key)
+        self.type.add_kind(media_type)
+        self.roles.add_kind(roles)
+        number = self._kinds[key, media_type, roles] = len(self._kinds)
+        return number
 
     @property
-    def item(self) -> NDArray[np.int64]:
+    def item(self) -> NDArray[np.int32]:
         """Row of the item that each asset belongs to, ``NO_ITEM`` for a collection's own."""
-        return numbers(self._item, np.int64)
+        return numbers(self._item, np.int32)
 
     @property
     def collection(self) -> NDArray[np.int32]:

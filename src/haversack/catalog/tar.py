@@ -7,16 +7,20 @@ https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from haversack.errors import FormatError
 
 _BLOCK = 512
+_ADLER = 65521
 _LONGEST_NAME = 1 << 16
 _EMPTY = bytes(_BLOCK)
 _FINDER = re.compile(r"(^|/)(\._[^/]*|\.DS_Store|__MACOSX(/.*)?)$")
+_ORDINARY = re.compile(r"[^/.][^/]*(/[^/.][^/]*)*")
 _KINDS = {
     b"1": "a hard link",
     b"2": "a symbolic link",
@@ -27,8 +31,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A regular file in an archive: its name, and where its bytes lie in the tar stream."""
 
     name: str
@@ -65,7 +68,7 @@ def read_members(
             raise FormatError(f"{path} holds more than {caps.members:,} files")
         member = Member(name, stream.place, size)
         content = None
-        if _FINDER.search(name) is None:
+        if not _is_finders(name):
             if keep(name):
                 stream.check(name, size, caps.document_bytes)
                 content = stream.take(size)
@@ -149,8 +152,9 @@ class _Stream:
             )
 
     def _parse(self, header: bytes) -> tuple[str, int, bytes]:
-        total = sum(header) - sum(header[148:156]) + 8 * 32
-        if total != self._number(header[148:156]):
+        # The checksum counts its own field as blanks. Adler-32 sums bytes too, up to its modulus.
+        total = self._number(header[148:156]) + sum(header[148:156]) - 8 * 32
+        if zlib.adler32(header) & 0xFFFF != (1 + total) % _ADLER:
             where = self.place - _BLOCK
             raise FormatError(f"{self._path}: what stands at byte {where} is no tar header")
         name = _text(header[:100])
@@ -189,12 +193,20 @@ class _Stream:
         return found
 
     def _safe(self, name: str) -> str:
+        if _ORDINARY.fullmatch(name) and len(name) <= _LONGEST_NAME:
+            return name
         parts = [part for part in name.split("/") if part not in {"", "."}]
         if name.startswith("/") or ".." in parts or not parts or len(name) > _LONGEST_NAME:
             raise FormatError(
                 f"{self._path}: the name {name!r} leads out of the archive; nothing was extracted"
             )
         return "/".join(parts)
+
+
+def _is_finders(name: str) -> bool:
+    """Tell what macOS leaves in archives."""
+    hidden = "/." in name or name[:1] == "." or "__MACOSX" in name
+    return hidden and _FINDER.search(name) is not None
 
 
 def _text(field: bytes) -> str:

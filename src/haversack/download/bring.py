@@ -99,6 +99,7 @@ class Bringing:
             None if size == UNKNOWN_SIZE else size,
             assets.checksum(row),
             known.version() if known else None,
+            assets.type[row],
             row=row,
         )
 

@@ -1,4 +1,4 @@
-"""Publish finished parts in batches: sync them, rename them all, sync the names, remember them.
+"""Publish files in batches: check and write them, sync them, rename them all, sync the names.
 
 One thread does this while another moves bytes. What stands under a final name is whole at any
 moment, also after a power cut (but for ``fsync="none"``).
@@ -8,40 +8,62 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from haversack.download.digest import Digest, Expected
 from haversack.download.ledger import Entry, Ledger
 from haversack.download.outcome import Request
+from haversack.download.parts import Part
 from haversack.storage.calls import calls
 from haversack.storage.publish import storage_error, sync_directory
 
 Sync = Literal["batch", "each", "none"]
 _MOST = 1000
+_AT_ONCE = 64
 _SECONDS = 0.2
 _WORTH_A_SYNCFS = 16
 _QUEUED = 4 * _MOST
+_QUEUED_BYTES = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Whole:
-    """A part that has all its bytes and was checked, waiting for its name."""
+    """A file that has all its bytes, waiting for its name.
+
+    ``content`` is what still has to be hashed and written to the part. ``error`` or ``wrong`` is
+    why it gets no name: the disk refused it, or its bytes are not those that were meant.
+    """
 
     request: Request
-    part: str
-    status: os.stat_result
-    checksum: str
+    path: str
+    part: Part
+    content: bytes
+    digest: Digest
     etag: str | None
     last_modified: str | None
-    leftovers: tuple[str, ...]
-    made: tuple[Path, ...]  # directories with new subdirectories on the way to it
+    leftovers: Sequence[str]
+    made: Sequence[str]  # directories with new subdirectories on the way to it
     source: Any  # what the mover wants back with the answer
+    error: OSError | None = None
+    wrong: Expected | None = None
 
+    @property
+    def named(self) -> bool:
+        return self.error is None and self.wrong is None
 
-Published = tuple[Whole, OSError | None]
+    @property
+    def size(self) -> int:
+        return self.part.size
+
+    @property
+    def status(self) -> os.stat_result:
+        assert self.part.status is not None
+        return self.part.status
 
 
 class Committer:
@@ -60,9 +82,10 @@ class Committer:
         self._sync, self._ledger = sync, ledger
         self._change = threading.Condition()
         self._waiting: list[Whole] = []
-        self._published: list[Published] = []
+        self._published: list[Whole] = []
         self._failure: BaseException | None = None
         self._urgent = self._closed = False
+        self._unwritten = 0
         self.open = 0
         self._thread = threading.Thread(target=self._run, name="haversack-commit", daemon=True)
         self._thread.start()
@@ -70,17 +93,20 @@ class Committer:
     @property
     def full(self) -> bool:
         """Whether the disk has fallen behind the network."""
-        return self.open >= _QUEUED
+        return self.open >= _QUEUED or self._unwritten >= _QUEUED_BYTES
 
-    def put(self, whole: Whole) -> None:
-        """Queue a part."""
-        self.open += 1
+    def put(self, files: list[Whole]) -> None:
+        """Queue files."""
+        self.open += len(files)
+        size = sum(len(whole.content) for whole in files)
         with self._change:
-            self._waiting.append(whole)
-            if len(self._waiting) in (1, _MOST):
+            empty = not self._waiting
+            self._waiting += files
+            self._unwritten += size
+            if empty or len(self._waiting) >= _AT_ONCE:
                 self._change.notify_all()
 
-    def published(self, timeout: float = 0.0) -> list[Published]:
+    def published(self, timeout: float = 0.0) -> list[Whole]:
         """Give what has come out since the last call, each with why it was not published.
 
         With a timeout, publish what is queued without waiting for more, and wait for that.
@@ -112,13 +138,13 @@ class Committer:
         try:
             while batch := self._next_batch():
                 try:
-                    done = self._commit(batch)
+                    self._commit([whole for whole in batch if whole.named])
                 except OSError as error:
                     raise storage_error(
                         "publish files in", batch[0].request.path.parent, error
                     ) from error
                 with self._change:
-                    self._published += done
+                    self._published += batch
                     self._change.notify_all()
         except BaseException as error:  # noqa: BLE001 (raised again in the mover's thread)
             with self._change:
@@ -126,45 +152,59 @@ class Committer:
                 self._change.notify_all()
 
     def _next_batch(self) -> list[Whole]:
+        """Write files as they come, until they are worth a sync."""
+        batch: list[Whole] = []
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._closed)
-            self._change.wait_for(
-                lambda: len(self._waiting) >= _MOST or self._urgent or self._closed, _SECONDS
-            )
-            batch = self._waiting[:_MOST]
-            del self._waiting[:_MOST]
-            self._urgent = self._urgent and bool(self._waiting)
+        until = time.monotonic() + _SECONDS
+        while files := self._take(until):
+            for whole in files:
+                _write(whole)
+            batch += files
+            if len(batch) >= _MOST or time.monotonic() >= until:
+                break
         return batch
 
-    def _commit(self, batch: list[Whole]) -> list[Published]:
+    def _take(self, until: float) -> list[Whole]:
+        with self._change:
+            self._change.wait_for(
+                lambda: len(self._waiting) >= _AT_ONCE or self._urgent or self._closed,
+                max(0.0, until - time.monotonic()),
+            )
+            files = self._waiting[:_AT_ONCE]
+            del self._waiting[:_AT_ONCE]
+            self._unwritten -= sum(len(whole.content) for whole in files)
+            self._urgent = self._urgent and bool(self._waiting)
+        return files
+
+    def _commit(self, batch: list[Whole]) -> None:
+        if not batch:
+            return
         try:
             self._sync_parts(batch)
         except OSError:
             # After a failed sync nobody knows what is in them.
             for whole in batch:
                 with suppress(OSError):
-                    Path(whole.part).unlink()
+                    whole.part.remove()
             raise
-        done = [(whole, _rename(whole)) for whole in batch]
-        self._sync_names(batch)
-        self._remember([whole for whole, error in done if error is None])
         for whole in batch:
-            for name in whole.leftovers:
-                whole.request.path.with_name(name).unlink(missing_ok=True)
-        return done
+            _rename(whole)
+        self._sync_names(batch)
+        self._remember([whole for whole in batch if whole.named])
 
     def _sync_parts(self, batch: list[Whole]) -> None:
         if self._at_once(batch):
             _sync_file_systems(batch)
         elif self._sync != "none":
             for whole in batch:
-                _sync_file(whole.part)
+                _sync_file(whole.part.path)
 
     def _sync_names(self, batch: list[Whole]) -> None:
         if self._at_once(batch):
             _sync_file_systems(batch)
         elif self._sync != "none":
-            made = {directory for whole in batch for directory in whole.made}
+            made = {Path(directory) for whole in batch for directory in whole.made}
             for directory in made | {whole.request.path.parent for whole in batch}:
                 sync_directory(directory)
 
@@ -177,10 +217,10 @@ class Committer:
         name = self._ledger.name
         self._ledger.add(
             Entry(
-                name(whole.request.path),
-                whole.status.st_size,
+                name(whole.path),
+                whole.size,
                 whole.status.st_mtime_ns,
-                whole.checksum,
+                whole.digest.checksum,
                 whole.etag,
                 whole.last_modified,
             )
@@ -188,16 +228,33 @@ class Committer:
         )
 
 
-def _rename(whole: Whole) -> OSError | None:
+def _write(whole: Whole) -> None:
+    """Check and write what is not in the part yet."""
+    content, whole.content = whole.content, b""
+    whole.digest.update(content)
+    whole.wrong = whole.digest.mismatch()
+    if whole.wrong is not None or whole.part.status is not None:
+        return
     try:
-        os.replace(whole.part, whole.request.path)  # noqa: PTH105 (done for every file)
-    except FileNotFoundError as error:
-        # Another run took the part over, by mistake: fetch it again.
-        return error
+        whole.part.write(content)
+        whole.part.close()
     except OSError as error:
-        Path(whole.part).unlink(missing_ok=True)
-        return error
-    return None
+        whole.error = error
+        with suppress(OSError):
+            whole.part.remove()
+
+
+def _rename(whole: Whole) -> None:
+    try:
+        # First, for nobody looks at them once the file is there.
+        for name in whole.leftovers:
+            whole.request.path.with_name(name).unlink(missing_ok=True)
+        os.replace(whole.part.path, whole.path)  # noqa: PTH105 (done for every file)
+    except OSError as error:
+        whole.error = error
+        # Where it is not found, another run took the part over, by mistake: fetch it again.
+        if not isinstance(error, FileNotFoundError):
+            whole.part.remove()
 
 
 def _sync_file(path: str) -> None:

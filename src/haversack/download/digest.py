@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from haversack.storage.multihash import read_multihash
+
+_SENT = {"content-md5": "md5", "x-amz-checksum-sha256": "sha256", "x-amz-checksum-sha1": "sha1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,13 @@ def of_headers(headers: Mapping[str, str]) -> list[Expected]:
 
     A Content-MD5 of a range may be the range's own, so only full answers are asked.
     """
-    named = {"content-md5": "md5", "x-amz-checksum-sha256": "sha256", "x-amz-checksum-sha1": "sha1"}
     found = []
-    for name in named.keys() & headers.keys():
-        algorithm = named[name]
-        try:
-            digest = base64.b64decode(headers[name], validate=True)
-        except binascii.Error:
-            continue
-        if len(digest) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
-            found.append(Expected(algorithm, digest, f"the server's {name}"))
+    for name, algorithm in _SENT.items():
+        if name in headers:
+            with suppress(binascii.Error):
+                digest = base64.b64decode(headers[name], validate=True)
+                if len(digest) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
+                    found.append(Expected(algorithm, digest, f"the server's {name}"))
     return found
 
 
@@ -62,23 +62,28 @@ class Digest:
     'the catalog'
     """
 
-    def __init__(self, expected: list[Expected]) -> None:
+    __slots__ = ("_expected", "_others", "_sha256")
+
+    def __init__(self, expected: Sequence[Expected]) -> None:
         self._expected = expected
         self._sha256 = hashlib.sha256()
-        self._hashes: dict[str, Any] = {"sha256": self._sha256}
-        for one in expected:
-            if one.algorithm not in self._hashes:
-                self._hashes[one.algorithm] = hashlib.new(one.algorithm, usedforsecurity=False)
+        others = {one.algorithm for one in expected} - {"sha256"} if expected else ()
+        self._others: dict[str, Any] | None = (
+            {name: hashlib.new(name, usedforsecurity=False) for name in others} if others else None
+        )
 
     def update(self, data: bytes) -> None:
         """Go on with the next bytes."""
-        for one in self._hashes.values():
-            one.update(data)
+        self._sha256.update(data)
+        if self._others:
+            for one in self._others.values():
+                one.update(data)
 
     def mismatch(self) -> Expected | None:
         """Give the first expectation that does not hold, or None."""
         for one in self._expected:
-            if self._hashes[one.algorithm].digest() != one.digest:
+            found = (self._others or {}).get(one.algorithm, self._sha256)
+            if found.digest() != one.digest:
                 return one
         return None
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from enum import Enum
-from urllib.parse import urlsplit
 
-from haversack.download.digest import Digest, of_catalog, of_headers
+from haversack.download.commit import Whole
+from haversack.download.digest import Digest, Expected, of_catalog, of_headers
 from haversack.download.failure import Failure, Kind, of_status
+from haversack.download.fit import unfit
 from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, next_hop
 from haversack.download.origin import located, shown
 from haversack.download.outcome import Request
-from haversack.download.parts import NO_VALIDATOR, Part, Parts, validator
+from haversack.download.parts import NO_VALIDATOR, Parts, validator
 from haversack.errors import UsageError
 
 _BUFFER = 256 << 10
 _ERROR_BODY = 64 << 10
 _PROGRESS = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_PAGES = ("", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
-_PACKED = (".gz", ".tgz")
 _SIGNATURE = frozenset({400, 401, 403})
+_FILE = frozenset({200, 206})
 _ABORT = 0
 
 
@@ -40,12 +41,11 @@ class Fetch:
         What to fetch.
     parts
         Where its bytes go until they are whole.
-    left
-        Parts that earlier runs left of it.
     """
 
-    def __init__(self, request: Request, parts: Parts, left: list[str]) -> None:
-        self.request, self.left = request, left
+    def __init__(self, request: Request, parts: Parts) -> None:
+        self.request, self.path = request, os.fspath(request.path)
+        self._left = left = parts.prepare(self.path)
         self.url, self.origin = located(request.url)
         self.tries = self.fruitless = 1
         self.moved = 0
@@ -55,13 +55,13 @@ class Fetch:
         self._checked_twice = self._renewed = False
         self._line: Line | None = None
         self._problem: Failure | Exception | None = None
-        self._began = self._dropping = self._unchanged = False
+        self._began = self._takes = self._unchanged = False
         self._answer: tuple[int, dict[str, str]] = (0, {})
         self._held: list[bytes] = []
         self._held_bytes = self._dropped = 0
         self._total: int | None = None
         self._digest = Digest(of_catalog(self.request.checksum))
-        self._part = parts.adopt(request.path, left, self._digest) if left else None
+        self._part = parts.adopt(self.path, left, self._digest) if left else None
 
     @property
     def size(self) -> int:
@@ -83,42 +83,44 @@ class Fetch:
     def start(self, line: Line) -> Callable[[bytes], int | None]:
         """Begin a try on a line; give what takes the bytes."""
         self._line, self._problem = line, None
-        self._began = self._dropping = self._unchanged = False
+        self._began = self._takes = self._unchanged = False
         self._dropped = 0
         self._answer = (0, {})
         return self._receive
 
     def _receive(self, chunk: bytes) -> int | None:
         try:
-            return self._take(chunk)
+            if not self._began:
+                self._begin()
+            self.moved += len(chunk)
+            if not self._takes:
+                return self._drop(chunk)
+            self._held.append(chunk)
+            self._held_bytes += len(chunk)
+            if self._held_bytes >= _BUFFER:
+                self._flush()
         except Exception as error:  # noqa: BLE001 (nothing may pass through curl: raised in end)
             self._problem = error
             return _ABORT
-
-    def _take(self, chunk: bytes) -> int | None:
-        if not self._began:
-            self._begin()
-        self.moved += len(chunk)
-        if self._problem is not None or self._unchanged:
-            return _ABORT
-        if self._dropping:
-            self._dropped += len(chunk)
-            return _ABORT if self._dropped > _ERROR_BODY else None
-        self._held.append(chunk)
-        self._held_bytes += len(chunk)
-        if self._held_bytes >= _BUFFER:
-            self._flush()
         return None
 
+    def _drop(self, chunk: bytes) -> int | None:
+        """Let the body of an error go by, so that its connection can be kept."""
+        self._dropped += len(chunk)
+        useless = self._problem is not None or self._unchanged
+        return _ABORT if useless or self._dropped > _ERROR_BODY else None
+
     def _flush(self) -> None:
-        data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
-        self._held.clear()
-        self._held_bytes = 0
         if self._part is None:
-            version = validator(self.headers, self._total)
-            self._part = self._parts.new(self.request.path, version)
+            self._part = self._parts.new(self.path, self._version())
+        data = self._taken()
         self._part.write(data)
         self._digest.update(data)
+
+    def _taken(self) -> bytes:
+        data = b"".join(self._held)
+        self._clear_bytes()
+        return data
 
     # The answer's head
 
@@ -132,9 +134,9 @@ class Fetch:
             self._unchanged = True
         elif status == 200:
             self._from_zero(headers)
-            self._problem = self._unfit(headers)
-        else:
-            self._dropping = True
+            reason = unfit(self.request, self.url, headers, self._total)
+            self._problem = Failure(Kind.FINAL, reason) if reason else None
+        self._takes = status in _FILE and self._problem is None and not self._unchanged
 
     def _is_here(self, headers: dict[str, str]) -> bool:
         unless = self.request.unless
@@ -167,25 +169,6 @@ class Fetch:
         if expected:
             self._digest = Digest(of_catalog(self.request.checksum) + expected)
 
-    def _unfit(self, headers: dict[str, str]) -> Failure | None:
-        """Say why an answer cannot be the file, before its bytes come."""
-        wanted, encoding = self.request.size, headers.get("content-encoding", "identity")
-        if encoding != "identity" and _suffix(self.url) not in _PACKED:
-            return Failure(
-                Kind.FINAL, f"{shown(self.url)}: sent as {encoding}, although that was not asked"
-            )
-        if wanted is not None and self._total is not None and self._total != wanted:
-            return Failure(
-                Kind.FINAL, f"{shown(self.url)}: has {self._total} bytes, the catalog says {wanted}"
-            )
-        page = headers.get("content-type", "").startswith("text/html")
-        known = wanted is not None or self.request.checksum is not None
-        if page and not known and _suffix(self.url) not in _PAGES:
-            return Failure(
-                Kind.FINAL, f"{shown(self.url)}: answered with a web page instead of the file"
-            )
-        return None
-
     # The end of a try
 
     def end(self, code: int, detail: str) -> Failure | str | Unchanged | None:
@@ -216,7 +199,7 @@ class Fetch:
             return self._signed_anew(failed, line) if status in _SIGNATURE else failed
         if code:
             return line.failure(code, detail)
-        if status not in (200, 206):
+        if status not in _FILE:
             return Failure(Kind.FINAL, f"{shown(self.url)}: HTTP {status} is no file")
         return self._check()
 
@@ -258,22 +241,45 @@ class Fetch:
             message = f"{shown(self.url)}: has {self.size} bytes, the catalog says {wanted}"
             self.discard()
             return Failure(Kind.FINAL, message)
-        if self._held or self._part is None:
+        if self._part is None:
+            return None  # the committer hashes and writes a small file, all at once
+        if self._held:
             self._flush()
-        if wrong := self._digest.mismatch():
-            self.discard()
-            message = f"{shown(self.url)}: its {wrong.algorithm} is not that of {wrong.source}"
-            kind = Kind.FINAL if self._checked_twice else Kind.BODY
-            self._checked_twice = True
-            return Failure(kind, message)
-        return None
+        wrong = self._digest.mismatch()
+        return self.refuted(wrong) if wrong else None
 
-    def finished(self) -> tuple[Part, str]:
-        """Give the whole part, closed, and its checksum."""
-        assert self._part is not None
+    def refuted(self, wrong: Expected) -> Failure:
+        """Throw bytes away that are not those meant; they are asked for once more."""
+        self.discard()
+        self._digest = Digest(of_catalog(self.request.checksum))
+        message = f"{shown(self.url)}: its {wrong.algorithm} is not that of {wrong.source}"
+        kind = Kind.FINAL if self._checked_twice else Kind.BODY
+        self._checked_twice = True
+        return Failure(kind, message)
+
+    def finished(self) -> Whole:
+        """Hand over what is whole."""
         part, self._part = self._part, None
+        if part is None:
+            part = self._parts.small(self.path, self.size, self._version)
         part.close()
-        return part, self._digest.checksum
+        return Whole(
+            self.request,
+            self.path,
+            part,
+            self._taken(),
+            self._digest,
+            self.headers.get("etag"),
+            self.headers.get("last-modified"),
+            self._left,
+            self._parts.made(),
+            self,
+        )
+
+    def lost(self) -> None:
+        """Start over: what was whole has been taken away."""
+        self.again()
+        self._digest = Digest(of_catalog(self.request.checksum))
 
     def discard(self) -> None:
         """Forget the bytes that are here."""
@@ -297,9 +303,3 @@ class Fetch:
             if not self._part.size:
                 self._part = None
                 self._digest = Digest(of_catalog(self.request.checksum))
-
-
-def _suffix(url: str) -> str:
-    name = urlsplit(url).path.rpartition("/")[2]
-    dot = name.rfind(".")
-    return name[dot:].lower() if dot > 0 else ""

@@ -48,7 +48,7 @@ class Holdings:
     """
 
     def __init__(self, count: int) -> None:
-        self.lead: NDArray[np.int64] = np.arange(count)
+        self.lead: NDArray[np.int32] = np.arange(count, dtype=np.int32)
         self.state: NDArray[np.uint8] = np.zeros(count, np.uint8)
         self.size: NDArray[np.int64] = np.full(count, UNKNOWN_SIZE)
         self._digest: NDArray[np.uint8] = np.zeros((count, 32), np.uint8)

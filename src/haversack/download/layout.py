@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -49,10 +49,10 @@ class Layout:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._taken: dict[str, set[str]] = {"": {fold(name) for name in _OWN}}
+        self._taken: dict[str, _Names] = {"": _Names(_OWN)}
         self._folders = [self._claim("", row.id) for row in catalog.collections]
         for folder in self._folders:
-            self._taken[folder] = {fold(COLLECTION), fold(COMMON)}
+            self._taken[folder] = _Names((COLLECTION, COMMON))
         # Only what differs from the ordinary name is kept.
         self._renamed: dict[int, str] = {}
         self._reserve_items()
@@ -89,7 +89,7 @@ class Layout:
     def assets_of(self, item: int) -> list[tuple[int, str]]:
         """Give the row and the path of each asset of an item."""
         catalog, folder = self._catalog, self.item_folder(item)
-        taken = {fold(posixpath.basename(self.item_file(item)))}
+        taken = _Names([posixpath.basename(self.item_file(item))])
         here: dict[str, str] = {}
         found = []
         for row in catalog.items.assets_of(item):
@@ -129,10 +129,23 @@ class Layout:
         return _free(self._taken[folder], component(text), text)
 
     def _reserve_items(self) -> None:
-        codes = self._catalog.items.collection.codes.tolist()
-        for row, code in enumerate(codes):
-            plain = component(self._catalog.items.id[row])
-            name = _free(self._taken[self._folders[code]], plain, self._catalog.items.place[row])
+        """Give names to the items' folders; only those that are not the only ones are kept."""
+        items = self._catalog.items
+        codes, count = items.collection.codes, len(items)
+        hashes = np.fromiter(
+            (hash(fold(component(items.id[row]))) for row in range(count)), np.int64, count
+        )
+        order = np.lexsort((hashes, codes))
+        same = (np.diff(hashes[order]) == 0) & (np.diff(codes[order]) == 0)
+        alone = np.ones(count, bool)
+        alone[order[1:][same]] = alone[order[:-1][same]] = False
+        for code, folder in enumerate(self._folders):
+            names, here = self._taken[folder], codes == code
+            alone &= ~(here & names.holds(hashes))
+            names.add_hashes(np.sort(hashes[here & alone]))
+        for row in np.flatnonzero(~alone).tolist():
+            plain = component(items.id[row])
+            name = _free(self._taken[self._folders[codes[row]]], plain, items.place[row])
             if name != plain:
                 self._renamed[row] = name
 
@@ -154,9 +167,9 @@ class Layout:
 
     def _shared(self, folder: str, name: str, target: str) -> str:
         for place in (COMMON, f"{folder}/{COMMON}"):
-            taken = self._taken.setdefault(place, set())
-            if fold(name) not in taken:
-                taken.add(fold(name))
+            taken = self._taken.setdefault(place, _Names())
+            if name not in taken:
+                taken.add(name)
                 return f"{place}/{name}"
         return f"{place}/{_free(taken, name, target)}"
 
@@ -209,20 +222,47 @@ def _common(catalog: Catalog) -> NDArray[np.bool_]:
 def _repeated(catalog: Catalog) -> list[int]:
     """Rows whose address occurs more than once, found by hash so that few are looked at."""
     hashes = catalog.target_hashes()
-    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    return np.flatnonzero(counts[place] > 1).tolist()
+    ordered = np.sort(hashes)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return np.flatnonzero(np.isin(hashes, twice)).tolist() if len(twice) else []
 
 
-def _free(taken: set[str], name: str, identity: str) -> str:
+class _Names:
+    """The names that are taken in a folder, whatever their case; those of many items by hash."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = {fold(name) for name in names}
+        self._hashes: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def __contains__(self, name: str) -> bool:
+        folded = fold(name)
+        if folded in self._names:
+            return True
+        at = int(np.searchsorted(self._hashes, hash(folded))) if len(self._hashes) else 0
+        return at < len(self._hashes) and int(self._hashes[at]) == hash(folded)
+
+    def add(self, name: str) -> None:
+        self._names.add(fold(name))
+
+    def add_hashes(self, hashes: NDArray[np.int64]) -> None:
+        """Take names by the hashes of what they fold to, in order."""
+        self._hashes = hashes
+
+    def holds(self, hashes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which hashes are of names that are taken."""
+        return np.isin(hashes, np.array([hash(name) for name in self._names], np.int64))
+
+
+def _free(taken: _Names, name: str, identity: str) -> str:
     """Take a name in a folder, with a hash where another has it."""
-    if fold(name) in taken:
+    if name in taken:
         stem, suffix = posixpath.splitext(name)
         digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
         lengths = range(8, len(digest) + 1)
         name = next(
             free
             for free in (f"{stem}~{digest[:length]}{suffix}" for length in lengths)
-            if fold(free) not in taken
+            if free not in taken
         )
-    taken.add(fold(name))
+    taken.add(name)
     return name

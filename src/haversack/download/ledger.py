@@ -153,7 +153,7 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def name(self, path: Path) -> str:
+    def name(self, path: Path | str) -> str:
         """Name a path as entries do: relative to the ledger."""
         text = os.fspath(path)
         if text.startswith(self._below) and f"{os.sep}." not in text[len(self._below) - 1 :]:

@@ -61,6 +61,7 @@ class Line:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._origin: Origin | None = None
+        self._reached: set[str] = set()
         self._own_headers: dict[str, str] = {}
         self._credential: Credential | None = None
         self._sent: dict[str, str] | None = None
@@ -109,6 +110,7 @@ class Line:
 
     def _change_origin(self, origin: Origin) -> None:
         self._origin = origin
+        self._reached = set()
         blob = {"x-ms-version": "2021-06-08"} if origin.host.endswith(_BLOB_HOST) else {}
         # Curl would wait for "100 Continue" before it sends a body.
         self._own_headers = {"Expect": "", **blob}
@@ -137,8 +139,11 @@ class Line:
         return int(pycurl.PREREQFUNC_OK if allowed else pycurl.PREREQFUNC_ABORT)
 
     def _allows(self, address: str) -> bool:
+        if address in self._reached:
+            return True
         assert self._origin is not None
         if self._network.rule.allows(self._origin, address):
+            self._reached.add(address)
             return True
         self.refused = True
         return False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from functools import cached_property, partial
+from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from haversack.catalog import Catalog
 from haversack.catalog.source import TreeSource
@@ -22,6 +25,7 @@ Document = dict[str, Any]
 
 _TREE_LINKS = frozenset({"root", "self", "parent", "child", "item", "items", "collection"})
 _JSON, _GEOJSON = "application/json", "application/geo+json"
+_LINKS = 1000
 _FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 _ALTERNATE = "https://stac-extensions.github.io/alternate-assets/v1.2.0/schema.json"
 
@@ -46,11 +50,13 @@ class LocalCatalog:
     def write(self, output: Output, items: Iterable[int]) -> None:
         """Write the documents of some items, and those of all collections and the catalog."""
         for row in items:
-            output.write_if_changed(self._layout.item_file(row), _encode(self._item(row)))
+            content = [_encode(self._item(row))]
+            output.write_if_changed(self._layout.item_file(row), content.copy)
         for row in range(len(self._catalog.collections)):
             path = self._layout.collection_file(row)
-            output.write_if_changed(path, _encode(self._collection(row)))
-        output.write_if_changed(CATALOG, _encode(self._root()))
+            output.write_if_changed(path, partial(self._collection, row))
+        root = [_encode(self._root())]
+        output.write_if_changed(CATALOG, root.copy)
 
     def _root(self) -> Document:
         catalog = self._catalog
@@ -69,15 +75,25 @@ class LocalCatalog:
             links.append(_link("child", href, _JSON, collection.title))
         return _with_description(document) | {"links": links}
 
-    def _collection(self, row: int) -> Document:
+    def _collection(self, row: int) -> Iterator[bytes]:
+        """Give the document of a collection in pieces, as it links to every item."""
         document = self._catalog.collection(row)
         folder, place = self._layout.collection_folder(row), self._catalog.collections[row].place
         links = self._links(document, place or "", folder)
         links += [_link(rel, f"../{CATALOG}", _JSON) for rel in ("root", "parent")]
-        for item in self._items_of[row]:
-            links.append(_link("item", _way(folder, self._layout.item_file(item)), _GEOJSON))
         assets = self._layout.assets_of_collection(row)
-        return self._with_assets(_with_description(document) | {"links": links}, assets, folder)
+        mark = token_hex(16)
+        document = _with_description(document) | {"links": [*links, mark]}
+        whole = _encode(self._with_assets(document, assets, folder))
+        head, _, tail = whole.partition(b',\n    "%s"' % mark.encode())
+        yield head
+        items = self._items_of(row)
+        for begin in range(0, len(items), _LINKS):
+            ways = (
+                _way(folder, self._layout.item_file(i)) for i in map(int, items[begin:][:_LINKS])
+            )
+            yield _listed([_link("item", way, _GEOJSON) for way in ways])
+        yield tail
 
     def _item(self, row: int) -> Document:
         document = self._catalog.item(row)
@@ -91,12 +107,17 @@ class LocalCatalog:
     def _name(self, row: int) -> str:
         return self._catalog.items.collection[row] or LOOSE
 
+    def _items_of(self, row: int) -> NDArray[np.int64]:
+        order, codes = self._by_collection
+        begin, end = np.searchsorted(codes, [row, row + 1])
+        return order[begin:end]
+
     @cached_property
-    def _items_of(self) -> list[list[int]]:
-        found: list[list[int]] = [[] for _ in self._catalog.collections]
-        for item, code in enumerate(self._catalog.items.collection.codes.tolist()):
-            found[code].append(item)
-        return found
+    def _by_collection(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Rows of the items, those of one collection together, and the collection of each."""
+        codes = self._catalog.items.collection.codes
+        order: NDArray[np.int64] = np.argsort(codes, kind="stable")
+        return order, codes[order]
 
     def _links(self, document: Document, place: str, folder: str) -> list[Document]:
         """Keep the links that are not the tree's own, pointing to what is here where it is."""
@@ -201,3 +222,9 @@ def _way(folder: str, path: str) -> str:
 
 def _encode(document: Document) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _listed(values: list[Document]) -> bytes:
+    """Write values as they follow others in a list one level below the document."""
+    text = msgspec.json.format(msgspec.json.encode(values), indent=2)
+    return b"," + text[1:-2].replace(b"\n", b"\n  ")

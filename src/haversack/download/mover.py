@@ -3,100 +3,63 @@
 from __future__ import annotations
 
 import errno
-import heapq
-import itertools
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-
-import pycurl
 
 from haversack.download.commit import Committer, Whole
 from haversack.download.failure import Failure, Kind
 from haversack.download.fetch import Fetch, Unchanged
+from haversack.download.flights import Flight, Flights
 from haversack.download.hosts import Host
-from haversack.download.line import Line, Network, Refused
-from haversack.download.multi import Multi
-from haversack.download.origin import Origin, shown
+from haversack.download.line import Refused
 from haversack.download.outcome import Outcome, Request
-from haversack.download.pace import Pace
 from haversack.download.parts import Parts
+from haversack.download.schedule import Schedule
 from haversack.errors import HaversackError, UsageError
 from haversack.storage.publish import storage_error
 
-log = logging.getLogger("haversack.download")
 _AHEAD = 16
 _UNTAKEN = 4000
 _STEP = 0.1
-_SLOWEST = 1024
 # Errors that will not go away for the next file.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 
 
-@dataclass(slots=True)
-class _Active:
-    line: Line
-    fetch: Fetch
-    host: Host
-    quiet: float = 0.0
-    mark: int = 0
-    start: int = 0
-
-
 class Mover:
-    """The thread that moves bytes.
+    """The thread that moves bytes: each file from its request to its outcome.
 
     Parameters
     ----------
     requests
         What to fetch; taken as there is room for it, in the mover's thread.
-    network, parts, committer
-        What the transfers share.
-    concurrency
-        Most transfers at once.
-    timeout
-        Seconds of near silence after which a transfer counts as stalled.
+    schedule, flights, parts, committer
+        Where a file waits for its turn, where its bytes come, where they go, what publishes it.
     retries
         How often to try again without having got further.
-    pace
-        Limits of bytes and requests a second.
-    on_bytes
-        Told how many bytes have come, some times a second.
     """
 
     def __init__(
         self,
         requests: Iterator[Request],
         *,
-        network: Network,
+        schedule: Schedule,
+        flights: Flights,
         parts: Parts,
         committer: Committer,
-        concurrency: int,
-        timeout: float,
         retries: int,
-        pace: Pace,
-        on_bytes: Callable[[int], None] | None,
     ) -> None:
-        self._requests, self._parts, self._committer = requests, parts, committer
-        self._concurrency, self._timeout, self._retries = concurrency, timeout, retries
-        self._on_bytes, self._exhausted = on_bytes, False
-        self._pace, self._received, self._held_back = pace, 0, False
-        self._multi = Multi(connections=2 * concurrency)
-        self._idle = [Line(network) for _ in range(concurrency)]
-        self._active: dict[pycurl.Curl, _Active] = {}
-        self._hosts: dict[Origin, Host] = {}
-        self._delayed: list[tuple[float, int, Fetch]] = []
-        self._order = itertools.count()
-        self._inside = self._untaken = self._moved = 0
+        self._requests, self._exhausted = requests, False
+        self._schedule, self._flights = schedule, flights
+        self._parts, self._committer, self._retries = parts, committer, retries
+        self._most_inside = _AHEAD * flights.concurrency
+        self._inside = self._untaken = 0
+        self._whole: list[Whole] = []
         self._ready: list[Outcome] = []
-        self._ticked = time.monotonic()
         self._outcomes: SimpleQueue[list[Outcome] | BaseException | None] = SimpleQueue()
         self._stopping = threading.Event()
-        self._tells = log.isEnabledFor(logging.DEBUG)
         self._thread = threading.Thread(target=self._run, name="haversack-move", daemon=True)
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -141,33 +104,19 @@ class Mover:
         while not self._stopping.is_set():
             self._refill()
             self._start()
-            if not self._hold_back():
-                for handle, code, detail in self._multi.step(self._patience()):
-                    self._ended(handle, code, detail)
-            idle = not self._inside
-            for whole, error in self._committer.published(_STEP if idle else 0.0):
-                self._published(whole, error)
+            idle = not self._inside or (self._flights.none and self._committer.full)
+            self._step(0.0 if idle else self._patience())
+            for whole in self._committer.published(_STEP if idle else 0.0):
+                self._published(whole)
             self._hand_over()
             self._tick()
             if idle and self._exhausted and not self._inside and not self._committer.open:
                 return
 
-    def _hold_back(self) -> bool:
-        """Wait where more has come than may: what is not read holds the senders back."""
-        if not self._pace.limits_bytes:
-            return False
-        coming = sum(active.fetch.moved - active.start for active in self._active.values())
-        seconds = self._pace.until_bytes(self._received + coming)
-        if not seconds:
-            return False
-        self._held_back = True
-        self._stopping.wait(min(seconds, _STEP))
-        return True
-
     def _refill(self) -> None:
         while (
             not self._exhausted
-            and self._inside < _AHEAD * self._concurrency
+            and self._inside < self._most_inside
             and self._untaken < _UNTAKEN
             and not self._committer.full
         ):
@@ -179,7 +128,7 @@ class Mover:
 
     def _take_in(self, request: Request) -> None:
         try:
-            fetch = Fetch(request, self._parts, self._parts.prepare(request.path))
+            fetch = Fetch(request, self._parts)
         except UsageError as error:
             self._answer(Outcome(request, error=str(error)))
         except OSError as error:
@@ -189,58 +138,49 @@ class Mover:
             self._place(fetch)
 
     def _place(self, fetch: Fetch) -> None:
-        host = self._host(fetch)
-        if host.dead is not None:
-            self._give_up(fetch, host.dead)
-        else:
-            host.waiting.append(fetch)
-
-    def _host(self, fetch: Fetch) -> Host:
-        origin = fetch.origin
-        if origin not in self._hosts:
-            self._hosts[origin] = Host(self._concurrency, str(origin))
-        return self._hosts[origin]
+        dead = self._schedule.place(fetch)
+        if dead is not None:
+            self._give_up(fetch, dead)
 
     def _start(self) -> None:
         now = time.monotonic()
-        while self._delayed and self._delayed[0][0] <= now:
-            self._place(heapq.heappop(self._delayed)[2])
-        for host in self._hosts.values():
-            while self._idle and host.ready(now) and not self._pace.until_request():
-                self._begin(host.waiting.popleft(), host)
+        for fetch in self._schedule.due(now):
+            self._place(fetch)
+        while self._flights.room and not self._committer.full:
+            found = self._schedule.next(now)
+            if found is None:
+                return
+            try:
+                self._flights.begin(*found)
+            except (Refused, HaversackError) as refused:
+                self._give_up(found[0], str(refused))
 
-    def _begin(self, fetch: Fetch, host: Host) -> None:
-        line = self._idle.pop()
-        try:
-            line.aim(fetch.url, fetch.origin, fetch.ask())
-        except (Refused, HaversackError) as refused:  # a rule forbids it, or no signature is had
-            self._idle.append(line)
-            self._give_up(fetch, str(refused))
+    def _step(self, patience: float) -> None:
+        if wait := self._flights.too_fast():
+            self._stopping.wait(min(wait, _STEP))
             return
-        if self._tells:
-            log.debug("GET %s", shown(fetch.url))
-        line.curl.setopt(pycurl.WRITEFUNCTION, fetch.start(line))
-        host.active += 1
-        self._pace.take_request()
-        self._active[line.curl] = _Active(line, fetch, host, mark=fetch.moved, start=fetch.moved)
-        self._multi.add(line.curl)
+        for flight, code, detail in self._flights.step(patience):
+            self._ended(flight, code, detail)
+        if self._whole:
+            self._committer.put(self._whole)
+            self._whole = []
 
     def _patience(self) -> float:
         """Seconds to wait for the network before looking at anything else."""
-        if not self._inside:
-            return 0.0
-        now, turn = time.monotonic(), self._pace.until_request()
-        hosts = [host for host in self._hosts.values() if host.waiting]
-        waits = [max(host.paused_until() - now, turn) for host in hosts]
-        waits += [self._delayed[0][0] - now] if self._delayed else []
-        soonest = min(waits, default=0.0)
-        return min(_STEP, soonest) if soonest > 0 else _STEP
+        return min(_STEP, self._schedule.wait(time.monotonic()) or _STEP)
+
+    def _tick(self) -> None:
+        stalled = self._flights.tick()
+        if stalled is None:
+            return
+        self._schedule.second_passed()
+        for flight, failure in stalled:
+            self._failed(flight.fetch, flight.host, failure)
 
     # What comes of a transfer
 
-    def _ended(self, handle: pycurl.Curl, code: int, detail: str) -> None:
-        active = self._release(handle)
-        fetch, host = active.fetch, active.host
+    def _ended(self, flight: Flight, code: int, detail: str) -> None:
+        fetch, host = flight.fetch, flight.host
         try:
             result = fetch.end(code, detail)
         except OSError as error:
@@ -254,7 +194,8 @@ class Mover:
             return
         host.answered()
         if result is None:
-            self._whole(fetch)
+            self._inside -= 1
+            self._whole.append(fetch.finished())
         elif isinstance(result, Unchanged):
             self._inside -= 1
             fetch.suspend()
@@ -262,72 +203,48 @@ class Mover:
         else:
             self._place(fetch)
 
-    def _release(self, handle: pycurl.Curl) -> _Active:
-        active = self._active.pop(handle)
-        self._multi.remove(handle)
-        self._moved += active.fetch.moved - active.mark
-        self._received += active.fetch.moved - active.start
-        active.host.active -= 1
-        self._idle.append(active.line)
-        return active
-
     def _failed(self, fetch: Fetch, host: Host, failure: Failure) -> None:
         if failure.kind is Kind.FINAL:
             host.answered()
             self._give_up(fetch, failure.message)
             return
-        seconds = host.failed(failure, fetch.fruitless)
-        if host.dead is not None:
-            self._bury(host)
+        until = time.monotonic() + host.failed(failure, fetch.fruitless)
         fetch.again()
         if host.dead is not None:
             self._give_up(fetch, host.dead)
+            while host.waiting:
+                self._give_up(host.waiting.popleft(), host.dead)
         elif fetch.fruitless > self._retries + 1 and failure.kind is not Kind.CONNECT:
             self._give_up(fetch, f"{failure.message}; tried {fetch.tries - 1} times")
         else:
-            when = time.monotonic() + seconds
-            heapq.heappush(self._delayed, (when, next(self._order), fetch))
-
-    def _bury(self, host: Host) -> None:
-        assert host.dead is not None
-        while host.waiting:
-            self._give_up(host.waiting.popleft(), host.dead)
+            self._schedule.delay(fetch, until)
 
     def _give_up(self, fetch: Fetch, message: str) -> None:
         self._inside -= 1
         fetch.suspend()
         self._answer(Outcome(fetch.request, error=message, tries=fetch.tries))
 
-    def _whole(self, fetch: Fetch) -> None:
-        part, checksum = fetch.finished()
-        assert part.status is not None
-        self._inside -= 1
-        self._committer.put(
-            Whole(
-                fetch.request,
-                part.path,
-                part.status,
-                checksum,
-                fetch.headers.get("etag"),
-                fetch.headers.get("last-modified"),
-                tuple(fetch.left),
-                self._parts.made(),
-                fetch,
-            )
-        )
-
-    def _published(self, whole: Whole, error: OSError | None) -> None:
+    def _published(self, whole: Whole) -> None:
         fetch: Fetch = whole.source
-        if error is None:
-            told = whole.status.st_size, whole.checksum, whole.etag, None, fetch.tries
-            self._answer(Outcome(whole.request, *told, last_modified=whole.last_modified))
-        elif isinstance(error, FileNotFoundError) and fetch.fruitless <= self._retries:
-            fetch.again()
-            fetch.discard()
+        if whole.wrong is not None:
+            self._inside += 1
+            self._failed(fetch, self._schedule.host(fetch.origin), fetch.refuted(whole.wrong))
+        elif whole.error is None:
+            told = (
+                whole.size,
+                whole.digest.checksum,
+                whole.etag,
+                None,
+                fetch.tries,
+                whole.last_modified,
+            )
+            self._answer(Outcome(whole.request, *told))
+        elif isinstance(whole.error, FileNotFoundError) and fetch.fruitless <= self._retries:
+            fetch.lost()
             self._inside += 1
             self._place(fetch)
         else:
-            self._refused_by_disk(whole.request, error)
+            self._refused_by_disk(whole.request, whole.error)
 
     def _refused_by_disk(self, request: Request, error: OSError) -> None:
         refused = storage_error("write", request.path, error)
@@ -345,47 +262,10 @@ class Mover:
             ready, self._ready = self._ready, []
             self._outcomes.put(ready)
 
-    # Once a second
-
-    def _tick(self) -> None:
-        now = time.monotonic()
-        if now - self._ticked < 1.0:
-            return
-        # Time spent elsewhere (a slow disk) is not the network's.
-        passed, self._ticked = min(now - self._ticked, 2.0), now
-        for host in self._hosts.values():
-            host.second_passed()
-        for handle, active in list(self._active.items()):
-            came = active.fetch.moved - active.mark
-            if came >= _SLOWEST or self._held_back:
-                self._moved += came
-                active.mark, active.quiet = active.fetch.moved, 0.0
-            else:
-                active.quiet += passed
-                if active.quiet >= self._timeout:
-                    self._stalled(handle)
-        self._held_back = False
-        if self._on_bytes is not None and self._moved:
-            moved, self._moved = self._moved, 0
-            self._on_bytes(moved)
-
-    def _stalled(self, handle: pycurl.Curl) -> None:
-        active = self._release(handle)
-        message = f"{active.fetch.origin} sent nothing for {self._timeout:g} s"
-        self._failed(active.fetch, active.host, Failure(Kind.BODY, message))
-
     def _close(self) -> None:
-        left = [active.fetch for active in self._active.values()]
-        left += [fetch for host in self._hosts.values() for fetch in host.waiting]
-        left += [fetch for _, _, fetch in self._delayed]
-        for handle in list(self._active):
-            self._release(handle)
-        for fetch in left:
+        self._flights.close()
+        for fetch in self._schedule.left():
             with suppress(OSError):
                 fetch.suspend()
+        self._committer.put(self._whole)
         self._committer.close()
-        for line in self._idle:
-            line.curl.close()
-        self._multi.close()
-        if self._on_bytes is not None and self._moved:
-            self._on_bytes(self._moved)

@@ -19,8 +19,7 @@ class Multi:
         self._sockets = sockets()
         self._deadline: float | None = None
         self._multi = pycurl.CurlMulti()
-        watch = self._sockets.watch
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, lambda what, fd, *_: watch(what, fd))
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wake)
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
 
@@ -65,9 +64,9 @@ class Multi:
 
     def _ended(self) -> list[Finished]:
         ended: list[Finished] = []
-        while True:
+        waiting = 1
+        while waiting:
             waiting, done, failed = self._multi.info_read()
             ended += [(handle, 0, "") for handle in done]
-            ended += [(handle, code, message) for handle, code, message in failed]
-            if not waiting:
-                return ended
+            ended += failed
+        return ended

@@ -45,6 +45,8 @@ class Request:
         Hex multihash it must have (STAC's ``file:checksum``), where that is known.
     unless
         Version that is here and need not come again.
+    media_type
+        What the catalog says it is.
     """
 
     url: str
@@ -52,6 +54,7 @@ class Request:
     size: int | None = None
     checksum: str | None = None
     unless: Version | None = None
+    media_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

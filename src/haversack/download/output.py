@@ -22,6 +22,7 @@ from haversack.storage.publish import (
 )
 
 _MOST = 1000
+_MOST_KNOWN = 20_000
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
 _WORTH_A_SYNCFS = 16
 
@@ -58,6 +59,9 @@ class Output:
             It, or a directory above it, is a symbolic link or a file, or cannot be made.
         """
         if path not in self._known:
+            # What killed writers left is looked for in a folder that has nothing of ours.
+            if len(self._known) >= _MOST_KNOWN and not self._pending:
+                self._known.clear()
             if path:
                 parent = self.folder(path.rpartition("/")[0])
                 self._make(self.root / path, parent)
@@ -113,15 +117,14 @@ class Output:
         if len(self._pending) >= _MOST:
             self.commit()
 
-    def write_if_changed(self, path: str, content: bytes) -> None:
-        """Write a small file unless it stands there already."""
-        status = self.status(path)
-        if (
-            status is None
-            or status.st_size != len(content)
-            or (self.root / path).read_bytes() != content
-        ):
-            self.write(path, [content])
+    def write_if_changed(self, path: str, chunks: Callable[[], Iterable[bytes]]) -> None:
+        """Write what a call gives, unless it stands there already."""
+        if self.status(path) is None or not self._holds(path, chunks()):
+            self.write(path, chunks())
+
+    def _holds(self, path: str, chunks: Iterable[bytes]) -> bool:
+        with (self.root / path).open("rb") as file:
+            return all(file.read(len(chunk)) == chunk for chunk in chunks) and not file.read(1)
 
     def commit(self) -> None:
         """Sync what was written, name it, and sync the names."""

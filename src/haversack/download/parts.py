@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,12 +69,14 @@ class Part:
         if self.descriptor is None:
             flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
             self.descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o666)
-            os.lseek(self.descriptor, self.size, os.SEEK_SET)
-        rest = memoryview(data)
-        while rest:
-            written = os.write(self.descriptor, rest)
-            self.size += written
-            rest = rest[written:]
+            if self.size:
+                os.lseek(self.descriptor, self.size, os.SEEK_SET)
+        written = os.write(self.descriptor, data)
+        self.size += written
+        while written < len(data):
+            more = os.write(self.descriptor, memoryview(data)[written:])
+            self.size += more
+            written += more
 
     def close(self) -> None:
         """Let go of the descriptor, and note the status that the file then has."""
@@ -111,52 +113,60 @@ class Parts:
     def __init__(self, run: str) -> None:
         self._run, self._count = run, 0
         self._left: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
-        self._made: list[Path] = []
+        self._made: list[str] = []
 
-    def new(self, final: Path, validator: str) -> Part:
+    def new(self, final: str, validator: str) -> Part:
         """Name the part of a file whose bytes have this validator."""
         self._count += 1
-        folder, slash, name = os.fspath(final).rpartition(os.sep)
+        folder, slash, name = final.rpartition(os.sep)
         part = f"{PREFIX}{_name_hash(name)}-{validator}-{self._run}.{self._count:x}"
         return Part(folder + slash + part, validator)
 
-    def prepare(self, final: Path) -> list[str]:
+    def small(self, final: str, size: int, validator: Callable[[], str]) -> Part:
+        """Name the part of a file that is written at once; few are worth keeping half."""
+        return self.new(final, NO_VALIDATOR if size < _WORTH_KEEPING else validator())
+
+    def prepare(self, final: str) -> Sequence[str]:
         """Make the directory of a file; name the parts that earlier runs left of it there.
 
         Each directory is looked at once; the largest part comes first.
         """
-        directory = os.path.dirname(final) or "."  # noqa: PTH120 (asked for every file)
+        folder, slash, name = final.rpartition(os.sep)
+        directory = folder + slash or "."
         left = self._left.get(directory)
         if left is None:
-            made = self._make(Path(directory))
+            made = self._make(directory)
             left = self._left[directory] = {} if made else _scan(directory, self._run)
             if len(self._left) > _DIRECTORIES:
                 self._left.popitem(last=False)
-        return left.get(_name_hash(final.name), []) if left else []
+        return left.get(_name_hash(name), ()) if left else ()
 
-    def _make(self, directory: Path) -> bool:
+    def _make(self, directory: str) -> bool:
         """Make a directory and say so; its parents' entries then wait for their sync."""
+        parent = os.path.dirname(directory.rstrip(os.sep)) or "."  # noqa: PTH120 (for most files)
         try:
-            directory.mkdir()
+            os.mkdir(directory)  # noqa: PTH102 (likewise)
         except FileExistsError:
-            if not directory.is_dir():
+            if not Path(directory).is_dir():
                 raise
             return False
         except FileNotFoundError:
-            self._make(directory.parent)
-            directory.mkdir(exist_ok=True)
-        self._made.append(directory.parent)
+            self._make(parent)
+            Path(directory).mkdir(exist_ok=True)
+        self._made.append(parent)
         return True
 
-    def made(self) -> tuple[Path, ...]:
+    def made(self) -> Sequence[str]:
         """Give the directories that got new subdirectories since the last call."""
-        made, self._made = tuple(self._made), []
+        if not self._made:
+            return ()
+        made, self._made = self._made, []
         return made
 
-    def adopt(self, final: Path, left: list[str], digest: Digest) -> Part | None:
+    def adopt(self, final: str, left: Sequence[str], digest: Digest) -> Part | None:
         """Take over the largest part that is worth it, and hash its bytes."""
         for name in left:
-            path = final.with_name(name)
+            path = Path(final).with_name(name)
             kind = name.split("-")[2]
             if kind == NO_VALIDATOR:
                 continue

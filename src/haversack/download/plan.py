@@ -50,7 +50,7 @@ class Plan:
         """Yield the row and the path of each chosen file in a state."""
         catalog, paths = self.catalog, dict[int, str]()
         last = -1
-        for row in self.rows(state).tolist():
+        for row in map(int, self.rows(state)):
             item = int(catalog.assets.item[row])
             if item == NO_ITEM:
                 collection = int(catalog.assets.collection[row])
@@ -62,9 +62,9 @@ class Plan:
 
     def rows(self, state: State) -> NDArray[np.int64]:
         """Rows of the chosen files in a state, one for each file."""
-        leads = np.unique(self.holdings.lead[self.selection.assets])
-        found: NDArray[np.int64] = leads[self.holdings.state[leads] == state]
-        return found
+        chosen = np.zeros(len(self.holdings.state), bool)
+        chosen[self.holdings.lead[self.selection.assets]] = True
+        return np.flatnonzero(chosen & (self.holdings.state == state))
 
     def count(self, state: State) -> int:
         """Count the chosen assets in a state."""

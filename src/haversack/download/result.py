@@ -68,14 +68,16 @@ def failures_of(obtained: Obtained, plan: Plan, bringing: Bringing) -> list[Fail
 def only_failed(selection: Selection, before: Sequence[FailedAsset]) -> Selection:
     """Keep of a selection what failed before."""
     wanted = {(one.collection_id, one.item_id, one.asset_key) for one in before}
-    rows = [row for row in selection.assets.tolist() if _identity(selection, row) in wanted]
+    rows = [row for row in map(int, selection.assets) if _identity(selection, row) in wanted]
     assets = np.array(rows, np.int64)
     return Selection(selection.catalog, selection.items, assets)
 
 
 def not_chosen(selection: Selection, before: Sequence[FailedAsset]) -> list[FailedAsset]:
     """Give the failures of before that a selection does not try again."""
-    tried = {_identity(selection, row) for row in selection.assets.tolist()}
+    wanted = {(one.collection_id, one.item_id, one.asset_key) for one in before}
+    rows = map(int, selection.assets) if wanted else ()
+    tried = wanted.intersection(_identity(selection, row) for row in rows)
     return [one for one in before if (one.collection_id, one.item_id, one.asset_key) not in tried]
 
 

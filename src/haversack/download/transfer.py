@@ -7,6 +7,7 @@ import secrets as random_ids
 from collections.abc import Callable, Iterable, Iterator
 
 from haversack.download.commit import Committer, Sync
+from haversack.download.flights import Flights
 from haversack.download.ledger import Ledger
 from haversack.download.line import Network
 from haversack.download.mover import Mover
@@ -14,6 +15,7 @@ from haversack.download.origin import Origin
 from haversack.download.outcome import Outcome, Request, Version
 from haversack.download.pace import Pace
 from haversack.download.parts import Parts
+from haversack.download.schedule import Schedule
 from haversack.download.secrets import Secrets
 
 __all__ = ["Outcome", "Request", "Secrets", "Version", "transfer"]
@@ -37,9 +39,10 @@ def transfer(
 ) -> Iterator[Outcome]:
     """Fetch files, each of which appears under its final name only when it is whole.
 
-    One thread moves bytes into part files beside the final names, another publishes what is whole,
-    in batches. Memory does not grow with the number of files. Ending the iteration (also by Ctrl-C)
-    publishes what is whole and leaves the parts of large files, which the next call goes on with.
+    One thread takes bytes, which go into part files beside the final names; another writes small
+    files, and publishes what is whole in batches. Memory does not grow with the number of files.
+    Ending the iteration (also by Ctrl-C) publishes what is whole and leaves the parts of large
+    files, which the next call goes on with.
 
     Parameters
     ----------
@@ -92,14 +95,11 @@ def transfer(
     pace = Pace(max_bytes_per_second, max_requests_per_second)
     mover = Mover(
         iter(requests),
-        network=network,
+        schedule=Schedule(concurrency, pace),
+        flights=Flights(network, concurrency, timeout, pace, on_bytes),
         parts=Parts(random_ids.token_hex(4)),
         committer=Committer(fsync, ledger),
-        concurrency=concurrency,
-        timeout=timeout,
         retries=retries,
-        pace=pace,
-        on_bytes=on_bytes,
     )
     try:
         yield from mover.outcomes()

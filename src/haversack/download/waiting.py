@@ -24,7 +24,7 @@ Ready = list[tuple[int, int]]
 class Sockets(Protocol):
     """The sockets to wait for."""
 
-    def watch(self, what: int, descriptor: int) -> None:
+    def watch(self, what: int, descriptor: int, *_: object) -> None:
         """Wait for what curl says (``POLL_IN`` and so on) of a socket, or no longer for it."""
 
     def wait(self, seconds: float) -> Ready:
@@ -50,7 +50,7 @@ class _Epoll:
             for event in range(256)
         ]
 
-    def watch(self, what: int, descriptor: int) -> None:
+    def watch(self, what: int, descriptor: int, *_: object) -> None:
         if what == pycurl.POLL_REMOVE:
             self._known.discard(descriptor)
             with suppress(OSError):  # a closed socket has left by itself
@@ -72,7 +72,7 @@ class _Selector:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 
-    def watch(self, what: int, descriptor: int) -> None:
+    def watch(self, what: int, descriptor: int, *_: object) -> None:
         known = descriptor in self._selector.get_map()
         if what == pycurl.POLL_REMOVE:
             if known:

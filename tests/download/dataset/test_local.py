@@ -5,9 +5,10 @@ import json
 from typing import Any
 
 import pystac
+import pytest
 
 from haversack.catalog import read_catalog
-from haversack.download import download
+from haversack.download import download, local
 
 LOCAL: dict[str, Any] = {"allow_hosts": ["127.0.0.1"]}
 
@@ -44,6 +45,19 @@ def test_what_is_here_has_size_checksum_and_where_it_came_from(farms, source, ou
     assert item["assets"]["documentation"]["href"] == "../../_common/documentation.pdf"
     assert [url.split("/")[3] for url in item["stac_extensions"]] == ["alternate-assets", "file"]
     assert read_catalog(out / "farms").verify() == []
+
+
+@pytest.mark.parametrize("links", [1, 2, 1000])
+def test_a_collection_is_the_same_in_however_many_pieces(farms, source, out, monkeypatch, links):
+    monkeypatch.setattr(local, "_LINKS", links)
+    download(farms.archive(source), out, **LOCAL)
+    text = (out / "farms/fields/collection.json").read_text()
+    found = json.loads(text)
+    assert text == json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    assert [link["rel"] for link in found["links"]][-3:] == ["item"] * 3
+    assert [link["href"] for link in found["links"]][-3:] == [
+        f"./item{n}/item{n}.json" for n in range(3)
+    ]
 
 
 def test_what_is_not_here_keeps_its_address(farms, source, out, server):

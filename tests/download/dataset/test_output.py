@@ -80,13 +80,13 @@ def test_a_sync_that_fails_publishes_nothing(place, monkeypatch):
 
 def test_what_stands_there_already_is_not_written_again(place):
     with place:
-        place.write_if_changed("a.txt", b"content")
+        place.write_if_changed("a.txt", lambda: [b"content"])
     before = (place.root / "a.txt").stat()
     with place:
-        place.write_if_changed("a.txt", b"content")
+        place.write_if_changed("a.txt", lambda: [b"content"])
     assert (place.root / "a.txt").stat().st_ino == before.st_ino
     with place:
-        place.write_if_changed("a.txt", b"CONTENT")
+        place.write_if_changed("a.txt", lambda: [b"CONTENT"])
     assert (place.root / "a.txt").read_bytes() == b"CONTENT"
 
 

@@ -1,0 +1,42 @@
+"""Whether an answer can be the file that was asked for, told before its bytes come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from haversack.download.origin import shown
+from haversack.download.outcome import Request
+
+_PAGES = (".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
+_PAGE_TYPES = ("text/html", "application/xhtml+xml")
+_PACKED = (".gz", ".tgz")
+
+
+def unfit(request: Request, url: str, headers: Mapping[str, str], total: int | None) -> str | None:
+    """Say why an answer from ``url``, of ``total`` bytes, cannot be the file; None where it can.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> wanted = Request("https://a.example/a.tif", Path("a.tif"))
+    >>> unfit(wanted, wanted.url, {"content-type": "text/html"}, 512)
+    'https://a.example/a.tif: answered with a web page instead of the file'
+    """
+    wanted, encoding = request.size, headers.get("content-encoding", "identity")
+    if encoding != "identity" and _suffix(url) not in _PACKED:
+        return f"{shown(url)}: sent as {encoding}, although that was not asked"
+    if wanted is not None and total is not None and total != wanted:
+        return f"{shown(url)}: has {total} bytes, the catalog says {wanted}"
+    page = headers.get("content-type", "").lower().startswith(_PAGE_TYPES)
+    known = wanted is not None or request.checksum is not None
+    meant = (request.media_type or "").lower().startswith(_PAGE_TYPES) or _suffix(url) in _PAGES
+    if page and not known and not meant:
+        return f"{shown(url)}: answered with a web page instead of the file"
+    return None
+
+
+def _suffix(url: str) -> str:
+    name = urlsplit(url).path.rpartition("/")[2]
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 else ""

@@ -1,0 +1,170 @@
+"""The transfers that are under way, each on a line of its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pycurl
+
+from haversack.download.failure import Failure, Kind
+from haversack.download.fetch import Fetch
+from haversack.download.hosts import Host
+from haversack.download.line import Line, Network
+from haversack.download.multi import Multi
+from haversack.download.origin import shown
+from haversack.download.pace import Pace
+
+log = logging.getLogger("haversack.download")
+_SLOWEST = 1024
+
+
+@dataclass(slots=True)
+class Flight:
+    """A file whose bytes are coming; ``quiet`` is for how many seconds they hardly have been."""
+
+    line: Line
+    fetch: Fetch
+    host: Host
+    mark: int
+    start: int
+    quiet: float = 0.0
+
+
+Landed = tuple[Flight, int, str]
+
+
+class Flights:
+    """Up to ``concurrency`` transfers at once.
+
+    Parameters
+    ----------
+    network
+        What they share.
+    timeout
+        Seconds of near silence after which one counts as stalled.
+    pace
+        Limits of bytes and requests a second.
+    on_bytes
+        Told how many bytes have come, once a second.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        concurrency: int,
+        timeout: float,
+        pace: Pace,
+        on_bytes: Callable[[int], None] | None,
+    ) -> None:
+        self.concurrency = concurrency
+        self._timeout, self._pace, self._on_bytes = timeout, pace, on_bytes
+        self._multi = Multi(connections=2 * concurrency)
+        self._idle = [Line(network) for _ in range(concurrency)]
+        self._active: dict[pycurl.Curl, Flight] = {}
+        self._moved = self._received = 0
+        self._held_back = False
+        self._ticked = time.monotonic()
+        self._tells = log.isEnabledFor(logging.DEBUG)
+
+    @property
+    def room(self) -> bool:
+        """Whether another may begin."""
+        return bool(self._idle)
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing is under way."""
+        return not self._active
+
+    def begin(self, fetch: Fetch, host: Host) -> None:
+        """Send the request of a file.
+
+        Raises
+        ------
+        Refused, HaversackError
+            A rule forbids it, or no signature is had.
+        """
+        line = self._idle[-1]
+        line.aim(fetch.url, fetch.origin, fetch.ask())
+        self._idle.pop()
+        if self._tells:
+            log.debug("GET %s", shown(fetch.url))
+        line.curl.setopt(pycurl.WRITEFUNCTION, fetch.start(line))
+        host.active += 1
+        self._pace.take_request()
+        self._active[line.curl] = Flight(line, fetch, host, fetch.moved, fetch.moved)
+        self._multi.add(line.curl)
+
+    def step(self, timeout: float) -> list[Landed]:
+        """Move what can be moved, waiting for up to ``timeout`` seconds; give what ended.
+
+        Each comes with curl's code (0 for success) and message.
+        """
+        ended = self._multi.step(timeout)
+        return [(self._release(handle), code, detail) for handle, code, detail in ended]
+
+    def too_fast(self) -> float:
+        """Give the seconds to read nothing in: what is not read holds the senders back."""
+        if not self._pace.limits_bytes:
+            return 0.0
+        coming = sum(flight.fetch.moved - flight.start for flight in self._active.values())
+        seconds = self._pace.until_bytes(self._received + coming)
+        self._held_back |= seconds > 0
+        return seconds
+
+    def tick(self) -> list[tuple[Flight, Failure]] | None:
+        """Once a second, end what has stalled and give it; None where it is too soon."""
+        now = time.monotonic()
+        if now - self._ticked < 1.0:
+            return None
+        # Time spent elsewhere (a slow disk) is not the network's.
+        passed, self._ticked = min(now - self._ticked, 2.0), now
+        stalled = [
+            handle
+            for handle, flight in self._active.items()
+            if self._quiet(flight, passed) >= self._timeout
+        ]
+        self._held_back = False
+        self._tell_bytes()
+        return [self._stalled(self._release(handle)) for handle in stalled]
+
+    def _stalled(self, flight: Flight) -> tuple[Flight, Failure]:
+        message = f"{flight.fetch.origin} sent nothing for {self._timeout:g} s"
+        return flight, Failure(Kind.BODY, message)
+
+    def _quiet(self, flight: Flight, passed: float) -> float:
+        came = flight.fetch.moved - flight.mark
+        if came >= _SLOWEST or self._held_back:
+            self._moved += came
+            flight.mark, flight.quiet = flight.fetch.moved, 0.0
+        else:
+            flight.quiet += passed
+        return flight.quiet
+
+    def _tell_bytes(self) -> None:
+        if self._on_bytes is not None and self._moved:
+            moved, self._moved = self._moved, 0
+            self._on_bytes(moved)
+
+    def _release(self, handle: pycurl.Curl) -> Flight:
+        flight = self._active.pop(handle)
+        self._multi.remove(handle)
+        self._moved += flight.fetch.moved - flight.mark
+        self._received += flight.fetch.moved - flight.start
+        flight.host.active -= 1
+        self._idle.append(flight.line)
+        return flight
+
+    def close(self) -> None:
+        """End them all, leaving parts to go on with, and close the connections."""
+        for handle in list(self._active):
+            with suppress(OSError):
+                self._release(handle).fetch.suspend()
+        for line in self._idle:
+            line.curl.close()
+        self._multi.close()
+        self._tell_bytes()
