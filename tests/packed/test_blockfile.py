@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from haversack.packed.chunks.blockfile import BlockFile
 from haversack.packed.chunks.blocks import Blocks
 from haversack.packed.chunks.layout import BLOCK
+from haversack.storage.calls import calls
 
 MIB = 1 << 20
 SIZES = st.one_of(
@@ -36,6 +37,21 @@ def test_any_pieces_make_the_same_file(sizes):
         assert Path(folder, "file").read_bytes() == whole + b"the end"
     blocks = [whole[at : at + BLOCK] for at in range(0, len(whole), BLOCK)]
     assert sums.tolist() == list(map(google_crc32c.value, blocks))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_disk_begins_before_the_end(tmp_path, monkeypatch, known):
+    begun = []
+    write_back = (lambda _, offset, size: begun.append((offset, size))) if known else None
+    monkeypatch.setattr(calls, "write_back", write_back)
+    file = BlockFile(tmp_path / "file")
+    whole = bytes(NOISE.tobytes()) * (1 + (5 << 20) // len(NOISE))
+    for start in range(0, len(whole), 300_000):
+        file.write(whole[start : start + 300_000])
+    assert begun == ([(0, 2 << 20), (2 << 20, 2 << 20)] if known else [])
+    file.sums()
+    file.end(b"")
+    assert (tmp_path / "file").read_bytes() == whole
 
 
 @pytest.mark.parametrize("bad", [[], [2], [0, 7]])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.packed.chunks.layout import BLOCK
+from haversack.storage.calls import calls
 from haversack.storage.checksum import crc32c
 
 # Written whole and at a multiple of its size, this becomes one huge page of the page cache, which
@@ -28,7 +29,7 @@ class BlockFile:
         self._buffer = memoryview(bytearray(_BUFFER))
         self._fill = 0
         self._sums = array("I")
-        self.position = 0
+        self._written = self.position = 0
 
     def write(self, data: Any) -> None:
         """Add bytes (an object of one dimension with a buffer of them)."""
@@ -67,9 +68,13 @@ class BlockFile:
         whole = np.frombuffer(data, np.uint8)
         self._sums.extend(crc32c(whole[at : at + BLOCK]) for at in range(0, len(whole), BLOCK))
         self._write_out(data)
+        if calls.write_back is not None and len(data) >= _BUFFER:
+            # The disk works while the next blocks are made; the sync at the end waits for less.
+            calls.write_back(self._file.fileno(), self._written - len(data), len(data))
 
     def _write_out(self, data: Any) -> None:
         left = memoryview(data)
+        self._written += len(left)
         while left:
             left = left[self._file.write(left) :]
 
