@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.figures import Figures
 from benchmarks.records.race import Place
 from benchmarks.report import missing, number, plain, table
+from benchmarks.split import live
 from benchmarks.split import measure as of
 from benchmarks.split.contenders import CONTENDERS, IN_FILES, NAMES, OURS
 from benchmarks.split.reads import READS
@@ -24,7 +25,7 @@ class Suite:
     """One run over scratch space; ``environments`` is the directory that the peers' are in."""
 
     def __init__(self, scratch: Path, environments: Path, *, quick: bool) -> None:
-        self._scratch, self._environments = scratch, environments
+        self._scratch, self._environments, self._quick = scratch, environments, quick
         self._recording = SMALLER if quick else FULL
         self._effort = of.QUICK if quick else of.Effort()
         self._many = of_blocks(1_000 if quick else 10_000)
@@ -47,8 +48,11 @@ class Suite:
         columns = [of.WRITE, of.BYTES, of.FILES, of.OPEN, of.COLD_OPEN]
         print(table(many, many.title, IN_FILES, columns, plain))
         print(missing(many))
+        seen = live.measure(self._scratch, quick=self._quick)
+        print(live.table(seen))
         print(targets(figures), flush=True)
         return {
+            "live": seen,
             "versions": self._versions,
             "tables": {name: figures.plain() for name, figures in self._tables.items()},
         }

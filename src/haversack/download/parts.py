@@ -3,8 +3,7 @@
 A part stands beside its final name as ``.part-NAME-VALIDATOR-RUN``: a hash of the final name, a
 hash of the validator that the server gave with these bytes (``0`` where it gave none), and the id
 of the run that writes it with a number. So a later run knows from the name alone what it may go on
-with, and two runs never write
-to the same file.
+with, and two runs never write to the same file.
 """
 
 from __future__ import annotations
@@ -19,10 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from haversack.download.digest import Digest
+from haversack.storage.calls import calls
 
 PREFIX = ".part-"
 NO_VALIDATOR = "0"
 _WORTH_KEEPING = 64 << 10
+_WORTH_BEGINNING = 256 << 10
 _BLOCK = 1 << 20
 _DIRECTORIES = 4096
 
@@ -71,12 +72,16 @@ class Part:
             self.descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o666)
             if self.size:
                 os.lseek(self.descriptor, self.size, os.SEEK_SET)
+        begun = self.size
         written = os.write(self.descriptor, data)
         self.size += written
         while written < len(data):
             more = os.write(self.descriptor, memoryview(data)[written:])
             self.size += more
             written += more
+        if calls.write_back is not None and written >= _WORTH_BEGINNING:
+            # The disk works while the rest comes; the sync waits for less.
+            calls.write_back(self.descriptor, begun, written)
 
     def close(self) -> None:
         """Let go of the descriptor, and note the status that the file then has."""
