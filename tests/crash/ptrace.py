@@ -51,7 +51,6 @@ NUMBERS = {
     "linkat": 265,
     "symlinkat": 266,
     "splice": 275,
-    "sync_file_range": 277,
     "fallocate": 285,
     "preadv": 295,
     "pwritev": 296,
