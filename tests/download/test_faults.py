@@ -130,19 +130,24 @@ from haversack.download.transfer import Request, transfer
 out = pathlib.Path({str(tmp_path)!r})
 names = [str(n) for n in range(400) if not (out / "files" / str(n)).exists()]
 wanted = [Request({server.url("/")!r} + name, out / "files" / name) for name in names]
+print("ready", flush=True)
 with Ledger(out / "ledger.db") as ledger:
     for outcome in transfer(wanted, source_origin={server.url("/")!r}, ledger=ledger):
         assert outcome.error is None, outcome
 """
     moments = random.Random(0)
     for kills in range(200):
-        child = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
-        time.sleep(moments.uniform(0.08, 0.5))
+        child = subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(moments.uniform(0, 0.3))
         child.send_signal(signal.SIGKILL)
         child.communicate()
         if kills % 7 == 6:
-            for path in (tmp_path / "files").iterdir():
-                path.unlink(missing_ok=path.name.startswith(".part"))
+            for path in (tmp_path / "files").glob("*"):  # all begins anew
+                path.unlink()
         for path in (tmp_path / "files").glob("[0-9]*"):
             assert path.read_bytes() == files[f"/{path.name}"], (kills, path)
     subprocess.run([sys.executable, "-c", program], check=True)
