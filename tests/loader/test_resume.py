@@ -192,6 +192,12 @@ def test_the_state_of_another_loader_is_refused(path, other):
     loader.load_state_dict(state)
 
 
+def test_a_state_of_orders_that_are_no_longer_made_is_refused(path):
+    loader = open_packed(path).batches(7, shuffle=True)
+    with pytest.raises(UsageError, match="cannot go on.*format"):
+        loader.load_state_dict(loader.state_dict() | {"format": 1})
+
+
 def test_states_of_selections_go_with_the_same_selection_only(path):
     ds = open_packed(path)
     state = ds[10:60].batches(7).state_dict()
@@ -213,7 +219,7 @@ def test_states_of_selections_go_with_the_same_selection_only(path):
         {"batches": None},
         {"share": 3},
         {"share": [0, 0, 0]},
-        {"format": 2},
+        {"format": 3},
         {"snapshot": {}},
     ],
     ids=str,

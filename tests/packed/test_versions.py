@@ -76,6 +76,25 @@ def test_a_tagged_version_outlives_all_others(path):
         open_packed(path, version=1)
 
 
+def test_damage_behind_what_is_tagged_does_not_keep_it_from_being_tagged(tmp_path):
+    path = tmp_path / "ds"
+    with PackWriter(path) as writer:
+        writer.append(np.full(3, 0), key=0)
+        writer.flush()
+        open_packed(path).tag("one")
+        for number in range(1, 5):
+            writer.append(np.full(3, number), key=number)
+            writer.flush()
+        (journal,) = (path / "journal").iterdir()
+        ends = journal.stat().st_size
+        data = bytearray(journal.read_bytes())
+        data[ends - 40] ^= 1
+        journal.write_bytes(data)
+    old = open_packed(path, version="one")
+    old.tag("two")
+    assert open_packed(path, version="two").keys() == [0]
+
+
 def test_a_tag_moves_only_when_told_to(path):
     old, new = open_packed(path, version=1), open_packed(path)
     old.tag("best")

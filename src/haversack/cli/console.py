@@ -51,14 +51,14 @@ def _set_level(_context: click.Context, _option: click.Parameter, count: int) ->
 
 def open_version(path: str | Path, version: str | None) -> Any:
     """Open what stands at a path, in the version of that tag, or else of that number."""
-    import haversack
+    from haversack import opening
 
     try:
-        return haversack.open(path, version=version)
+        return opening.open(path, version=version)
     except NotFoundError:
         if version is None or not version.isdecimal():
             raise
-        return haversack.open(path, version=int(version))
+        return opening.open(path, version=int(version))
 
 
 def packed_place(path: Path) -> Path:

@@ -1,7 +1,8 @@
 """Floor 2: many small arrays in a few big chunks, and batches of them.
 
 The file format is told in ``docs/spec/packed-v1.md``. The modules of this folder are what users
-meet; below them are floors, each of which imports those under it alone::
+meet, and what those are made of; below them are floors, each of which imports those under it alone
+(but for the names of types)::
 
     dataset, query, writer, packing, merging, ...    what users meet
       build      upkeep      batches                 bulk builds; check, compact, repair; training
@@ -16,7 +17,7 @@ meet; below them are floors, each of which imports those under it alone::
 """
 
 from haversack.packed.batches.loader import Loader
-from haversack.packed.build.blocks import Skipped
+from haversack.packed.build.failures import Skipped
 from haversack.packed.dataset import PackedDataset, open_packed, open_snapshot
 from haversack.packed.manifests.kept import is_packed
 from haversack.packed.merging import merge

@@ -9,12 +9,13 @@ import numpy as np
 
 from haversack.errors import KeyExistsError, UsageError
 from haversack.events import Task
+from haversack.packed.chunks.rowtable import Rows
 from haversack.packed.encoding.encoder import Stored
 from haversack.packed.encoding.keys import Key, hash64, key_from_bytes
 from haversack.packed.encoding.metadata import loads
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.writing.committing import Committer, Hashes
-from haversack.packed.writing.copying import Rows, copy_rows, key_texts
+from haversack.packed.writing.copying import copy_rows, key_texts
 from haversack.packed.writing.drafts import Draft, Finished, discard
 from haversack.packed.writing.pending import MOST_BYTES, MOST_STEPS, Step
 

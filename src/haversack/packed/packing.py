@@ -10,8 +10,9 @@ from typing import Any
 
 from haversack.errors import UsageError
 from haversack.events import Progress, silent, task
-from haversack.packed.build.blocks import Errors, Recipe, Skipped
+from haversack.packed.build.failures import Skipped
 from haversack.packed.build.making import Making
+from haversack.packed.build.portions import Errors, Recipe
 from haversack.packed.build.source import Source
 from haversack.packed.dataset import PackedDataset, open_packed
 from haversack.packed.encoding.encoder import CodecChoice, Encoder

@@ -10,10 +10,11 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from haversack.errors import LockTimeoutException
+from haversack.storage.closing import close_quietly
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 _FAR = 1 << 30
@@ -40,8 +41,7 @@ def exclusive(path: Path, *, timeout: float | None = None) -> Iterator[None]:
         _wait(descriptor, path, timeout)
         yield
     finally:
-        with suppress(OSError):  # what was done in the block stands, and the lock is let go of
-            os.close(descriptor)
+        close_quietly(descriptor)
 
 
 def _wait(descriptor: int, path: Path, timeout: float | None) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from haversack.packed.dataset import PackedDataset
 
 Shuffle = bool | Literal["window"]
-_FORMAT = 1
+_FORMAT = 2  # of states; 1 was of other shuffled orders
 _BLOCK_BYTES = 1 << 20  # of neighbours that are read together
 _BLOCKS = 256  # in a window
 _FEWEST_BLOCKS = 16

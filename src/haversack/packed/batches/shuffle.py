@@ -1,8 +1,8 @@
 """Shuffled orders of any number of records that need no memory, or that of a window.
 
 A Feistel network permutes the numbers of ``bits`` bits; those beyond the count are sent through
-again until they fall inside (cycle walking), which keeps it a permutation. Halves are mixed as in
-the ends of MurmurHash3 (32 bits) and of a Weyl sequence's hash (64).
+again until they fall inside (cycle walking), which keeps it a permutation. Halves of 32 bits are
+mixed by the factors of MurmurHash3's end.
 """
 
 from __future__ import annotations

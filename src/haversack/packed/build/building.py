@@ -10,10 +10,10 @@ from itertools import chain
 from typing import Any, Final
 
 from haversack import events
-from haversack.packed.build.blocks import Block
 from haversack.packed.build.checks import is_same
 from haversack.packed.build.crew import Crew, Task, crew_for, unasked
 from haversack.packed.build.notes import Note
+from haversack.packed.build.portions import Portion
 from haversack.packed.build.reading import Reader
 from haversack.packed.build.runs import SAMPLE, Job, Run, run_length, type_of
 from haversack.packed.build.source import Source
@@ -57,7 +57,7 @@ class Building:
         self._again = False  # whether a run that was done has to be done again
         self._at = 0  # the first item of the next run
         self._mean = 0  # bytes of a record
-        self._held: deque[Block] = deque()
+        self._held: deque[Portion] = deque()
         self._tasks: deque[Task[Run]] = deque()
 
     def runs(self, workers: int | None, executor: Any) -> Generator[Run, None, None]:
@@ -130,10 +130,10 @@ class Building:
     def _measure(self, reader: Reader) -> None:
         """Find out how long runs are, from the sizes of the first records."""
         self._held.extend(reader.sample())
-        sizes = [len(payload) for block in self._held for payload in block.payloads][:SAMPLE]
+        sizes = [len(payload) for portion in self._held for payload in portion.payloads][:SAMPLE]
         self._mean = sum(sizes) // max(len(sizes), 1)
         self.length = run_length(sizes, self._total, self._job.chunk_bytes)
-        keys = (key for block in self._held for key in block.keys if key is not None)
+        keys = (key for portion in self._held for key in portion.keys if key is not None)
         self._know(next((kind for kind in map(type_of, keys) if kind is not None), None))
         self._notes = {
             first: note for first, note in self._notes.items() if note.length == self.length
@@ -145,26 +145,26 @@ class Building:
             yield from self._done()
             if not self._held and not reader.waiting and self._source.ended():
                 return
-            yield self._written(self._blocks(reader))
+            yield self._written(self._portions(reader))
 
-    def _blocks(self, reader: Reader) -> Iterator[Block]:
-        """Give the blocks of the next run."""
+    def _portions(self, reader: Reader) -> Iterator[Portion]:
+        """Give the portions of the next run."""
         stop = self._at + self.length
         yield from self._held_before(stop)
         barrier = min((first for first in self._notes if first >= stop), default=_ENDLESS)
         yield from reader.until(stop, self.length, barrier)
 
-    def _held_before(self, stop: int) -> Iterator[Block]:
+    def _held_before(self, stop: int) -> Iterator[Portion]:
         while self._held and self._held[0].first < stop:
             yield self._held.popleft()
 
-    def _written(self, blocks: Iterable[Block]) -> Run:
+    def _written(self, portions: Iterable[Portion]) -> Run:
         writer = self._job.writer(self._at)
         try:
-            for block in blocks:
-                writer.add(block)
-                for _ in range(block.count if self._each else 1):
-                    self._advance(1 if self._each else block.count)
+            for portion in portions:
+                writer.add(portion)
+                for _ in range(portion.count if self._each else 1):
+                    self._advance(1 if self._each else portion.count)
                 if writer.run.failure is not None:
                     break
             return writer.finish()
@@ -192,7 +192,7 @@ class Building:
         self._hand_out(crew)
         while self._at < begun and (self._held or rest):
             stop = self._at + length
-            more = self._job.recipe.blocks(first, rest) if stop >= begun else ()
+            more = self._job.recipe.portions(first, rest) if stop >= begun else ()
             yield self._written(chain(self._held_before(stop), more))
             rest = [] if stop >= begun else rest
         while True:

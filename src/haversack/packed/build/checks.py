@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from haversack.errors import HaversackError
-from haversack.packed.build.blocks import Block, Recipe
 from haversack.packed.build.marks import NoMarkError, mark
+from haversack.packed.build.portions import Portion, Recipe
 from haversack.packed.build.runs import Part, Run
 from haversack.packed.chunks.reader import Chunk
 from haversack.packed.encoding.keys import key_bytes
@@ -61,14 +61,15 @@ def _whole(root: Path, part: Part) -> Chunk | None:
 
 def _same_records(root: Path, run: Run, recipe: Recipe, items: list[Any]) -> bool:
     held = _held(root, run)
-    for block in recipe.blocks(run.first, items):
-        if [failure.skipped() for failure in block.failures] != [
-            each for each in run.skipped if block.first <= each.number < block.first + block.count
+    for portion in recipe.portions(run.first, items):
+        numbers = range(portion.first, portion.first + portion.count)
+        if [failure.skipped() for failure in portion.failures] != [
+            each for each in run.skipped if each.number in numbers
         ]:
             return False
-        for row in range(len(block.kinds)):
+        for row in range(len(portion.kinds)):
             found = next(held, None)
-            if found is None or not _same(*found, block, row):
+            if found is None or not _same(*found, portion, row):
                 return False
     return next(held, None) is None
 
@@ -82,16 +83,17 @@ def _held(root: Path, run: Run) -> Iterator[tuple[Chunk, int, str]]:
             yield chunk, row, text
 
 
-def _same(chunk: Chunk, row: int, text: str, block: Block, at: int) -> bool:
-    key = block.keys[at]
-    if text != block.texts[at] or chunk.key_text(row) != (None if key is None else key_bytes(key)):
+def _same(chunk: Chunk, row: int, text: str, portion: Portion, at: int) -> bool:
+    key = None if portion.keys[at] is None else key_bytes(portion.keys[at])
+    if text != portion.texts[at] or chunk.key_text(row) != key:
         return False
     chunk.check(row)
-    mine, theirs = block.kinds[at], chunk.kind_of(row)
+    payload = bytes(portion.payloads[at])
+    mine, theirs = portion.kinds[at], chunk.kind_of(row)
     if mine == theirs:
-        return bytes(chunk.payload(row)) == bytes(block.payloads[at])
+        return bytes(chunk.payload(row)) == payload
     # A codec that is chosen by looking at the records is not known here.
-    return mine.codec == "none" and bytes(block.payloads[at]) == _decoded(chunk, row, mine, theirs)
+    return mine.codec == "none" and payload == _decoded(chunk, row, mine, theirs)
 
 
 def _decoded(chunk: Chunk, row: int, mine: Kind, theirs: Kind) -> bytes | None:

@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from haversack.errors import WorkerDiedError
-from haversack.packed.build.blocks import Block, Recipe, shown
 from haversack.packed.build.crossing import (
     arrived,
-    blocks_of,
-    blocks_sent,
     cannot_cross,
     follow,
     main_runs_again,
+    portions_of,
+    portions_sent,
     run_sent,
 )
+from haversack.packed.build.failures import shown
+from haversack.packed.build.portions import Portion, Recipe
 from haversack.packed.build.runs import Job, Run
 
 ALONE: Final = 256 << 20  # bytes below which one worker is enough
@@ -64,10 +65,10 @@ class Crew:
             self._told = True
             log.warning("%s; this and others like it are read here", reason)
 
-    def blocks(self, recipe: Recipe, first: int, items: list[Any]) -> Task[list[Block]]:
+    def portions(self, recipe: Recipe, first: int, items: list[Any]) -> Task[list[Portion]]:
         """Have some items read and encoded."""
-        work = blocks_sent if self.crosses else blocks_of
-        return Task(self, work, blocks_of, recipe, first, items)
+        work = portions_sent if self.crosses else portions_of
+        return Task(self, work, portions_of, recipe, first, items)
 
     def run(self, job: Job, first: int, items: list[Any]) -> Task[Run]:
         """Have a run built, with its files."""

@@ -14,7 +14,8 @@ from dataclasses import replace
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from haversack.packed.build.blocks import Block, Failure, Recipe
+from haversack.packed.build.failures import Failure
+from haversack.packed.build.portions import Portion, Recipe
 from haversack.packed.build.runs import Job, Run
 
 log = logging.getLogger("haversack.packed")
@@ -41,18 +42,18 @@ def arrived(*_things: Any) -> bool:
     return True
 
 
-def blocks_of(recipe: Recipe, first: int, items: list[Any]) -> list[Block]:
+def portions_of(recipe: Recipe, first: int, items: list[Any]) -> list[Portion]:
     """Read and encode some items in a thread."""
-    return list(recipe.blocks(first, items, own=True))
+    return list(recipe.portions(first, items, own=True))
 
 
-def blocks_sent(recipe: Recipe, first: int, items: list[Any]) -> list[Block]:
+def portions_sent(recipe: Recipe, first: int, items: list[Any]) -> list[Portion]:
     """Read and encode some items in another process."""
-    blocks = blocks_of(recipe, first, items)
-    for block in blocks:
-        block.items.clear()
-        block.failures = [_sendable_failure(failure) for failure in block.failures]
-    return blocks
+    portions = portions_of(recipe, first, items)
+    for portion in portions:
+        portion.items.clear()
+        portion.failures = [_sendable_failure(failure) for failure in portion.failures]
+    return portions
 
 
 def run_sent(job: Job, first: int, items: Iterable[Any]) -> Run:

@@ -14,10 +14,11 @@ import msgspec
 from haversack import events
 from haversack.errors import ExistsError, KeyExistsError
 from haversack.packed.build import runs as lengths
-from haversack.packed.build.blocks import Failure, Recipe, Skipped
 from haversack.packed.build.building import Building
+from haversack.packed.build.failures import Failure, Skipped
 from haversack.packed.build.marks import mark, mark_callable
 from haversack.packed.build.notes import Note, Notes
+from haversack.packed.build.portions import Recipe
 from haversack.packed.build.runs import Job, Part, Run, other_type
 from haversack.packed.build.source import Source
 from haversack.packed.build.unique import UniqueKeys, all_keys, leave_out

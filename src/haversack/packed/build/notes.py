@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from haversack.errors import ExistsError, HaversackError
-from haversack.packed.build.blocks import Skipped
+from haversack.packed.build.failures import Skipped
 from haversack.packed.build.owning import claim, create_owned, disown, identity
 from haversack.packed.build.runs import Part, Run
 from haversack.packed.chunks.layout import Count

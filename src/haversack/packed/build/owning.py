@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from haversack.storage.closing import close_quietly
 from haversack.storage.lock import own
 
 _ATTEMPTS: Final = 10
@@ -44,7 +45,7 @@ def claim(path: Path) -> int | None:
         if own(descriptor):
             _held[descriptor] = identity(descriptor)
             return descriptor
-        os.close(descriptor)
+        close_quietly(descriptor)
     return None
 
 
@@ -53,8 +54,7 @@ def disown(descriptor: int) -> None:
     if descriptor >= 0:
         with _looking:
             del _held[descriptor]
-            with suppress(OSError):  # it is closed all the same
-                os.close(descriptor)
+            close_quietly(descriptor)
 
 
 def identity(descriptor: int) -> tuple[int, int]:

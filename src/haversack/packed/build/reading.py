@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from haversack.packed.build.blocks import Block, Recipe
 from haversack.packed.build.crew import Crew, Task
+from haversack.packed.build.portions import Portion, Recipe
 from haversack.packed.build.runs import SAMPLE, SAMPLE_BYTES
 from haversack.packed.build.source import Source
 
@@ -18,29 +18,29 @@ _MOST: Final = 256  # items of a slice
 
 
 class Reader:
-    """Blocks of a source's items, in order."""
+    """Portions of a source's items, in order."""
 
     def __init__(self, crew: Crew, recipe: Recipe, source: Source) -> None:
         self._crew, self._recipe, self._source = crew, recipe, source
         self._ahead = 0 if crew.alone else crew.workers * _EACH
-        self._waiting: deque[Task[list[Block]]] = deque()
+        self._waiting: deque[Task[list[Portion]]] = deque()
         self._slice = 1
 
-    def sample(self) -> list[Block]:
-        """Read the first items, each as a block: enough of them to tell how large they are."""
-        blocks: list[Block] = []
+    def sample(self) -> list[Portion]:
+        """Read the first items, each as a portion: enough of them to tell how large they are."""
+        portions: list[Portion] = []
         while self._hand_out(SAMPLE, 1) or self._waiting:
-            blocks += self._next()
-            if sum(block.size for block in blocks) >= SAMPLE_BYTES or self._failed(blocks):
+            portions += self._next()
+            if sum(portion.size for portion in portions) >= SAMPLE_BYTES or self._failed(portions):
                 break
         while self._waiting:
-            blocks += self._next()
-        return blocks
+            portions += self._next()
+        return portions
 
-    def _failed(self, blocks: list[Block]) -> bool:
-        return bool(blocks[-1].failures) and self._recipe.errors == "raise"
+    def _failed(self, portions: list[Portion]) -> bool:
+        return bool(portions[-1].failures) and self._recipe.errors == "raise"
 
-    def until(self, stop: int, length: int, barrier: int) -> Iterator[Block]:
+    def until(self, stop: int, length: int, barrier: int) -> Iterator[Portion]:
         """Read the items before ``stop``, where a run of that length ends.
 
         Items from ``barrier`` on are left alone; those before it may be read ahead.
@@ -48,9 +48,9 @@ class Reader:
         source = self._source
         if self._crew.alone:
             count = max(stop - source.number, 0)
-            for block in self._recipe.blocks(source.number, source.stream(count)):
-                source.number += block.count
-                yield block
+            for portion in self._recipe.portions(source.number, source.stream(count)):
+                source.number += portion.count
+                yield portion
             return
         while self._hand_out(barrier, length) or self._waiting:
             if self._waiting[0].first >= stop:
@@ -64,13 +64,13 @@ class Reader:
             first = source.number
             count = min(self._slice, length - first % length, barrier - first)
             items = source.take(count, deep=self._recipe.read is None and not self._crew.alone)
-            self._waiting.append(self._crew.blocks(self._recipe, first, items))
+            self._waiting.append(self._crew.portions(self._recipe, first, items))
             any_more = True
         return any_more
 
-    def _next(self) -> list[Block]:
+    def _next(self) -> list[Portion]:
         found = self._waiting.popleft().result()
-        count = sum(block.count for block in found)
+        count = sum(portion.count for portion in found)
         seconds, size = sum(b.seconds for b in found), sum(b.size for b in found)
         fitting = min(_SECONDS * count / max(seconds, 1e-6), _BYTES * count / max(size, 1))
         self._slice = min(max(int(fitting), 1), _MOST)
@@ -78,5 +78,5 @@ class Reader:
 
     @property
     def waiting(self) -> bool:
-        """Whether items were handed out whose blocks nobody has had yet."""
+        """Whether items were handed out whose portions nobody has had yet."""
         return bool(self._waiting)

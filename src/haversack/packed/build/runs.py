@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from haversack.errors import HaversackError, KeyExistsError, StorageError, UsageError
-from haversack.packed.build.blocks import Block, Failure, Recipe, Skipped
+from haversack.packed.build.failures import Failure, Skipped
+from haversack.packed.build.portions import Portion, Recipe
 from haversack.packed.encoding.auto import Auto
 from haversack.packed.encoding.encoder import AUTO
 from haversack.packed.encoding.keys import KeyType, key_bytes, key_type
@@ -93,7 +94,7 @@ class Run:
 
 
 class RunWriter:
-    """Writes a run's blocks into chunks."""
+    """Writes a run's portions into chunks."""
 
     def __init__(self, job: Job, first: int) -> None:
         self.run = Run(first)
@@ -105,43 +106,43 @@ class RunWriter:
         self._keys: set[bytes] = set()
         self._marks = None if job.recipe.read is None else blake2b(digest_size=16)
 
-    def add(self, block: Block) -> None:
-        """Write a block; an item that fails ends the run, unless failing ones are skipped.
+    def add(self, portion: Portion) -> None:
+        """Write a portion; an item that fails ends the run, unless failing ones are skipped.
 
         Raises
         ------
         StorageError
             The disk refuses.
         """
-        self._note(block)
-        keys: Sequence[bytes | None] = [None] * len(block.keys)
+        self._note(portion)
+        keys: Sequence[bytes | None] = [None] * len(portion.keys)
         if self._recipe.key is not None:
-            block, keys = self._checked(block)
-        if block.failures and self._recipe.errors == "raise":
-            self.run.failure = block.failures[0]
+            portion, keys = self._checked(portion)
+        if portion.failures and self._recipe.errors == "raise":
+            self.run.failure = portion.failures[0]
             self.abandon()
             return
-        self.run.skipped += [failure.skipped() for failure in block.failures]
-        self._write(block, keys)
+        self.run.skipped += [failure.skipped() for failure in portion.failures]
+        self._write(portion, keys)
 
-    def _note(self, block: Block) -> None:
-        self.run.count += block.count
-        if self._marks is None or block.marks is None:
+    def _note(self, portion: Portion) -> None:
+        self.run.count += portion.count
+        if self._marks is None or portion.marks is None:
             self._marks = None
         else:
-            self._marks.update(b"".join(block.marks))
+            self._marks.update(b"".join(portion.marks))
 
-    def _checked(self, block: Block) -> tuple[Block, Sequence[bytes | None]]:
+    def _checked(self, portion: Portion) -> tuple[Portion, Sequence[bytes | None]]:
         """Take out rows whose key is none, of another type than those before, or not new."""
         keys: list[bytes | None] = []
         gone: dict[int, Failure] = {}
-        numbers = block.numbers() if block.failures else range(block.first, 1 << 62)
-        for row, key in enumerate(block.keys):
+        numbers = portion.numbers() if portion.failures else range(portion.first, 1 << 62)
+        for row, key in enumerate(portion.keys):
             try:
                 keys.append(self._new_key(key))
             except HaversackError as error:
-                gone[row] = Failure.of(numbers[row], block.items[row], error)
-        return block.without(set(gone), list(gone.values())) if gone else block, keys
+                gone[row] = Failure.of(numbers[row], portion.items[row], error)
+        return portion.without(set(gone), list(gone.values())) if gone else portion, keys
 
     def _new_key(self, key: Any) -> bytes | None:
         if key is None:
@@ -157,17 +158,21 @@ class RunWriter:
         self.run.key_type = kind
         return data
 
-    def _write(self, block: Block, keys: Sequence[bytes | None]) -> None:
-        if not block.kinds:
+    def _write(self, portion: Portion, keys: Sequence[bytes | None]) -> None:
+        if not portion.kinds:
             return
         draft = self._draft or self._begin()
-        if draft.size + block.size + 64 * len(keys) < self._chunk_bytes:
-            draft.extend(block.kinds, block.payloads, keys, block.texts, block.fields)
+        if draft.size + portion.size + 64 * len(keys) < self._chunk_bytes:
+            draft.extend(portion.kinds, portion.payloads, keys, portion.texts, portion.fields)
             return
         for at, key in enumerate(keys):
             draft, row = self._draft or self._begin(), slice(at, at + 1)
             draft.extend(
-                block.kinds[row], block.payloads[row], [key], block.texts[row], block.fields[row]
+                portion.kinds[row],
+                portion.payloads[row],
+                [key],
+                portion.texts[row],
+                portion.fields[row],
             )
             if draft.size >= self._chunk_bytes:
                 self._seal()
@@ -247,8 +252,8 @@ class Job:
         """Build one whole run, as a worker does who may be in another process."""
         writer, looked = self.writer(first), time.monotonic()
         try:
-            for block in self.recipe.blocks(first, items):
-                writer.add(block)
+            for portion in self.recipe.portions(first, items):
+                writer.add(portion)
                 if writer.run.failure is not None:
                     break
                 if time.monotonic() - looked > _PAUSE:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.packed.build.blocks import Failure
+from haversack.packed.build.failures import Failure
 from haversack.packed.build.runs import Part, Run
 from haversack.packed.chunks.reader import Chunk
 from haversack.packed.encoding.encoder import Stored

@@ -13,21 +13,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import FormatError, IntegrityError, NewerFormatError
+from haversack.errors import FormatError, IntegrityError
+from haversack.packed.chunks.fileheader import FORMAT, make_header, refuse_newer
+from haversack.packed.chunks.fileheader import check_header as check_any_header
 from haversack.storage.checksum import crc32c
 
-FORMAT: Final = 1
 PAYLOADS: Final = 4096  # where the payloads begin: whole pages, so that records meet few of them
 ALIGNMENT: Final = 64  # of raw payloads that are not all alike, and of the row table's sections
 BLOCK_BITS: Final = 14
 BLOCK: Final = 1 << BLOCK_BITS  # bytes that are checked at once
 MOST_ROWS: Final = (1 << 32) - 1
 
-_HEADER = struct.Struct("<8sII16s28x")
 _TRAILER = struct.Struct("<8sQ16sQIIIII")
 _CRC = struct.Struct("<I")
 _HEADER_MAGIC, _TRAILER_MAGIC = b"HSKCHUNK", b"HSKTRAIL"
-HEADER_SIZE: Final = _HEADER.size + _CRC.size
 TRAILER_SIZE: Final = _TRAILER.size + _CRC.size
 
 # The sections of the row table and their types. Which are there: see the specification.
@@ -77,18 +76,12 @@ _decode = msgspec.json.Decoder(Footer).decode
 
 def header(chunk_id: str) -> bytes:
     """Make the first page of a chunk file."""
-    head = _HEADER.pack(_HEADER_MAGIC, FORMAT, 0, bytes.fromhex(chunk_id))
-    return (head + _CRC.pack(crc32c(head))).ljust(PAYLOADS, b"\0")
+    return make_header(_HEADER_MAGIC, chunk_id).ljust(PAYLOADS, b"\0")
 
 
 def check_header(data: bytes, chunk_id: str, path: Path) -> None:
     """Raise unless these are the first bytes of that chunk."""
-    magic, version, _, identity = _HEADER.unpack_from(data)
-    if magic != _HEADER_MAGIC or crc32c(data[: _HEADER.size]) != _CRC.unpack_from(data, 60)[0]:
-        raise IntegrityError(f"{path}: the header is damaged")
-    refuse_newer(version, path)
-    if identity.hex() != chunk_id:
-        raise IntegrityError(f"{path}: this file is chunk {identity.hex()}, not {chunk_id}")
+    check_any_header(data, _HEADER_MAGIC, chunk_id, path, "chunk")
 
 
 def trailer(chunk_id: str, *, size: int, footer_at: int, footer: bytes, rows: int) -> bytes:
@@ -140,14 +133,6 @@ def _decode_footer(text: bytes, path: Path) -> Footer:
         return _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise FormatError(f"{path}: the footer is not what it should be: {error}") from error
-
-
-def refuse_newer(version: int, path: Path) -> None:
-    """Raise if a file was written by a later format than this one."""
-    if version > FORMAT:
-        raise NewerFormatError(
-            f"{path} is of packed format {version}; this haversack reads up to {FORMAT}: upgrade it"
-        )
 
 
 def scalars(array: NDArray[Any]) -> memoryview[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -53,10 +52,10 @@ class ChunkWriter:
     Records whose payloads are told to be the same share a *slot*: the payload is kept once.
     """
 
-    def __init__(self, folder: Path, chunk_id: str | None = None) -> None:
-        self.chunk_id = chunk_id or secrets.token_hex(16)
-        self._path = folder / f"{self.chunk_id}.chunk"
-        self._temporary = folder / f".{self.chunk_id}{TEMPORARY_SUFFIX}"
+    def __init__(self, path: Path, chunk_id: str) -> None:
+        self.chunk_id = chunk_id
+        self._path = path
+        self._temporary = path.with_name(f".{chunk_id}{TEMPORARY_SUFFIX}")
         self.keys: dict[bytes, int] = {}
         self._kinds: dict[tuple[str, tuple[int, ...], str], int] = {}
         self._last: Kind | None = None

@@ -13,15 +13,15 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from haversack.errors import FormatError, IntegrityError
-from haversack.packed.chunks.layout import FORMAT, Count, refuse_newer
+from haversack.errors import FormatError
+from haversack.packed.chunks.fileheader import check_header as check_any_header
+from haversack.packed.chunks.fileheader import make_header
+from haversack.packed.chunks.layout import Count
 from haversack.storage.checksum import crc32c
 
-_HEADER = struct.Struct("<8sII16s28x")
 _FRAME = struct.Struct("<8s16sQIIII12x")
 _CRC = struct.Struct("<I")
 _HEADER_MAGIC, FRAME_MAGIC = b"HSKJOURN", b"HSKFRAME"
-HEADER_SIZE: Final = _HEADER.size + _CRC.size
 FRAME_SIZE: Final = _FRAME.size + _CRC.size
 
 
@@ -60,20 +60,12 @@ _decode = msgspec.json.Decoder(list[Operation]).decode
 
 def header(journal_id: str) -> bytes:
     """Make the first bytes of a journal."""
-    head = _HEADER.pack(_HEADER_MAGIC, FORMAT, 0, bytes.fromhex(journal_id))
-    return head + _CRC.pack(crc32c(head))
+    return make_header(_HEADER_MAGIC, journal_id)
 
 
 def check_header(data: bytes, journal_id: str, path: Path) -> None:
     """Raise unless these are the first bytes of that journal."""
-    if len(data) < HEADER_SIZE:
-        raise IntegrityError(f"{path} is cut short: {len(data)} bytes are no journal")
-    magic, version, _, identity = _HEADER.unpack_from(data)
-    if magic != _HEADER_MAGIC or crc32c(data[: _HEADER.size]) != _CRC.unpack_from(data, 60)[0]:
-        raise IntegrityError(f"{path}: the header is damaged")
-    refuse_newer(version, path)
-    if identity.hex() != journal_id:
-        raise IntegrityError(f"{path}: this file is journal {identity.hex()}, not {journal_id}")
+    check_any_header(data, _HEADER_MAGIC, journal_id, path, "journal")
 
 
 def encode(

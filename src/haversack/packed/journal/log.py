@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from haversack.errors import FormatError, HaversackError, IntegrityError, StorageError
+from haversack.packed.chunks.fileheader import HEADER_SIZE
 from haversack.packed.journal import frames
 from haversack.packed.journal.frames import Frame, Operation
 from haversack.packed.journal.replay import Outcome, Replay
 from haversack.packed.manifests.manifest import Manifest
 from haversack.packed.manifests.places import JOURNALS, MANIFESTS, journal_path
 from haversack.storage.calls import calls
+from haversack.storage.closing import close_quietly
 from haversack.storage.publish import create, make_directory, storage_error, sync_directory
 
 MOST_BYTES = 16 << 20  # a journal that has grown to this is ended, ...
@@ -99,14 +101,14 @@ class Log:
         data = self._read(stop)
         if self.end == 0:
             frames.check_header(data, self.id, self.path)
-            found = list(self._frames(data, frames.HEADER_SIZE))
-            self.end = self.end or frames.HEADER_SIZE
+            found = list(self._frames(data, HEADER_SIZE))
+            self.end = self.end or HEADER_SIZE
             return found
         return list(self._frames(data, 0))
 
     def salvage(self) -> list[Frame]:
         """Read every whole frame that can be found, whatever is damaged before and behind it."""
-        return list(self._frames(self._read(None), frames.HEADER_SIZE))
+        return list(self._frames(self._read(None), HEADER_SIZE))
 
     def _read(self, stop: int | None) -> bytes:
         try:
@@ -167,7 +169,7 @@ class Log:
         """
         synced, count = self._promised
         lost = count - self.count_up_to(synced)
-        if lost > 0 or synced > max(self.end, frames.HEADER_SIZE):
+        if lost > 0 or synced > max(self.end, HEADER_SIZE):
             place = f" (bytes {self.gaps[0][0]} to {self.gaps[0][1]})" if self.gaps else ""
             raise IntegrityError(
                 f"{self.path} is damaged{place}: {max(lost, 1)} commits cannot be read; "
@@ -187,7 +189,36 @@ def end_journal(path: Path, journal_id: str) -> None:
     except OSError as error:
         raise storage_error("write", path, error) from error
     finally:
-        os.close(descriptor)
+        close_quietly(descriptor)
+
+
+def make_durable(log: Log) -> None:
+    """Make durable what was read of a journal.
+
+    Its writers may have died before they synced it; or in a sync that failed, after which another
+    one writes nothing unless the data is written again.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is gone.
+    StorageError
+        The disk refuses.
+    """
+    begin = min(log.promised, log.end)
+    try:
+        # A descriptor for appending cannot write anywhere else.
+        with log.path.open("r+b") as file:
+            file.seek(begin)
+            data = file.read(log.end - begin)
+            file.seek(begin)
+            file.write(data)
+            file.flush()
+            (calls.fdatasync or os.fsync)(file.fileno())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise storage_error("write", log.path, error) from error
 
 
 class Journal:
@@ -213,7 +244,7 @@ class Journal:
             raise
         except OSError as error:
             raise storage_error("open", path, error) from error
-        self.close = weakref.finalize(self, os.close, self._file)
+        self.close = weakref.finalize(self, close_quietly, self._file)
         # Read as it was opened, also when it was ended and removed meanwhile.
         self.log = Log(path, self.id, self._file)
         self.read_on()
@@ -257,22 +288,12 @@ class Journal:
         return outcome
 
     def _make_durable(self) -> None:
-        """Make what was read so far ours to promise, and the manifest that names the journal.
-
-        Their writers may have died before they synced them; or in a sync that failed, after which
-        another one writes nothing unless the data is written again.
-        """
-        begin, end = self.log.promised, self.log.end
-        try:
-            # What was removed meanwhile has been sealed, and needs it no more.
-            with suppress(FileNotFoundError), self.path.open("r+b") as file:
-                file.seek(begin)  # a descriptor for appending cannot write anywhere else
-                file.write(os.pread(self._file, end - begin, begin))
-        except OSError as error:
-            raise storage_error("write", self.path, error) from error
-        self._sync()
+        """Make what was read so far ours to promise, and the manifest that names the journal."""
+        # What was removed meanwhile has been sealed, and needs it no more.
+        with suppress(FileNotFoundError):
+            make_durable(self.log)
         self._sync_manifests()
-        self._synced, self._count = end, self.log.count_up_to(end)
+        self._synced, self._count = self.log.end, self.log.count_up_to(self.log.end)
 
     def end(self) -> None:
         """Append the frame behind which all frames are void."""

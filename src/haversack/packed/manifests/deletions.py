@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import ExistsError, FormatError, IntegrityError
-from haversack.packed.chunks.layout import FORMAT, refuse_newer
+from haversack.packed.chunks.fileheader import FORMAT, refuse_newer
 from haversack.packed.manifests.kept import missing
 from haversack.packed.manifests.manifest import ChunkEntry, Deletions, Manifest
 from haversack.packed.manifests.places import deletions_path
@@ -24,13 +24,13 @@ from haversack.storage.checksum import crc32c
 from haversack.storage.looking import read_file
 from haversack.storage.publish import create
 
-Rows = NDArray[np.uint32]
+DeletedRows = NDArray[np.uint32]
 
 _HEADER = struct.Struct("<8sII16s")  # magic, format, number of rows, chunk id
 _MAGIC = b"HSKDELET"
 
 
-def read_deletions(root: Path, entry: ChunkEntry) -> Rows:
+def read_deletions(root: Path, entry: ChunkEntry) -> DeletedRows:
     """Read the rows of a chunk that are deleted, in ascending order.
 
     Raises
@@ -56,7 +56,7 @@ def read_deletions(root: Path, entry: ChunkEntry) -> Rows:
     return rows
 
 
-def list_of(data: bytes, path: Path, entry: ChunkEntry) -> Rows:
+def list_of(data: bytes, path: Path, entry: ChunkEntry) -> DeletedRows:
     """Turn the bytes of a list into the rows of a chunk; a FormatError says that they are none."""
     if len(data) < _HEADER.size:
         raise IntegrityError(f"{path} is cut short: {len(data)} bytes are no list")
@@ -66,7 +66,7 @@ def list_of(data: bytes, path: Path, entry: ChunkEntry) -> Rows:
         raise FormatError(f"{path} is not the list of deleted rows of chunk {entry.id}")
     if len(data) != _HEADER.size + 4 * count:
         raise FormatError(f"{path} has {len(data)} bytes for {count} rows")
-    rows: Rows = np.frombuffer(data, "<u4", count, _HEADER.size).astype(np.uint32)
+    rows: DeletedRows = np.frombuffer(data, "<u4", count, _HEADER.size).astype(np.uint32)
     if count and (int(rows[-1]) >= entry.rows or (np.diff(rows.astype(np.int64)) <= 0).any()):
         raise FormatError(f"{path} lists rows that chunk {entry.id} does not have")
     return rows
@@ -88,7 +88,7 @@ def with_rows(root: Path, entry: ChunkEntry, rows: NDArray[Any]) -> ChunkEntry:
     return msgspec.structs.replace(entry, deleted=named)
 
 
-def _write(root: Path, entry: ChunkEntry, rows: Rows) -> Deletions:
+def _write(root: Path, entry: ChunkEntry, rows: DeletedRows) -> Deletions:
     identity = bytes.fromhex(entry.id)
     data = _HEADER.pack(_MAGIC, FORMAT, len(rows), identity) + rows.tobytes()
     number = entry.deleted.number + 1 if entry.deleted else 1

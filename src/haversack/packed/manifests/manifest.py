@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from haversack.errors import FormatError, IntegrityError
-from haversack.packed.chunks.layout import FORMAT, MOST_ROWS, PAYLOADS, Count, refuse_newer
+from haversack.packed.chunks.fileheader import FORMAT, refuse_newer
+from haversack.packed.chunks.layout import MOST_ROWS, PAYLOADS, Count
 from haversack.packed.encoding.keys import KeyType
 from haversack.storage.checksum import crc32c
 from haversack.storage.mend import mended

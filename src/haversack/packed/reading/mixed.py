@@ -16,7 +16,7 @@ from haversack.packed.manifests.manifest import ChunkEntry
 from haversack.packed.reading.locate import Locator, Positions
 from haversack.packed.reading.mapped import exceed_memory, fetch, open_chunk, reserve
 
-Row = tuple[Chunk, int, Kind]
+Place = tuple[Chunk, int, Kind]
 
 
 class Mixed:
@@ -60,7 +60,7 @@ class Mixed:
         number = bisect_right(self.starts, position) - 1
         return self.chunk(number).file(position - self.starts[number])
 
-    def locate(self, positions: Positions) -> list[Row]:
+    def locate(self, positions: Positions) -> list[Place]:
         """Find records for the methods below, and check them."""
         numbers = self._locator.numbers(positions)
         rows = positions - self._start_of.take(numbers)
@@ -77,19 +77,19 @@ class Mixed:
             for chunk, row in zip(map(chunks.__getitem__, chosen), rows.tolist(), strict=True)
         ]
 
-    def kind(self, located: list[Row]) -> Kind | None:
+    def kind(self, located: list[Place]) -> Kind | None:
         found = list({id(kind): kind for _, _, kind in located}.values())
         alike = len({(kind.dtype, kind.shape) for kind in found}) == 1
         return found[0] if alike else None
 
-    def take_into(self, located: list[Row], out: Array) -> None:
+    def take_into(self, located: list[Place], out: Array) -> None:
         for place, (chunk, row, kind) in enumerate(located):
             if kind.codec == "none":
                 out[place, ...] = np.ndarray(kind.shape, kind.dtype, chunk.raw, chunk.starts[row])
             else:
                 chunk.decode(row, kind, out[place, ...])
 
-    def copies(self, located: list[Row]) -> list[Array]:
+    def copies(self, located: list[Place]) -> list[Array]:
         return [
             np.ndarray(kind.shape, kind.dtype, chunk.raw, chunk.starts[row]).copy()
             if kind.codec == "none"

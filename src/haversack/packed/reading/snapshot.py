@@ -21,7 +21,7 @@ from haversack.packed.encoding.keys import Key, KeyType, key_bytes, key_from_byt
 from haversack.packed.encoding.kinds import Kind, common
 from haversack.packed.encoding.metadata import loads
 from haversack.packed.journal.tail import Tail
-from haversack.packed.manifests.deletions import Rows, read_deletions
+from haversack.packed.manifests.deletions import DeletedRows, read_deletions
 from haversack.packed.manifests.index import IndexFile, column_types, plain_fields
 from haversack.packed.manifests.manifest import Manifest, add_columns
 from haversack.packed.manifests.places import index_path
@@ -35,7 +35,7 @@ class _Files:
 
     def __init__(self) -> None:
         self.indexes: dict[int, IndexFile] = {}
-        self.lists: dict[int, Rows] = {}
+        self.lists: dict[int, DeletedRows] = {}
         self.gone: Positions | None = None
 
 
@@ -114,7 +114,7 @@ class Snapshot:
 
     # Deletions.
 
-    def deleted(self, number: int) -> Rows:
+    def deleted(self, number: int) -> DeletedRows:
         """List the rows of a chunk that its deletion list names."""
         lists = self.files.lists
         if number not in lists:

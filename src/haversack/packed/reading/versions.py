@@ -19,7 +19,7 @@ from haversack.errors import (
     UsageError,
     VersionGoneError,
 )
-from haversack.packed.journal.log import Journal
+from haversack.packed.journal.log import Log, make_durable
 from haversack.packed.manifests.kept import (
     is_packed,
     kept_manifests,
@@ -28,7 +28,7 @@ from haversack.packed.manifests.kept import (
     read_tags,
 )
 from haversack.packed.manifests.manifest import Manifest, Tagged, decode, encode
-from haversack.packed.manifests.places import BUILDS, tag_path
+from haversack.packed.manifests.places import BUILDS, journal_path, tag_path
 from haversack.packed.reading.current import open_latest
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.storage.looking import exists, read_file
@@ -191,7 +191,7 @@ def tag(snapshot: Snapshot, name: str, *, move: bool = False) -> None:
     if not _is_kept(root, manifest, name):
         raise _gone(root, manifest)
     if manifest.journal is not None:
-        _make_durable(root, manifest)
+        _make_durable(root, manifest, snapshot.end)
     make_directory(path.parent)
     ours = {"tag": name, "journal_end": snapshot.end}
     data = encode(Tagged(**msgspec.structs.asdict(manifest) | ours))
@@ -210,10 +210,13 @@ def tag(snapshot: Snapshot, name: str, *, move: bool = False) -> None:
         raise _gone(root, manifest)
 
 
-def _make_durable(root: Path, manifest: Manifest) -> None:
-    """Make durable what is read of a journal: its writer may have failed to."""
+def _make_durable(root: Path, manifest: Manifest, end: int | None) -> None:
+    """Make durable what a snapshot has of a journal; what is behind that may be damaged."""
+    journal = manifest.journal or ""
+    log = Log(journal_path(root, journal), journal)
     try:
-        Journal(root, manifest).close()
+        log.read_on(end)
+        make_durable(log)
     except FileNotFoundError:
         raise _gone(root, manifest) from None
 

@@ -19,12 +19,13 @@ import numpy as np
 
 from haversack.errors import StorageError, UsageError
 from haversack.events import Progress, Task, task
+from haversack.packed.chunks.rowtable import Rows
 from haversack.packed.manifests.deletions import read_deletions, with_deletions
 from haversack.packed.manifests.manifest import ChunkEntry, Manifest, add_columns
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.reading.versions import open_version
 from haversack.packed.upkeep.removal import DAY, Removed, remove_files
-from haversack.packed.writing.copying import Rows, copy_rows, live_rows
+from haversack.packed.writing.copying import copy_rows, live_rows
 from haversack.packed.writing.drafts import Draft, Finished, touch
 from haversack.packed.writing.sealing import drop_unnamed, publish
 from haversack.packed.writing.smallchunks import SMALL

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from haversack.errors import FormatError
+from haversack.packed.chunks.rowtable import Rows
 from haversack.packed.manifests.deletions import list_of, read_deletions
 from haversack.packed.manifests.kept import kept_manifests
 from haversack.packed.manifests.manifest import ChunkEntry
-from haversack.packed.writing.copying import Rows
 from haversack.storage.looking import read_file
 from haversack.storage.mend import mended
 

@@ -24,6 +24,7 @@ from haversack.errors import (
     StorageError,
 )
 from haversack.events import Progress, Task, task
+from haversack.packed.chunks.rowtable import Rows
 from haversack.packed.encoding.metadata import loads
 from haversack.packed.journal.log import Log
 from haversack.packed.journal.replay import Row
@@ -46,7 +47,7 @@ from haversack.packed.upkeep.repairbase import Base, find_base
 from haversack.packed.upkeep.rescue import Rescued
 from haversack.packed.upkeep.salvage import Salvage, examine
 from haversack.packed.upkeep.strays import MARK, stray_journals
-from haversack.packed.writing.copying import Rows, key_texts, live_rows
+from haversack.packed.writing.copying import key_texts, live_rows
 from haversack.packed.writing.drafts import Draft, discard, make_folders
 from haversack.packed.writing.sealing import publish
 from haversack.storage.damage import Damage

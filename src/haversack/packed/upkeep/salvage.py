@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from haversack.errors import FormatError, HaversackError, MissingExtraError, StorageError
-from haversack.packed.chunks.layout import HEADER_SIZE, check_header
+from haversack.packed.chunks.fileheader import HEADER_SIZE
+from haversack.packed.chunks.layout import check_header
 from haversack.packed.chunks.reader import Chunk
 from haversack.packed.encoding.encoder import Stored
 from haversack.packed.encoding.keys import KeyType, key_bytes, key_type

@@ -10,7 +10,8 @@ import numpy as np
 
 from haversack.errors import FormatError, HaversackError, MissingExtraError
 from haversack.events import Progress, task
-from haversack.packed.chunks.layout import BLOCK, HEADER_SIZE, check_header
+from haversack.packed.chunks.fileheader import HEADER_SIZE
+from haversack.packed.chunks.layout import BLOCK, check_header
 from haversack.packed.chunks.reader import Chunk
 from haversack.packed.chunks.rowtable import GROUP
 from haversack.packed.journal.tail import Tail

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError
 from haversack.packed.chunks.layout import PAYLOADS
 from haversack.packed.chunks.reader import Chunk
+from haversack.packed.chunks.rowtable import Rows
 from haversack.packed.encoding.encoder import Stored
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.writing.drafts import Draft
-
-Rows = NDArray[np.int64]
 
 _AT_ONCE: Final = 4 << 20  # bytes of payloads
 _MANY: Final = 4096  # rows

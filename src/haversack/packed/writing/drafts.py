@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from haversack.packed.encoding.kinds import Kind
 from haversack.packed.encoding.metadata import loads
 from haversack.packed.manifests.index import Written, plain_fields, write_index
 from haversack.packed.manifests.manifest import ChunkEntry
-from haversack.packed.manifests.places import CHUNKS, FOLDERS, chunk_path, index_path
+from haversack.packed.manifests.places import FOLDERS, chunk_path, index_path
 from haversack.packed.reading.mapped import open_chunk, reserve
 from haversack.storage.looking import exists
 from haversack.storage.publish import make_directory, storage_error
@@ -77,7 +78,8 @@ class Draft:
         # Each time: a build that failed beside this one may have removed them, empty.
         make_folders(root)
         self._root, self._dedupe = root, dedupe
-        self._writer = ChunkWriter(root / CHUNKS, chunk_id)
+        chunk_id = chunk_id or secrets.token_hex(16)
+        self._writer = ChunkWriter(chunk_path(root, chunk_id), chunk_id)
         self._sink = self._writer if auto is None else Settler(self._writer, auto)
         self._texts: list[str] = []
         self._fields: list[dict[str, Any]] = []

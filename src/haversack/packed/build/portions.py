@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from haversack.errors import HaversackError, UnsupportedError, UsageError
+from haversack.errors import UnsupportedError
+from haversack.packed.build.failures import Failure
 from haversack.packed.build.marks import NoMarkError, mark
 from haversack.packed.encoding.encoder import AUTO, CodecChoice, Encoder
 from haversack.packed.encoding.kinds import Kind
@@ -17,64 +18,17 @@ from haversack.packed.encoding.metadata import dumps
 from haversack.packed.manifests.index import plain_fields
 from haversack.packed.reading.records import Record
 
-_MOST: Final = 256  # records of a block
+_MOST: Final = 256  # records of a portion
 _BYTES: Final = 1 << 20
 _LARGE: Final = 1 << 16  # bytes of a payload that is not copied
-_SECONDS: Final = 0.1  # after which a block is given away, full or not
-_SHOWN: Final = 200  # letters of an item in a message
+_SECONDS: Final = 0.1  # after which a portion is given away, full or not
 _PARTS: Final = 4  # of a tuple in a message
 _NOTHING: Final[dict[str, Any]] = {}
 Errors = Literal["raise", "skip"]
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """An item that could not be packed: its number, its ``repr`` (cut), and what was wrong."""
-
-    number: int
-    item: str
-    error: str
-
-    def __str__(self) -> str:
-        return f"item {self.number} ({self.item}): {self.error}"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An item that cannot be packed, and why."""
-
-    number: int
-    item: str
-    error: Exception
-
-    @classmethod
-    def of(cls, number: int, item: Any, error: Exception) -> Failure:
-        return cls(number, shown(item), error)
-
-    def skipped(self) -> Skipped:
-        return Skipped(self.number, self.item, _said(self.error))
-
-    def named(self) -> Exception:
-        """Make the error that names the item; it keeps its class where that is one of ours."""
-        message = str(self.skipped())
-        ours = isinstance(self.error, HaversackError)
-        return type(self.error)(message) if ours else UsageError(message)
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def shown(item: Any) -> str:
-    """Show an item in a message."""
-    try:
-        return repr(item)[:_SHOWN]
-    except Exception:  # noqa: BLE001 (of the item's own class)
-        return f"a {type(item).__name__}"
-
-
 @dataclass(slots=True)
-class Block:
+class Portion:
     """Neighbouring items that were read and encoded, column by column; failed ones apart."""
 
     first: int
@@ -96,16 +50,16 @@ class Block:
         every = range(self.first, self.first + self.count)
         return [number for number in every if number not in failed]
 
-    def without(self, gone: set[int], failures: list[Failure]) -> Block:
+    def without(self, gone: set[int], failures: list[Failure]) -> Portion:
         """Leave out rows that turned out to fail."""
         kept = [row for row in range(len(self.kinds)) if row not in gone]
-        block = Block(self.first, self.count, marks=self.marks, seconds=self.seconds)
+        portion = Portion(self.first, self.count, marks=self.marks, seconds=self.seconds)
         for name in ("kinds", "payloads", "texts", "fields", "keys", "items"):
             held = getattr(self, name)
-            setattr(block, name, [held[row] for row in kept])
-        block.failures = sorted([*self.failures, *failures], key=lambda failure: failure.number)
-        block.size = sum(map(len, block.payloads))
-        return block
+            setattr(portion, name, [held[row] for row in kept])
+        portion.failures = sorted([*self.failures, *failures], key=lambda failure: failure.number)
+        portion.size = sum(map(len, portion.payloads))
+        return portion
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +76,26 @@ class Recipe:
         """Whether records are encoded before they are written."""
         return self.codec not in ("none", AUTO)
 
-    def blocks(self, first: int, items: Iterable[Any], *, own: bool = False) -> Iterator[Block]:
+    def portions(self, first: int, items: Iterable[Any], *, own: bool = False) -> Iterator[Portion]:
         """Read and encode items, the first of which has that number.
 
-        A block is given away before the next item is taken, where it holds an array without
+        A portion is given away before the next item is taken, where it holds an array without
         having copied it; with ``own`` all are copied.
         """
-        reader, block, began = _Reader(self, own=own), Block(first), time.perf_counter()
+        reader, portion, began = _Reader(self, own=own), Portion(first), time.perf_counter()
         for number, item in enumerate(items, first):
-            block.count += 1
-            at_once = reader.add(block, number, item)
+            portion.count += 1
+            at_once = reader.add(portion, number, item)
             now = time.perf_counter()
-            if at_once or block.count >= _MOST or now - began > _SECONDS:
-                block.seconds = now - began
-                yield block
-                if block.failures and self.errors == "raise":
+            if at_once or portion.count >= _MOST or now - began > _SECONDS:
+                portion.seconds = now - began
+                yield portion
+                if portion.failures and self.errors == "raise":
                     return
-                block, began = Block(number + 1), time.perf_counter()
-        if block.count:
-            block.seconds = time.perf_counter() - began
-            yield block
+                portion, began = Portion(number + 1), time.perf_counter()
+        if portion.count:
+            portion.seconds = time.perf_counter() - began
+            yield portion
 
 
 class _Reader:
@@ -154,26 +108,26 @@ class _Reader:
         self._raw = not recipe.encodes
         self._last: Kind | None = None  # of the raw records before
 
-    def add(self, block: Block, number: int, item: Any) -> bool:
-        """Add an item to a block; tell whether the block has to be given away now."""
-        if block.marks is not None and self._read is not None:
+    def add(self, portion: Portion, number: int, item: Any) -> bool:
+        """Add an item to a portion; tell whether the portion has to be given away now."""
+        if portion.marks is not None and self._read is not None:
             try:
-                block.marks.append(mark(item))
+                portion.marks.append(mark(item))
             except NoMarkError:
-                block.marks = None
+                portion.marks = None
         try:
             kind, payload, text, fields, key = self._record(item)
         except Exception as error:  # noqa: BLE001 (a failing item is the caller's to judge)
-            block.failures.append(Failure.of(number, item, error))
+            portion.failures.append(Failure.of(number, item, error))
             return self._recipe.errors == "raise"
-        block.kinds.append(kind)
-        block.payloads.append(payload)
-        block.texts.append(text)
-        block.fields.append(fields)
-        block.keys.append(key)
-        block.items.append(item)
-        block.size += len(payload)
-        return type(payload) is not bytes or block.size >= _BYTES
+        portion.kinds.append(kind)
+        portion.payloads.append(payload)
+        portion.texts.append(text)
+        portion.fields.append(fields)
+        portion.keys.append(key)
+        portion.items.append(item)
+        portion.size += len(payload)
+        return type(payload) is not bytes or portion.size >= _BYTES
 
     def _record(self, item: Any) -> tuple[Kind, Any, str, dict[str, Any], Any]:
         given = item if self._read is None else self._read(item)
