@@ -1,4 +1,4 @@
-"""Some rows of a chunk are decoded from their blocks alone, and are what they were."""
+"""Rows of chunks are decoded from their Blosc blocks alone, and are what they were."""
 
 import numcodecs.blosc
 import numpy as np
@@ -6,50 +6,108 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haversack.errors import IntegrityError
-from haversack.split.chunk import StoredChunk
+from haversack.errors import FormatError, IntegrityError
+from haversack.split import blosc
+from haversack.split.block import Place
+from haversack.split.chunk import StoredChunk, in_order
 from haversack.split.codec import coding_named, encode, encode_in_blocks
+from haversack.split.ownblock import OwnBlock
+from haversack.split.tail import CHUNK, PIECE, BlockHead, Tail, encode_tail
+from haversack.storage.checksum import crc32c
+
+ID = "0" * 32
+
+
+def block_of(path, arrays, stored):
+    """Make a block of chunks that lie behind each other in time, with a gap before each."""
+    data, table, pieces = b"", [], []
+    for number, chunk in enumerate(stored):
+        data += bytes(number * 5000)
+        found = StoredChunk(chunk)
+        table.append((*found.header, len(data), len(pieces)))
+        pieces += zip(found.starts, map(crc32c, found.pieces()), strict=True)
+        data += chunk
+    array = np.concatenate(arrays)
+    head = BlockHead(
+        ID, ID, 0, array.dtype.str, array.shape, arrays[0].shape, len(data), crc32c(data)
+    )
+    tail = encode_tail(Tail(head, np.array(table, CHUNK), np.array(pieces, PIECE)))
+    path.write_bytes(data + tail)
+    return OwnBlock(path, Place(ID, 0, array.dtype, tuple((0, n) for n in array.shape)))
+
+
+def draw_chunks(data):
+    dtype = np.dtype(data.draw(st.sampled_from(["u1", "u2", "f4", "f8", "c16"])))
+    shape = (data.draw(st.integers(1, 40)), data.draw(st.integers(1, 3000)))
+    blocksize = data.draw(st.sampled_from([0, 4096, shape[1] * dtype.itemsize, 1 << 16]))
+    rng = np.random.default_rng(shape[1])
+    arrays, stored = [], []
+    for _ in range(data.draw(st.integers(1, 4))):
+        top = data.draw(st.sampled_from([1, 9, 250, 1 << 60]))
+        bits = rng.integers(0, top, shape)
+        arrays.append(bits.astype(dtype) if top < 251 else bits.astype("u8").astype(dtype))
+        make = data.draw(st.sampled_from([encode, encode_in_blocks])) if blocksize else encode
+        coding = coding_named(data.draw(st.sampled_from(["blosc", "zstd", "zlib", None])))
+        stored.append(in_order(make(arrays[-1], coding, blocksize)))
+    return arrays, stored
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.data())
-def test_any_rows_are_right(data):
-    dtype = np.dtype(data.draw(st.sampled_from(["u1", "u2", "f4", "f8", "c16"])))
-    shape = (data.draw(st.integers(1, 40)), data.draw(st.integers(1, 5000)))
-    top = data.draw(st.sampled_from([1, 9, 250]))
-    array = np.random.default_rng(shape[1]).integers(0, top, shape).astype(dtype)
-    name = data.draw(st.sampled_from(["blosc", "zstd", "zlib", None]))
-    blocksize = data.draw(st.sampled_from([0, 4096, shape[1] * dtype.itemsize, 1 << 16]))
-    stored = encode(array, coding_named(name), blocksize)
-    sums = StoredChunk(stored).checksums()
-    start = data.draw(st.integers(0, shape[0] - 1))
-    stop = data.draw(st.integers(start + 1, shape[0]))
-    chunk = StoredChunk(stored, sums)
-    head = min(len(stored), chunk.header.body)
-    rest = (len(stored), lambda at, count: stored[at : at + count])
-    for one in (chunk, StoredChunk(stored[:head], sums, rest)):
-        found = one.decode(dtype, shape, range(start, stop))
-        np.testing.assert_array_equal(found[start:stop], array[start:stop])
-    np.testing.assert_array_equal(chunk.decode(dtype, shape), array)
+@given(data=st.data())
+def test_any_rows_of_any_chunks_are_right(tmp_path_factory, data):
+    arrays, stored = draw_chunks(data)
+    block = block_of(tmp_path_factory.mktemp("any") / "block", arrays, stored)
+    wanted = []
+    for number in data.draw(st.lists(st.integers(0, len(arrays) - 1), min_size=1, max_size=5)):
+        start = data.draw(st.integers(0, len(arrays[0]) - 1))
+        wanted.append((number, range(start, data.draw(st.integers(start + 1, len(arrays[0]))))))
+    fetch = block.fetch([((number, 0), rows) for number, rows in wanted])
+    fetch.expect()
+    for (number, rows), found in zip(wanted, fetch.arrays(), strict=True):
+        np.testing.assert_array_equal(found, arrays[number][rows.start : rows.stop])
+    np.testing.assert_array_equal(block.whole(), np.concatenate(arrays))
+    assert list(block.verify()) == []
 
 
-def test_rows_in_blocks_that_are_whole_read_beside_a_damaged_one():
+def test_numcodecs_decodes_what_libblosc2_does(tmp_path, monkeypatch):
     array = np.random.default_rng(1).integers(0, 50, (32, 128, 64)).astype("u2")
-    stored = bytearray(encode(array, coding_named("zstd"), 128 * 64 * 2))
-    chunk = StoredChunk(bytes(stored))
-    assert len(chunk.extents) == 32
-    sums = chunk.checksums()
-    stored[chunk.extents[5][0] + 3] ^= 1
-    damaged = StoredChunk(bytes(stored), sums)
+    stored = encode_in_blocks(array, coding_named("zstd"), array[0].nbytes)
+    block = block_of(tmp_path / "block", [array, array], [stored, stored])
+    assert blosc._library() is not None, "blosc2 is a dependency"
+    first = block.whole()
+    monkeypatch.setattr(blosc.workspace, "_decompress", blosc._by_numcodecs)
+    np.testing.assert_array_equal(block.whole(), first)
+    np.testing.assert_array_equal(first, np.concatenate([array, array]))
+
+
+def test_rows_in_blocks_that_are_whole_read_beside_a_damaged_one(tmp_path):
+    array = np.random.default_rng(1).integers(0, 50, (32, 128, 64)).astype("u2")
+    stored = encode(array, coding_named("zstd"), 128 * 64 * 2)
+    chunk = StoredChunk(stored)
+    assert len(chunk.starts) == 32
+    block = block_of(tmp_path / "block", [array], [stored])
+    with (tmp_path / "block").open("r+b") as file:
+        file.seek(chunk.starts[5] + 3)
+        file.write(bytes([stored[chunk.starts[5] + 3] ^ 1]))
     for rows in (range(5), range(6, 32)):
-        found = damaged.decode(array.dtype, array.shape, rows)
-        np.testing.assert_array_equal(found[rows.start : rows.stop], array[rows.start : rows.stop])
-    with pytest.raises(IntegrityError, match="Blosc block 5"):
-        damaged.decode(array.dtype, array.shape, range(4, 7))
+        (found,) = block.fetch([((0, 0, 0), rows)]).arrays()
+        np.testing.assert_array_equal(found, array[rows.start : rows.stop])
+    place = f"Blosc block at byte {chunk.starts[5]} does not match"
+    with pytest.raises(IntegrityError, match=place):
+        list(block.fetch([((0, 0, 0), range(4, 7))]).arrays())
+
+
+def test_a_body_that_no_blosc_wrote_is_an_error(tmp_path):
+    array = np.arange(64 * 1000, dtype="u2").reshape(64, 1000)
+    stored = bytearray(encode_in_blocks(array, coding_named("blosc"), array[0].nbytes * 32))
+    stored[-3000:] = b"\xff" * 3000
+    block = block_of(tmp_path / "block", [array], [bytes(stored)])
+    with pytest.raises(FormatError, match="block: the chunk that holds .* cannot be decoded"):
+        block.whole()
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.data())
+@given(data=st.data())
 def test_one_blosc_block_is_one_row_and_any_blosc_decodes_the_whole(data):
     dtype = np.dtype(data.draw(st.sampled_from(["u1", "u2", "f4", "f8"])))
     shape = (data.draw(st.integers(2, 9)), data.draw(st.sampled_from([600, 1024, 16384])))
@@ -59,10 +117,6 @@ def test_one_blosc_block_is_one_row_and_any_blosc_decodes_the_whole(data):
     assert StoredChunk(stored).header.blocksize == array[0].nbytes
     whole = np.frombuffer(numcodecs.blosc.decompress(stored), dtype).reshape(shape)
     np.testing.assert_array_equal(whole, array)
-    chunk = StoredChunk(stored, StoredChunk(stored).checksums())
-    for row in range(shape[0]):
-        found = chunk.decode(dtype, shape, range(row, row + 1))
-        np.testing.assert_array_equal(found[row], array[row])
 
 
 @pytest.mark.parametrize("noisy", [range(8), range(1), range(7, 8)], ids=["all", "first", "last"])
@@ -74,3 +128,17 @@ def test_rows_that_cannot_be_compressed_are_kept_whole(noisy):
     found = StoredChunk(stored).decode(array.dtype, array.shape)
     np.testing.assert_array_equal(found, array)
     assert len(stored) <= array.nbytes + 16
+
+
+def test_blosc_blocks_are_put_in_order():
+    array = np.random.default_rng(3).integers(0, 50, 1 << 17).astype("u2")
+    chunk = StoredChunk(encode(array, coding_named("blosc"), 1 << 16))
+    pieces = chunk.pieces()
+    starts = [chunk.starts[0]]
+    for piece in reversed(pieces[1:]):
+        starts.append(starts[-1] + len(piece))
+    table = np.array([starts[-1 - n] for n in range(len(pieces))], "<u4").tobytes()
+    shuffled = chunk.data[:16] + table + b"".join(reversed(pieces))
+    ordered = StoredChunk(in_order(shuffled))
+    assert ordered.starts == sorted(ordered.starts)
+    np.testing.assert_array_equal(ordered.decode(array.dtype, array.shape), array)

@@ -7,7 +7,8 @@ import pytest
 
 from haversack.errors import HaversackError
 from haversack.split import SplitDataset, save_to_split_dataset
-from haversack.split.block import OwnBlock, Place
+from haversack.split.block import Place
+from haversack.split.ownblock import OwnBlock
 from haversack.split.tail import CHUNK, Tail, encode_tail, read_tail
 from haversack.storage.ranges import RangeFile
 
@@ -65,15 +66,43 @@ def test_a_lying_head_is_refused(one, head):
         ("size", 5),
         ("size", (1 << 32) - 1),
     ]
-    + [("first_checksum", value) for value in (1, 99, (1 << 32) - 1)],
+    + [("first", value) for value in (1, 99, (1 << 32) - 1)]
+    + [("nbytes", value) for value in (0, 1, (1 << 32) - 1)]
+    + [("blocksize", value) for value in (0, 1, 7, (1 << 32) - 1)]
+    + [("typesize", 0), ("version", 1), ("version", 5)]
+    + [("flags", value) for value in (0x2, 0x5, 0x8, 0xFF)],
 )
 def test_a_lying_chunk_table_is_refused(one, field, value):
     folder, path, tail = one
     chunks = tail.chunks.astype(CHUNK)
     chunks[field][0] = value
-    forge(path, Tail(tail.head, chunks, tail.checksums))
+    forge(path, Tail(tail.head, chunks, tail.pieces))
     with pytest.raises(HaversackError, match=r"0000.h5"):
         SplitDataset(folder)[...]
+
+
+@pytest.mark.parametrize("start", [0, 15, 17, (1 << 31) - 1, (1 << 32) - 1])
+def test_a_lying_table_of_blosc_blocks_is_refused(one, start):
+    folder, path, tail = one
+    for number in range(len(tail.pieces)):
+        pieces = tail.pieces.copy()
+        pieces["start"][number] = start
+        forge(path, Tail(tail.head, tail.chunks, pieces))
+        with pytest.raises(HaversackError, match=r"0000.h5"):
+            SplitDataset(folder)[...]
+
+
+@pytest.mark.parametrize("flags", range(256))
+def test_no_flags_of_a_chunk_harm(one, flags):
+    folder, path, tail = one
+    chunks = tail.chunks.copy()
+    chunks["flags"] = flags
+    forge(path, Tail(tail.head, chunks, tail.pieces))
+    try:
+        found = SplitDataset(folder)[...]
+    except HaversackError:
+        return
+    assert found.shape == (60, 400)
 
 
 def test_a_lying_size_of_the_hdf5_part_is_found_by_verify(one):

@@ -101,7 +101,8 @@ class Cells:
         split._shape_full = self.data.shape
         return split._read(select(index, self.data.shape))
 
-    def _fill(self, target, everything):
+    def _fill(self, jobs):
+        ((target, everything),) = jobs
         for cell, wanted in divide(everything, self.block):
             block = self.data[cut(cell, self.block)]
             for inner, part in divide(wanted, self.chunk):

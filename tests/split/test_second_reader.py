@@ -2,6 +2,7 @@
 
 import json
 import struct
+from itertools import pairwise
 
 import google_crc32c
 import h5py
@@ -51,33 +52,32 @@ def test_the_tail_is_as_the_specification_says(tmp_path, volumes):
     saved = save_to_split_dataset(volumes // 9, tmp_path / "a", (9, None, 30, None))
     path = saved.root / "0002.h5"
     data = path.read_bytes()
-    head_size, chunks, sums, version, crc, magic = struct.unpack("<IIIII8s", data[-28:])
+    head_size, chunks, pieces, version, crc, magic = struct.unpack("<IIIII8s", data[-28:])
     assert (version, magic) == (1, b"\x89HVBLK\r\n")
-    size = head_size + 16 * chunks + 4 * sums + 28
+    size = head_size + 28 * chunks + 8 * pieces + 28
     tail = data[-size:]
     assert google_crc32c.value(tail[:-12]) == crc
     head = json.loads(tail[:head_size])
     assert (head["block"], head["shape"], head["dtype"]) == (2, [2, 3, 30, 37], "<u2")
     assert head["hdf5_size"] + size == len(data)
     assert google_crc32c.value(data[: head["hdf5_size"]]) == head["hdf5_crc32c"]
-    checksums = struct.unpack_from(f"<{sums}I", tail, head_size + 16 * chunks)
+    blosc_blocks = list(struct.iter_unpack("<II", tail[head_size + 28 * chunks : -28]))
     with h5py.File(path) as hdf5:
         dataset = hdf5["stack_4D"]
         assert list(dataset.chunks) == head["chunk_shape"]
         for number, part in enumerate(dataset.iter_chunks()):
-            offset, stored, first = struct.unpack_from("<QII", tail, head_size + 16 * number)
+            entry = tail[head_size + 28 * number :][:28]
+            nbytes, blocksize, stored, offset, first = struct.unpack("<IIIQI", entry[4:])
             start = tuple(axis.start for axis in part)
             chunk = data[offset : offset + stored]
             assert dataset.id.read_direct_chunk(start)[1] == chunk
-            nbytes, blocksize = struct.unpack_from("<II", chunk, 4)
+            assert chunk[:16] == entry[:16]
             count = -(-nbytes // blocksize)
             assert not chunk[2] & 0x2, "compressed, so that there is a table"
             offsets = struct.unpack_from(f"<{count}I", chunk, 16)
-            assert google_crc32c.value(chunk[: 16 + 4 * count]) == checksums[first]
-            ends = sorted([*offsets, stored])
-            for block, begin in enumerate(offsets):
-                end = ends[ends.index(begin) + 1]
-                assert google_crc32c.value(chunk[begin:end]) == checksums[first + 1 + block]
+            for block, (begin, end) in enumerate(pairwise([*offsets, stored])):
+                wanted = (begin, google_crc32c.value(chunk[begin:end]))
+                assert blosc_blocks[first + block] == wanted
 
 
 def test_a_journal_is_as_the_specification_says(tmp_path, volumes):

@@ -140,7 +140,7 @@ def test_layouts_turn_into_each_other(tmp_path, layout):
     np.testing.assert_array_equal(made, array)
     np.testing.assert_array_equal(made[:, 1, 7, 7], array[:, 1, 7, 7])
     times = made._block(0).chunk_shape[0]
-    assert {"frames": times == 1, "balanced": times == 8, "traces": times == 40}[layout]
+    assert {"frames": times == 1, "balanced": times == 10, "traces": times == 40}[layout]
     assert made.verify() == []
     with pytest.raises(UsageError, match="layout"):
         save_to_split_dataset(array, tmp_path / "other", layout="fast")

@@ -1,5 +1,8 @@
 """Views, blocks, the other ways to index, and reads into memory that is there."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -183,15 +186,33 @@ def test_many_reads_at_once_are_the_same(pair, data):
 def test_many_reads_decode_each_chunk_once(pair, monkeypatch):
     _, split = pair
     decoded = []
-    chunk = type(split._block(0)).chunk
+    fetch = type(split._block(0)).fetch
 
-    def counted(block, cell, rows):
-        decoded.append((block.path, cell))
-        return chunk(block, cell, rows)
+    def counted(block, wanted):
+        decoded.extend((block.path, cell) for cell, _ in wanted)
+        return fetch(block, wanted)
 
-    monkeypatch.setattr(type(split._block(0)), "chunk", counted)
+    monkeypatch.setattr(type(split._block(0)), "fetch", counted)
     split.read_many([(t, slice(None), y) for t in range(5) for y in range(3)])
+    assert decoded
     assert len(decoded) == len(set(decoded))
+
+
+FEW_FILES = """
+import resource, sys
+import numpy as np
+from haversack.split import SplitDataset
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+split = SplitDataset(sys.argv[1])
+assert (split[:, 3] == np.arange(0, 3000, 5) + 3).all()
+assert (split[...].ravel() == np.arange(3000)).all()
+assert [int(found) for found in split.read_many([(t, 1) for t in range(600)])][599] == 2996
+"""
+
+
+def test_far_more_blocks_than_files_may_be_open_are_read(tmp_path):
+    save_to_split_dataset(np.arange(3000).reshape(600, 5), tmp_path / "many", (1, None))
+    subprocess.run([sys.executable, "-c", FEW_FILES, tmp_path / "many"], check=True)
 
 
 def test_every_axis_is_iterated_as_numpy_does(saved, volumes):

@@ -28,7 +28,7 @@ class Layout:
 
 LAYOUTS = {
     "frames": Layout(1, 256 << 10, 512),
-    "balanced": Layout(8, 32 << 10, 128),
+    "balanced": Layout(10, 32 << 10, 128),
     "traces": Layout(512, 2 << 10, 32),
 }
 _BLOCK = 64 << 10
@@ -53,7 +53,7 @@ def chunk_shape_for(
     Examples
     --------
     >>> chunk_shape_for((20, 16, 256, 640), 2)
-    (7, 1, 128, 128)
+    (10, 1, 128, 128)
     >>> chunk_shape_for((1000, 16, 256, 640), 2, "traces")
     (500, 1, 32, 32)
     """

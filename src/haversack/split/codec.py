@@ -10,7 +10,7 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from haversack.errors import UsageError
-from haversack.split.chunk import join
+from haversack.split.chunk import in_order, join
 from haversack.split.chunking import LAYOUTS
 
 _BITSHUFFLE = 2
@@ -65,9 +65,9 @@ def encode(chunk: NDArray[Any], compression: Coding, blocksize: int) -> bytes:
 
 
 def encode_in_blocks(chunk: NDArray[Any], compression: Coding, blocksize: int) -> bytes:
-    """Compress into one chunk whose Blosc blocks have just this size, where they can have it."""
+    """Compress into one chunk: Blosc blocks in order, of just this size where they can have it."""
     if chunk.nbytes <= blocksize or chunk.nbytes % blocksize:
-        return encode(chunk, compression, blocksize)
+        return in_order(encode(chunk, compression, blocksize))
     blocks = chunk.reshape(-1).view(np.uint8).reshape(-1, blocksize).view(chunk.dtype)
     joined = join([encode(block, compression, blocksize) for block in blocks])
-    return joined or encode(chunk, compression, blocksize)
+    return joined or in_order(encode(chunk, compression, blocksize))

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from haversack import events
 from haversack.errors import FormatError
 from haversack.split.about import About
-from haversack.split.block import OwnBlock, Shape
+from haversack.split.block import Shape
 from haversack.split.indexers import window
 from haversack.split.indexing import Selection
 from haversack.split.layout import finish, lay_out
 from haversack.split.metadata import METADATA, UNFINISHED
+from haversack.split.ownblock import OwnBlock
 from haversack.split.reading import DiskArray
 from haversack.split.store import BlockStore
 from haversack.split.view import BlockViews, SplitView
@@ -145,7 +146,7 @@ class SplitDataset(BlockStore, DiskArray):
     def _read(self, selection: Selection, out: NDArray[Any] | None = None) -> Any:
         result, job = lay_out(selection, self.dtype, out)
         if job is not None:
-            self._fill(*job)
+            self._fill([job])
         return finish(selection, result, out)
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -155,7 +156,7 @@ class SplitDataset(BlockStore, DiskArray):
 
     def _read_all(self, selections: list[Selection]) -> list[Any]:
         laid = [lay_out(selection, self.dtype) for selection in selections]
-        self._fill_all(job for _, job in laid if job is not None)
+        self._fill([job for _, job in laid if job is not None])
         pairs = zip(selections, laid, strict=True)
         return [finish(selection, result, None) for selection, (result, _) in pairs]
 

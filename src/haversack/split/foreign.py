@@ -7,6 +7,7 @@ decoded as ours are, and everything else is left to HDF5. Nothing is ever unpick
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, HaversackError, PathNotFoundError, UnsupportedError
-from haversack.split.block import BLOSC_FILTER, Shape, check_dtype
+from haversack.split.block import BLOSC_FILTER, ChunkByChunk, Shape, Wanted, check_dtype
 from haversack.split.chunk import StoredChunk, as_chunk, check_chunk_shape
 from haversack.storage.ranges import RangeFile
 
@@ -89,12 +90,15 @@ class ForeignBlock:
         self._dataset.id.chunk_iter(note)
         return found
 
-    def expect(self, cell: Shape, rows: range) -> None:  # noqa: ARG002 (it is read whole)
+    def fetch(self, wanted: Sequence[Wanted]) -> ChunkByChunk:
+        return ChunkByChunk(wanted, self._chunk, self._expect)
+
+    def _expect(self, cell: Shape) -> None:
         stored = self._ranges.get(cell) if self._ranges is not None else None
         if stored is not None:
             self._file.expect(stored.offset, stored.size)
 
-    def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:
+    def _chunk(self, cell: Shape) -> NDArray[Any]:
         if self._ranges is None:
             return self._through_hdf5(cell)
         if cell not in self._ranges:  # HDF5's way of storing nothing but the fill value
@@ -106,7 +110,7 @@ class ForeignBlock:
         try:
             if stored.is_raw:  # what does not become smaller, HDF5 stores as it is
                 return as_chunk(data, self.dtype, self.chunk_shape)
-            return StoredChunk(data).decode(self.dtype, self.chunk_shape, rows)
+            return StoredChunk(data).decode(self.dtype, self.chunk_shape)
         except FormatError as error:
             raise FormatError(f"{self.path}: chunk {cell} is damaged: {error}") from error
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,7 @@ from numpy.typing import NDArray
 Axis = range | NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Elements of an array, and the result that they make.
 
     ``axes`` has one ascending range or one array of points for each axis. With ``points_at`` None
@@ -57,10 +55,43 @@ def select(index: Any, shape: tuple[int, ...], *, points_first: bool = False) ->
     (range(0, 1), range(0, 3))
     """
     items = index if isinstance(index, tuple) else (index,)
+    found = _plain(items, shape)
+    if found is not None:
+        return found
     try:
         return _Reader(shape, points_first).read([_item(item) for item in items])
     except (IndexError, TypeError, ValueError, OverflowError):
         _refuse(index, shape)
+
+
+def _plain(items: tuple[Any, ...], shape: tuple[int, ...]) -> Selection | None:
+    """Work out the commonest indices, of integers and slices alone, the short way."""
+    if len(items) > len(shape):
+        return None
+    axes = [range(length) for length in shape]
+    flipped, lengths = [], []
+    for number, item in enumerate(items):
+        if type(item) is int:
+            length = shape[number]
+            if not -length <= item < length:
+                return None
+            at = item if item >= 0 else item + length
+            axes[number] = range(at, at + 1)
+        elif type(item) is slice and item.step != 0:
+            try:
+                wanted = axes[number][item]
+            except (TypeError, ValueError, OverflowError):
+                return None
+            if wanted.step < 0:
+                flipped.append(number)
+                wanted = wanted[::-1]
+            axes[number] = wanted
+            lengths.append(len(wanted))
+        else:
+            return None
+    lengths += shape[len(items) :]
+    is_scalar = len(items) == len(shape) and not lengths
+    return Selection(tuple(axes), tuple(flipped), None, tuple(lengths), is_scalar)
 
 
 def _refuse(index: Any, shape: tuple[int, ...]) -> NoReturn:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError, NewerFormatError
-from haversack.split.block import Shape
+from haversack.split.block import ChunkByChunk, Shape, Wanted
 from haversack.split.chunk import StoredChunk
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
@@ -230,9 +230,11 @@ class JournalBlock:
         self.key = f"stack_{len(shape)}D"
         self._journal, self._piece = journal, piece
 
-    def expect(self, cell: Shape, rows: range) -> None:
-        """Do nothing: what is in a journal was written a moment ago."""
+    def fetch(self, wanted: Sequence[Wanted]) -> ChunkByChunk:
+        # Nothing is expected of the disk: what is in a journal was written a moment ago.
+        return ChunkByChunk(wanted, self.chunk)
 
-    def chunk(self, cell: Shape, rows: range) -> NDArray[Any]:  # noqa: ARG002 (there is one)
+    def chunk(self, cell: Shape) -> NDArray[Any]:
+        """Decode a row; it is good until this thread decodes another chunk."""
         stored = StoredChunk(self._journal.payload(cell[0], self._piece))
         return stored.decode(self.dtype, self.chunk_shape)

@@ -69,9 +69,31 @@ def divide(
     if part.rows is not None:
         yield from _divide_points(part, part.rows, cell_shape, last)
         return
+    alone = _in_one_cell(part, cell_shape, last)
+    if alone is not None:
+        yield alone
+        return
     for pieces in product(*map(_pieces, part.axes, part.target, cell_shape, last)):
         cells, axes, places = zip(*pieces, strict=True)
         yield cells, Part(axes, places, None)
+
+
+def _in_one_cell(
+    part: Part, cell_shape: tuple[int, ...], last: tuple[int, ...]
+) -> tuple[tuple[int, ...], Part] | None:
+    """Find the one cell that holds all of a part, as it does in most small reads."""
+    where: list[int] = []
+    axes: list[Axis] = []
+    for axis, length, end in zip(part.axes, cell_shape, last, strict=True):
+        if type(axis) is not range or not axis:
+            return None
+        cell = min(axis.start // length, end)
+        base = cell * length
+        if axis.stop > base + length and cell < end:
+            return None
+        where.append(cell)
+        axes.append(range(axis.start - base, axis.stop - base, axis.step) if base else axis)
+    return tuple(where), Part(tuple(axes), part.target, None)
 
 
 def _divide_points(
@@ -100,9 +122,12 @@ def _pieces(wanted: Axis, target: Target, length: int, last: int) -> list[_Piece
     """Cut what is wanted of an axis by its cells."""
     if not isinstance(wanted, range):
         return list(_pieces_of_points(wanted, target, length, last))
-    if wanted.step == 1 and wanted.start < wanted.stop <= length:  # most axes of most reads
-        return [(0, wanted, target)]
     assert isinstance(target, slice)
+    if wanted.step == 1 and wanted:  # most axes of most reads
+        cell = min(wanted.start // length, last)
+        base = cell * length
+        if wanted.stop <= base + length or cell == last:
+            return [(cell, range(wanted.start - base, wanted.stop - base), target)]
     pieces: list[_Piece] = []
     index = 0
     while index < len(wanted):
@@ -166,6 +191,18 @@ def rows_of(part: Part) -> range:
     return range(int(first.min()), int(first.max()) + 1)
 
 
+def from_row(part: Part, row: int) -> Part:
+    """Count the rows of a part from one of its cell's rows on."""
+    if not row:
+        return part
+    first = part.axes[0]
+    if isinstance(first, range):
+        first = range(first.start - row, first.stop - row, first.step)
+    else:
+        first = first - row
+    return Part((first, *part.axes[1:]), part.target, part.rows)
+
+
 def copy(source: NDArray[Any], part: Part, target: NDArray[Any]) -> None:
     """Copy a part's elements from its cell into the target."""
     cell, index, place = _matched(source, part)
@@ -181,6 +218,8 @@ def put(target: NDArray[Any], part: Part, source: NDArray[Any]) -> None:
 def _matched(cell: NDArray[Any], part: Part) -> tuple[NDArray[Any], Any, Any]:
     """Turn a cell's axes, and find the indices of cell and target that match."""
     if part.rows is None:
+        if all(type(axis) is range for axis in part.axes):  # then all places are slices
+            return cell, tuple([_plain(axis) for axis in part.axes]), part.target
         return cell, _crossing(part.axes), _crossing(part.target)
     ranged = [number for number, axis in enumerate(part.axes) if isinstance(axis, range)]
     pointed = [number for number in range(len(part.axes)) if number not in ranged]

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from haversack.errors import ConflictError
-from haversack.split.block import Encoder, Place, encode_block
+from haversack.split.block import Place
 from haversack.split.codec import Coding
+from haversack.split.encoding import Encoder, encode_block
 from haversack.split.growing import LOCK, piece_bounds
 from haversack.split.journal import journal_name
 from haversack.split.metadata import METADATA, Stack, block_name, metadata_document, read_stack

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from haversack.errors import PathNotFoundError
-from haversack.split.block import OwnBlock, Place
+from haversack.split.block import Place
 from haversack.split.codec import Coding
 from haversack.split.growing import piece_bounds
 from haversack.split.journal import encode_header, journal_name
 from haversack.split.metadata import Stack, block_name, read_stack
+from haversack.split.ownblock import OwnBlock
 from haversack.split.rows import encode_rows, rewrite
 from haversack.split.slabs import OpenSlab
 from haversack.storage import publish

@@ -6,10 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from haversack.errors import ConflictError, UnsupportedError
-from haversack.split.block import OwnBlock, Place, encode_block
+from haversack.split.block import Place
+from haversack.split.encoding import encode_block
 from haversack.split.growing import LOCK
 from haversack.split.indexing import select
 from haversack.split.layout import lay_out
+from haversack.split.ownblock import OwnBlock
 from haversack.split.plan import Part, divide, put
 from haversack.split.pyramid import remove_pyramid
 from haversack.split.tail import read_tail

@@ -60,7 +60,7 @@ def from_journal(journal: Journal, piece: int, stack: Stack, rows: int) -> NDArr
     data = np.empty(shape, stack.dtype)
     block = JournalBlock(journal, piece, shape, stack.dtype)
     for row in range(rows):
-        data[row] = block.chunk((row, *(0,) * (len(shape) - 1)), range(1))[0]
+        data[row] = block.chunk((row, *(0,) * (len(shape) - 1)))[0]
     return data
 
 

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections import OrderedDict
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, NotFoundError
-from haversack.split.block import Block, OwnBlock, Place, Shape
+from haversack.split.block import Block, Place, Shape
 from haversack.split.codec import Coding, coding_named
+from haversack.split.filling import OfBlocks, fill
 from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
 from haversack.split.growing import Growth
 from haversack.split.journal import journal_name
 from haversack.split.layout import Job
 from haversack.split.metadata import METADATA, block_files, block_name
-from haversack.split.plan import Part, copy, divide, rows_of
+from haversack.split.ownblock import OwnBlock
+from haversack.split.plan import divide
 from haversack.split.tail import has_tail
-from haversack.split.threads import in_threads
 from haversack.storage.looking import exists
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
-_SMALL = 64 << 10  # bytes decoded of a chunk, below which threads mostly wait for each other
-_WORTH_A_THREAD = 256 << 10  # bytes to decode that are handed to a thread at once
-_EXPECTED = 64  # chunks that the disk is told of before they are read
-
-_Piece = tuple[int, Block, Shape, Part]
-_Doing = Callable[[Callable[[Any], None], Iterable[Any]], Iterable[None]]
-
-
-class _Shared(NamedTuple):
-    """A chunk, and all that is wanted of it."""
-
-    block: Block
-    cell: Shape
-    wanted: list[Job]
-
-    @property
-    def rows(self) -> range:
-        """The rows between which all of it lies."""
-        rows = [rows_of(part) for _, part in self.wanted]
-        return range(min(r.start for r in rows), max(r.stop for r in rows))
 
 
 class BlockStore(BlockGrid):
@@ -156,50 +135,22 @@ class BlockStore(BlockGrid):
             for place, (start, end), size, count in geometry
         )
 
-    def _fill(self, target: NDArray[Any], everything: Part) -> None:
-        def fill(pieces: Iterable[_Piece]) -> None:
-            for _, block, cell, part in pieces:
-                copy(block.chunk(cell, rows_of(part)), part, target)
-
-        pieces = self._pieces(everything)
-        first = next(pieces)
-        each = _decoded(first[1], rows_of(everything), target.itemsize)
-        batches = _by_work(chain([first], pieces), target.itemsize)
-        for _ in _doing(each)(fill, batches):
-            pass
-
-    def _fill_all(self, jobs: Iterable[Job]) -> None:
+    def _fill(self, jobs: list[Job]) -> None:
         """Fill several targets, decoding each chunk that they share once."""
-        shared: dict[tuple[int, Shape], _Shared] = {}
+        fill(self._of_blocks(jobs), self._block)
+
+    def _of_blocks(self, jobs: list[Job]) -> OfBlocks:
+        """Say what is wanted of which block; of one job the blocks are found one by one."""
+        if len(jobs) == 1:
+            ((target, everything),) = jobs
+            for cell, part in divide(everything, self.shape_block, self.shape_grid):
+                yield self._number(cell), [(target, part)]
+            return
+        shared: dict[int, list[Job]] = {}
         for target, everything in jobs:
-            for number, block, cell, part in self._pieces(everything):
-                wanted = shared.setdefault((number, cell), _Shared(block, cell, [])).wanted
-                wanted.append((target, part))
-        chunks = [shared[place] for place in sorted(shared)]
-        if chunks:
-            work = sum(_decoded(chunk.block, chunk.rows, self.dtype.itemsize) for chunk in chunks)
-            for _ in _doing(work // len(chunks))(_fill_shared, chunks):
-                pass
-
-    def _pieces(self, everything: Part) -> Iterator[_Piece]:
-        """Go over the chunks that hold something of a part; their disk is told of them before."""
-        waiting: deque[_Piece] = deque()
-        for piece in self._planned(everything):
-            _, block, cell, part = piece
-            block.expect(cell, rows_of(part))
-            waiting.append(piece)
-            if len(waiting) > _EXPECTED:
-                yield waiting.popleft()
-        yield from waiting
-
-    def _planned(self, everything: Part) -> Iterator[_Piece]:
-        """Find the chunks: number of the block, the block, chunk, and what of it."""
-        for cell, wanted in divide(everything, self.shape_block, self.shape_grid):
-            number = self._number(cell)
-            block = self._block(number)
-            _check_reach(block, wanted)
-            for inner, part in divide(wanted, block.chunk_shape):
-                yield number, block, inner, part
+            for cell, part in divide(everything, self.shape_block, self.shape_grid):
+                shared.setdefault(self._number(cell), []).append((target, part))
+        yield from sorted(shared.items(), key=itemgetter(0))
 
     def _number(self, cell: Shape) -> int:
         number = 0
@@ -243,45 +194,3 @@ class BlockStore(BlockGrid):
                 f"of {self._dtype} with {self.n_dims} axes"
             )
         return block
-
-
-def _fill_shared(chunk: _Shared) -> None:
-    data = chunk.block.chunk(chunk.cell, chunk.rows)
-    for target, part in chunk.wanted:
-        copy(data, part, target)
-
-
-def _decoded(block: Block, rows: range, itemsize: int) -> int:
-    """Count the bytes that are decoded of a chunk for some rows of the array."""
-    return min(len(rows), block.chunk_shape[0]) * math.prod(block.chunk_shape[1:]) * itemsize
-
-
-def _doing(each: int) -> _Doing:
-    """Choose how chunks are done of which so many bytes are decoded."""
-    return map if each < _SMALL else in_threads
-
-
-def _by_work(pieces: Iterable[_Piece], itemsize: int) -> Iterator[list[_Piece]]:
-    """Gather pieces of which little is to be decoded until they are worth handing to a thread."""
-    batch: list[_Piece] = []
-    size = 0
-    for piece in pieces:
-        batch.append(piece)
-        _, block, _, part = piece
-        size += _decoded(block, rows_of(part), itemsize)
-        if size >= _WORTH_A_THREAD:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _check_reach(block: Block, wanted: Part) -> None:
-    """Refuse to read beyond the end of a block that is smaller than it should be."""
-    for axis, length in zip(wanted.axes, block.shape, strict=True):
-        last = axis[-1] if isinstance(axis, range) else int(axis.max())
-        if last >= length:
-            raise FormatError(
-                f"{block.path} has shape {block.shape}, too small for what its array has there: "
-                "the recording may have been stopped early"
-            )

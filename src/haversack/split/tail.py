@@ -1,7 +1,8 @@
-"""The tail of a block: its chunk index and checksums, after HDF5's end of file.
+"""The tail of a block: where in it all data lies, and checksums, after HDF5's end of file.
 
-``head (JSON) | chunk table | checksums | footer``, little-endian; see docs/spec/split-v1.md. It is
-published with the block by one rename, so it never describes other bytes than those it follows.
+``head (JSON) | chunks | Blosc blocks | footer``, little-endian; see docs/spec/split-v1.md. A reader
+needs no byte of a chunk's own head, and no more of its body than it wants. The tail is published
+with the block by one rename, so it never describes other bytes than those that it follows.
 """
 
 from __future__ import annotations
@@ -15,16 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError, NewerFormatError
+from haversack.split.chunk import HEADER, STORED
 from haversack.storage.checksum import crc32c
 from haversack.storage.ranges import RangeFile
 
 FORMAT = 1
 MAGIC = b"\x89HVBLK\r\n"
-_FOOTER = struct.Struct("<IIIII8s")  # head, chunks, checksums, format, crc32c, magic
+_FOOTER = struct.Struct("<IIIII8s")  # head, chunks, Blosc blocks, format, crc32c, magic
 _COVERED = _FOOTER.size - 12  # the checksum covers all before itself
 _FIRST_READ = 1 << 16
+_VERSION = 2  # of the format of Blosc 1
+# Flags: one that only Blosc 2 has; and two of which a chunk of Blosc 2 has both.
+_OF_BLOSC_2, _SHUFFLES = 0x8, 0x5
 
-CHUNK = np.dtype([("offset", "<u8"), ("size", "<u4"), ("first_checksum", "<u4")])
+# A chunk: the 16 bytes of its Blosc header, where it is in the file, its first Blosc block.
+CHUNK = np.dtype(
+    [
+        ("version", "u1"),
+        ("codec_version", "u1"),
+        ("flags", "u1"),
+        ("typesize", "u1"),
+        ("nbytes", "<u4"),
+        ("blocksize", "<u4"),
+        ("size", "<u4"),
+        ("offset", "<u8"),
+        ("first", "<u4"),
+    ]
+)
+PIECE = np.dtype([("start", "<u4"), ("crc32c", "<u4")])  # a Blosc block: where in the chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +62,60 @@ class BlockHead:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """A block's head, its chunks (C order over the chunk grid), and their checksums."""
+    """A block's head, its chunks (C order over the chunk grid), and all their Blosc blocks."""
 
     head: BlockHead
     chunks: NDArray[Any]
-    checksums: NDArray[np.uint32]
+    pieces: NDArray[Any]
 
-    def extent(self, chunk: int) -> tuple[int, int]:
-        """Say where a chunk begins and how many bytes it has."""
-        offset, size, _ = self.chunks[chunk].item()
-        return offset, size
+    def pieces_of(self, chunk: int) -> NDArray[Any]:
+        """Give the Blosc blocks of one chunk."""
+        first, end = int(self.chunks["first"][chunk]), len(self.pieces)
+        if chunk + 1 < len(self.chunks):
+            end = int(self.chunks["first"][chunk + 1])
+        return self.pieces[first:end]
 
-    def checksums_of(self, chunk: int) -> list[int]:
-        """Give one chunk's checksums: of header and table, then of each Blosc block."""
-        first = self.chunks[chunk].item()[2]
-        last = chunk + 1 == len(self.chunks)
-        end = len(self.checksums) if last else self.chunks[chunk + 1].item()[2]
-        found: list[int] = self.checksums[first:end].tolist()
-        return found
+    def check(self, nbytes: int, file: RangeFile) -> None:
+        """Raise unless chunks of so many bytes can lie so in a file: no decoder has to find out.
+
+        Raises
+        ------
+        FormatError
+            They contradict themselves.
+        """
+        if not len(self.chunks):
+            return
+        chunks, starts = self.chunks, self.pieces["start"].astype(np.int64)
+        size, blocksize = chunks["size"].astype(np.int64), np.maximum(chunks["blocksize"], 1)
+        first = chunks["first"].astype(np.int64)
+        end = np.append(first[1:], len(starts))
+        is_stored = (chunks["flags"] & STORED) != 0
+        body = HEADER.size + np.where(is_stored, 0, 4 * (end - first))
+        sound = (
+            (chunks["version"] == _VERSION)
+            & (chunks["typesize"] > 0)
+            & ((chunks["flags"] & _OF_BLOSC_2) == 0)
+            & ((chunks["flags"] & _SHUFFLES) != _SHUFFLES)
+            & (chunks["nbytes"] == nbytes)
+            & (chunks["blocksize"] <= nbytes)
+            & (end - first == -(-nbytes // blocksize.astype(np.int64)))
+            & (size >= body + np.where(is_stored, nbytes, 0))
+            & (chunks["offset"] < file.size)
+            & (chunks["offset"].astype(np.int64) + size <= file.size)
+        )
+        if first[0] != 0 or not sound.all():
+            raise FormatError(f"{file.path}: the tail's table of chunks contradicts itself")
+        steps = np.diff(starts, append=np.int64(0))
+        steps[end - 1] = size - starts[end - 1]
+        if (starts[first] != body).any() or (steps < 0).any():
+            raise FormatError(f"{file.path}: the tail's table of Blosc blocks contradicts itself")
 
 
 def encode_tail(tail: Tail) -> bytes:
     """Serialise a tail."""
     head = json.dumps(asdict(tail.head), sort_keys=True, separators=(",", ":")).encode()
-    body = head + tail.chunks.astype(CHUNK).tobytes() + tail.checksums.astype("<u4").tobytes()
-    counts = (len(head), len(tail.chunks), len(tail.checksums), FORMAT)
+    body = head + tail.chunks.astype(CHUNK).tobytes() + tail.pieces.astype(PIECE).tobytes()
+    counts = (len(head), len(tail.chunks), len(tail.pieces), FORMAT)
     footer = _FOOTER.pack(*counts, 0, MAGIC)
     crc = crc32c(body + footer[:_COVERED])
     return body + _FOOTER.pack(*counts, crc, MAGIC)
@@ -91,8 +139,8 @@ def read_tail(file: RangeFile) -> Tail:
     end = file.read(max(0, file.size - _FIRST_READ), min(file.size, _FIRST_READ))
     if len(end) < _FOOTER.size or not end.endswith(MAGIC):
         raise IntegrityError(f"{file.path} has no tail: the block is cut short or damaged")
-    head, chunks, sums, version, crc, _ = _FOOTER.unpack(end[-_FOOTER.size :])
-    size = head + chunks * CHUNK.itemsize + 4 * sums + _FOOTER.size
+    head, chunks, pieces, version, crc, _ = _FOOTER.unpack(end[-_FOOTER.size :])
+    size = head + chunks * CHUNK.itemsize + pieces * PIECE.itemsize + _FOOTER.size
     if size > file.size:
         raise IntegrityError(f"{file.path}: the tail is damaged: it claims {size} bytes")
     data = end[-size:] if size <= len(end) else file.read(file.size - size, size)
@@ -103,11 +151,11 @@ def read_tail(file: RangeFile) -> Tail:
             f"{file.path} was written by format {version}, this haversack reads up to {FORMAT}: "
             "upgrade haversack"
         )
-    return _parse(file, data, (head, chunks, sums))
+    return _parse(file, data, (head, chunks, pieces))
 
 
 def _parse(file: RangeFile, data: bytes, counts: tuple[int, int, int]) -> Tail:
-    head_size, chunks, sums = counts
+    head_size, chunks, pieces = counts
     try:
         fields: dict[str, Any] = json.loads(data[:head_size])
         fields["shape"], fields["chunk_shape"] = map(
@@ -117,5 +165,4 @@ def _parse(file: RangeFile, data: bytes, counts: tuple[int, int, int]) -> Tail:
     except (ValueError, TypeError, KeyError) as error:
         raise FormatError(f"{file.path}: the tail's head is not understood: {error}") from error
     table = np.frombuffer(data, CHUNK, chunks, head_size)
-    checksums = np.frombuffer(data, "<u4", sums, head_size + table.nbytes)
-    return Tail(head, table, checksums)
+    return Tail(head, table, np.frombuffer(data, PIECE, pieces, head_size + table.nbytes))

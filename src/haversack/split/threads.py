@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _AHEAD = 64  # tasks handed out before their turn, so that a plan of millions is never held whole
-_pools: dict[int, ThreadPoolExecutor] = {}
+_DEEP = 2  # tasks for each thread that wait while the caller does one itself
+_CORES = min(8, os.cpu_count() or 1)
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -30,23 +33,57 @@ def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
         yield from map(work, first)
         return
     waiting: deque[Future[_Result]] = deque()
-    try:
+    with _ended(waiting):
         for item in chain(first, remaining):
-            waiting.append(_pool().submit(work, item))
+            waiting.append(_pool(_CORES).submit(work, item))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def do_all(work: Callable[[_Item], None], items: Iterable[_Item]) -> None:
+    """Do all items, on all cores, in no particular order; this thread takes its share.
+
+    Examples
+    --------
+    >>> found = []
+    >>> do_all(found.append, [1, 2, 3])
+    >>> sorted(found)
+    [1, 2, 3]
+    """
+    others = max(1, _CORES - 1)
+    waiting: deque[Future[None]] = deque()
+    given: deque[_Item] = deque()
+    with _ended(waiting):
+        for item in items:
+            while waiting and waiting[0].done():
+                waiting.popleft().result()
+                given.popleft()
+            if len(waiting) < _DEEP * others:
+                waiting.append(_pool(others).submit(work, item))
+                given.append(item)
+            else:
+                work(item)
+        while waiting and waiting[-1].cancel():  # rather than wait for those who are busy
+            waiting.pop()
+            work(given.pop())
+        while waiting:
+            waiting.popleft().result()
+
+
+@contextmanager
+def _ended(waiting: deque[Future[Any]]) -> Iterator[None]:
+    """Leave no task behind that still works for a caller who is gone."""
+    try:
+        yield
     finally:
-        for task in waiting:
-            task.cancel()
+        wait([task for task in waiting if not task.cancel()])
 
 
-def _pool() -> ThreadPoolExecutor:
-    # A forked child has none of its parent's threads.
-    pool = _pools.get(os.getpid())
+def _pool(workers: int) -> ThreadPoolExecutor:
+    key = os.getpid(), workers  # a forked child has none of its parent's threads
+    pool = _pools.get(key)
     if pool is None:
-        _pools.clear()
-        workers = min(8, os.cpu_count() or 1)
-        pool = _pools[os.getpid()] = ThreadPoolExecutor(workers, "haversack-split")
+        pool = _pools[key] = ThreadPoolExecutor(workers, "haversack-split")
     return pool

@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
 from haversack.split.about import describe
-from haversack.split.block import OwnBlock, Place, check_dtype, encode_block
+from haversack.split.block import Place, check_dtype
 from haversack.split.codec import coding_named
 from haversack.split.dataset import SplitDataset, is_split
+from haversack.split.encoding import encode_block
 from haversack.split.grid import Blocks, PartialShape
 from haversack.split.metadata import (
     FORMAT,
@@ -29,6 +30,7 @@ from haversack.split.metadata import (
     block_name,
     metadata_document,
 )
+from haversack.split.ownblock import OwnBlock
 from haversack.split.reading import DiskArray
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads

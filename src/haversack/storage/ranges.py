@@ -8,6 +8,9 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from haversack.errors import FormatError, PathNotFoundError, StorageError
 from haversack.storage.calls import calls
 
@@ -68,20 +71,47 @@ class RangeFile:
         StorageError
             The disk fails.
         """
-        if offset < 0 or not 0 <= size <= self.size - offset:
-            raise self._cut_short(offset, size)  # before any memory is taken for it
+        self._check_inside(offset, size)
         try:
             data = more = self._read(offset, size)
             while more and len(data) < size:
                 more = self._read(offset + len(data), size - len(data))
                 data += more
         except OSError as error:
-            raise StorageError(
-                f"cannot read {size} bytes at {offset} of {self.path}: {error.strerror}"
-            ) from error
+            raise self._refused(offset, size, error) from error
         if len(data) != size:
             raise self._cut_short(offset, size)
         return data
+
+    def read_into(self, target: NDArray[np.uint8], offset: int) -> None:
+        """Fill an array of bytes with what lies from an offset on.
+
+        Raises
+        ------
+        FormatError
+            The file ends before that.
+        StorageError
+            The disk fails.
+        """
+        size = len(target)
+        self._check_inside(offset, size)
+        if calls.preadv is None:
+            target[:] = np.frombuffer(self.read(offset, size), np.uint8)
+            return
+        try:
+            count = more = calls.preadv(self._descriptor, [target], offset)
+            while more and count < size:
+                more = calls.preadv(self._descriptor, [target[count:]], offset + count)
+                count += more
+        except OSError as error:
+            raise self._refused(offset, size, error) from error
+        if count != size:
+            raise self._cut_short(offset, size)
+
+    def _check_inside(self, offset: int, size: int) -> None:
+        """Refuse what is not there, before any memory is taken for it."""
+        if offset < 0 or not 0 <= size <= self.size - offset:
+            raise self._cut_short(offset, size)
 
     def expect(self, offset: int, size: int) -> None:
         """Have the system fetch bytes that will be read soon; nothing happens where it cannot."""
@@ -95,6 +125,11 @@ class RangeFile:
         if calls.posix_fadvise is not None:
             with suppress(OSError):
                 calls.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def _refused(self, offset: int, size: int, error: OSError) -> StorageError:
+        return StorageError(
+            f"cannot read {size} bytes at {offset} of {self.path}: {error.strerror}"
+        )
 
     def _cut_short(self, offset: int, size: int) -> FormatError:
         return FormatError(

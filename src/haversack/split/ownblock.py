@@ -1,0 +1,171 @@
+"""The blocks that haversack writes, read by byte ranges taken from their tails."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from operator import mul
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.errors import FormatError, IntegrityError
+from haversack.split.block import Place, Shape, Wanted, cells, check_dtype
+from haversack.split.chunk import StoredChunk, check_chunk_shape
+from haversack.split.fetching import OwnFetch, Span
+from haversack.split.tail import read_tail
+from haversack.storage.checksum import crc32c, crc32cs
+from haversack.storage.damage import Damage
+from haversack.storage.ranges import RangeFile
+
+
+class OwnBlock:
+    """A block that haversack wrote, read by its tail.
+
+    With ``at_least`` it may have more rows than its place: an array that grows was just extended.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is no such file.
+    IntegrityError, FormatError
+        The block is damaged, or belongs elsewhere.
+    """
+
+    def __init__(self, path: Path, place: Place, *, at_least: bool = False) -> None:
+        self.path, self._at_least = path, at_least
+        self._file = RangeFile(path)
+        self._tail = read_tail(self._file)
+        self._file.expect_no_order()
+        self._place = place
+        self.head = self._tail.head
+        self.shape, self.chunk_shape = self.head.shape, self.head.chunk_shape
+        try:
+            self.dtype = np.dtype(self.head.dtype)
+            self._check_place()
+            self._at = self._strides()
+        except (TypeError, ZeroDivisionError) as error:
+            raise FormatError(f"{path}: the tail's head makes no sense: {error}") from error
+
+    @property
+    def key(self) -> str:
+        """Name of the array in the file."""
+        return f"stack_{len(self.shape)}D"
+
+    def _check_place(self) -> None:
+        place, shape = self._place, self.head.shape
+        if self._at_least and shape and place.shape[0] <= shape[0]:
+            shape = (place.shape[0], *shape[1:])
+        for name, there, here in (
+            ("array", self.head.array, place.array),
+            ("block number", self.head.block, place.number),
+            ("shape", shape, place.shape),
+            ("dtype", self.dtype, place.dtype or self.dtype),
+        ):
+            if there != here:
+                raise FormatError(
+                    f"{self.path} does not belong here: its {name} is {there}, not {here}"
+                )
+
+    def _strides(self) -> Shape:
+        """How far apart, in the list of chunks, neighbours on each axis are."""
+        check_dtype(self.dtype)
+        if len(self.chunk_shape) != len(self.shape):
+            raise FormatError(f"{self.path} claims chunks of shape {self.chunk_shape}")
+        check_chunk_shape(self.chunk_shape, self.dtype, self.path)
+        grid = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True))
+        if math.prod(grid) != len(self._tail.chunks):
+            raise FormatError(
+                f"{self.path}: the tail lists {len(self._tail.chunks)} chunks for a grid of {grid}"
+            )
+        self._tail.check(math.prod(self.chunk_shape) * self.dtype.itemsize, self._file)
+        return tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
+
+    def fetch(self, wanted: Sequence[Wanted]) -> OwnFetch:
+        spans = [self._span(cell, rows) for cell, rows in wanted]
+        return OwnFetch(self._file, spans, self.dtype, self.chunk_shape[1:], self._damaged)
+
+    def _span(self, cell: Shape, rows: range) -> Span:
+        """Find the Blosc blocks that hold some rows of a chunk."""
+        number = sum(map(mul, cell, self._at))
+        *like, nbytes, blocksize, size, offset, first = self._tail.chunks[number].item()
+        count = -(-nbytes // blocksize)
+        row = nbytes // self.chunk_shape[0]
+        low, high = rows.start * row // blocksize, -(-rows.stop * row // blocksize)
+        if high == count and nbytes % blocksize:
+            # A last Blosc block that is shorter cannot stand alone: it is coded differently.
+            low = min(low, max(0, count - 2))
+        pieces = self._tail.pieces[first + low : first + high].tolist()
+        end = size
+        if high < count:
+            end = int(self._tail.pieces["start"][first + high])
+        return Span(
+            cell,
+            (*like, blocksize),
+            offset,
+            pieces,
+            end,
+            min(nbytes, high * blocksize) - low * blocksize,
+            rows.start * row - low * blocksize,
+            len(rows),
+        )
+
+    def whole(self) -> NDArray[Any]:
+        """Read all of the block."""
+        data = np.empty(self.shape, self.dtype)
+        rows = range(self.chunk_shape[0])
+        for cell in cells(self.shape, self.chunk_shape):
+            start = tuple(i * n for i, n in zip(cell, self.chunk_shape, strict=True))
+            ends = (s + n for s, n in zip(start, self.chunk_shape, strict=True))
+            target = data[tuple(map(slice, start, ends))]
+            (chunk,) = self.fetch([(cell, rows)]).arrays()
+            target[...] = chunk[tuple(map(slice, target.shape))]
+        return data
+
+    def _damaged(self, cell: Shape, error: str) -> IntegrityError:
+        """Say which elements an error is about."""
+        return IntegrityError(
+            f"{self.path}: the chunk that holds {self.span(cell)} is damaged: {error}"
+        )
+
+    def span(self, cell: Shape) -> str:
+        """Write the elements of a chunk as an index into the array."""
+        ends = (
+            f"{start + i * size}:{min(start + i * size + size, end)}"
+            for i, size, (start, end) in zip(
+                cell, self.chunk_shape, self._place.bounds, strict=True
+            )
+        )
+        return f"[{', '.join(ends)}]"
+
+    def verify(self) -> Iterator[Damage]:
+        """Compare every byte with the checksums."""
+        whole = True
+        for number, cell in enumerate(cells(self.shape, self.chunk_shape)):
+            found = self._wrong(number)
+            if found is not None:
+                whole = False
+                damaged = str(self._damaged(cell, found))
+                yield Damage(self.path, f"chunk at {self.span(cell)}", damaged)
+        if whole and crc32c(self._file.read(0, self.head.hdf5_size)) != self.head.hdf5_crc32c:
+            what = "other HDF5 readers may fail: the bytes between the chunks changed"
+            yield Damage(self.path, "HDF5 structure", what)
+
+    def _wrong(self, number: int) -> str | None:
+        """Compare a chunk with what the tail has of it; say what is wrong."""
+        *header, offset, _ = self._tail.chunks[number].item()
+        pieces = self._tail.pieces_of(number).tolist()
+        starts = [start for start, _ in pieces]
+        try:
+            data = self._file.read(offset, header[-1])
+            stored = StoredChunk(data)
+        except FormatError as error:
+            return str(error)
+        if [*stored.header] != header or stored.starts != starts:
+            return "its head is not what it was"
+        for (at, wanted), crc in zip(pieces, crc32cs(stored.pieces()), strict=True):
+            if crc != wanted:
+                return f"the Blosc block at byte {offset + at} does not match its checksum"
+        return None
