@@ -15,6 +15,7 @@ from benchmarks.records.contenders import COMPRESSED, LIMIT, OURS
 from benchmarks.records.effort import Effort
 from benchmarks.records.race import FailedError, Place, Race
 from benchmarks.records.sets import Set, make
+from benchmarks.split import live
 from benchmarks.split import suite as split
 from benchmarks.split.contenders import LIMIT as MAPPED
 from benchmarks.split.contenders import OURS as OUR_ARRAY
@@ -163,3 +164,16 @@ def test_an_array_with_other_values_is_an_error(recorded, monkeypatch):
     assert MAPPED not in found["figures"].get(READS[0], {})
     assert "WRONG" in found["missing"][READS[0]][MAPPED]
     assert OUR_ARRAY in found["figures"][READS[0]]
+
+
+def test_a_writer_that_dies_is_told_of_and_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "_record", print)  # which ends without a word into the pipe
+    with pytest.raises(FailedError, match="the writer ended with 0"):
+        live.measure(tmp_path, quick=True)
+
+
+def test_a_reader_that_misses_frames_is_told_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "_QUICK", 3)
+    monkeypatch.setattr(live, "_watch", lambda _, count: [0.0] * (count - 2))
+    with pytest.raises(FailedError, match="2 frames of 2 were written, 1 were seen"):
+        live.measure(tmp_path, quick=True)

@@ -2,12 +2,13 @@
 
 import multiprocessing as mp
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
+from benchmarks.records.race import FailedError
 from benchmarks.report import lines, number
 
 RATE = 20  # volumes a second
@@ -19,22 +20,44 @@ _WAIT = 30.0
 
 
 def measure(scratch: Path, *, quick: bool) -> dict[str, list[float]]:
-    """Record and watch; all times are in milliseconds."""
-    context, count = mp.get_context("spawn"), _QUICK if quick else _FULL
+    """Record and watch; all times are in milliseconds.
+
+    Raises
+    ------
+    FailedError
+        The writer died, or the reader did not see every frame as it was written.
+    """
+    count = _QUICK if quick else _FULL
     with TemporaryDirectory(dir=scratch) as directory:
-        path = Path(directory) / "live"
-        mine, other = context.Pipe()
-        writer = context.Process(target=_record, args=(path, count, other))
-        writer.start()
-        mine.recv()
-        seen = _watch(path, count)
-        begun, ended = np.array(mine.recv()).T
-        writer.join()
+        times, seen = _beside_a_writer(Path(directory) / "live", count)
+    if not len(times) == len(seen) == count - 1:
+        raise FailedError(f"{len(times)} frames of {count - 1} were written, {len(seen)} were seen")
+    begun, ended = np.array(times).T
     return {
         "append": ((ended - begun) * 1e3).tolist(),
         "seen after append": ((np.array(seen) - ended) * 1e3).tolist(),
         "late": ((begun - begun[0] - np.arange(len(begun)) / RATE) * 1e3).tolist(),
     }
+
+
+def _beside_a_writer(path: Path, count: int) -> tuple[list[tuple[float, float]], list[float]]:
+    """Give when each append began and ended, and when its frame was seen."""
+    context = mp.get_context("spawn")
+    mine, other = context.Pipe(duplex=False)
+    writer = context.Process(target=_record, args=(path, count, other))
+    writer.start()
+    other.close()  # so that the writer's end is the only one, and its death is seen
+    try:
+        mine.recv()
+        seen = _watch(path, count)
+        return mine.recv(), seen
+    except EOFError:
+        writer.join()
+        raise FailedError(f"the writer ended with {writer.exitcode}") from None
+    finally:
+        writer.kill()
+        writer.join()
+        mine.close()
 
 
 def table(figures: dict[str, list[float]]) -> str:
@@ -50,7 +73,7 @@ def _volume() -> np.ndarray:
     return np.random.default_rng(0).poisson(120, SHAPE).astype("uint16")
 
 
-def _record(path: Path, count: int, pipe: Any) -> None:
+def _record(path: Path, count: int, pipe: Connection) -> None:
     from haversack.split import FrameWriter
 
     frame, times = _volume(), []
@@ -73,7 +96,7 @@ def _watch(path: Path, count: int) -> list[float]:
     seen: list[float] = []
     for t, frame in enumerate(SplitDataset(path).follow(timeout=_WAIT), 1):
         if frame[0, 0, 0] != t:
-            raise ValueError(f"frame {t} holds {frame[0, 0, 0]}")
+            raise FailedError(f"WRONG: frame {t} holds {frame[0, 0, 0]}")
         seen.append(time.monotonic())
         if t == count - 1:
             break
