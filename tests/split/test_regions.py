@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import ConflictError, HaversackError, UnsupportedError
-from haversack.split import FrameWriter, SplitDataset, regions, save_to_split_dataset
+from haversack.split import (
+    EmptySplitDataset,
+    FrameWriter,
+    SplitDataset,
+    regions,
+    save_to_split_dataset,
+)
 
 from .test_indexing import indices
 
@@ -141,17 +147,25 @@ def test_a_write_into_a_damaged_block_is_refused(saved):
     assert path.read_bytes() == bytes(data)
 
 
-@pytest.mark.parametrize("how", ["a region", "a frame"])
+@pytest.mark.parametrize("how", ["a region", "a frame", "a first frame", "a new array"])
 def test_what_a_killed_writer_left_is_swept_a_day_later(tmp_path, how):
-    with FrameWriter(tmp_path / "a", block_size=(1, None, None)) as writer:
-        writer.append(np.zeros((4, 4), "u2"))
-    old, young = (tmp_path / "a" / f".{digit * 16}.partial" for digit in "01")
+    (tmp_path / "a").mkdir()
+    if how in ("a region", "a frame"):
+        with FrameWriter(tmp_path / "a", block_size=(1, None, None)) as writer:
+            writer.append(np.zeros((4, 4), "u2"))
+    old, young, stuck = (tmp_path / "a" / f".{digit * 16}.partial" for digit in "012")
     for left in (old, young):
         left.write_bytes(b"half a block")
-    os.utime(old, (time.time() - 90_000,) * 2)
+    stuck.mkdir()  # nobody can unlink it
+    for left in (old, stuck):
+        os.utime(left, (time.time() - 90_000,) * 2)
 
     if how == "a region":
         SplitDataset(tmp_path / "a")[0, 0] = 7
-    else:
+    elif how == "a frame":
         FrameWriter(tmp_path / "a").close()
-    assert (old.exists(), young.exists()) == (False, True)
+    elif how == "a first frame":
+        FrameWriter(tmp_path / "a").append(np.zeros((4, 4), "u2"))
+    else:
+        EmptySplitDataset(tmp_path, "a", (4, 4))
+    assert (old.exists(), young.exists(), stuck.exists()) == (False, True, True)

@@ -149,3 +149,21 @@ def test_make_directory_over_a_file_says_so(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(StorageError, match="cannot create the directory"):
         publish.make_directory(tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize("older_than", [0, 3600])
+def test_temporaries_of_killed_writers_are_swept_and_what_cannot_be_removed_stays(
+    tmp_path, older_than
+):
+    old, young, stuck = (publish.temporary_beside(tmp_path / "file") for _ in range(3))
+    other = tmp_path / ".mine.partial"
+    for path in (old, young, other):
+        path.write_bytes(b"half")
+    stuck.mkdir()
+    for path in (old, other, stuck):
+        os.utime(path, (1, 1))
+    publish.sweep(tmp_path, older_than=older_than)
+    left = {other, stuck} if older_than == 0 else {other, stuck, young}
+    assert set(tmp_path.iterdir()) == left
+    publish.sweep(tmp_path / "nothing here")
+    publish.sweep(other)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,16 +13,15 @@ from typing import Self
 from haversack.errors import StorageError
 from haversack.storage.calls import calls
 from haversack.storage.publish import (
-    TEMPORARY_SUFFIX,
     make_directory,
     storage_error,
+    sweep,
     sync_directory,
     temporary_beside,
 )
 
 _MOST = 1000
 _MOST_KNOWN = 20_000
-_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
 _WORTH_A_SYNCFS = 16
 
 
@@ -84,7 +82,7 @@ class Output:
                     f"{folder} is a link or a file where a directory must be: move it away"
                 ) from None
             if self._alone:
-                _remove_leftovers(folder)
+                sweep(folder, older_than=0)
         except OSError as error:
             raise storage_error("create the directory", folder, error) from error
 
@@ -153,13 +151,6 @@ class Output:
             self.commit()
         else:
             _remove(self._pending)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if _TEMPORARY.fullmatch(entry.name):
-                Path(entry).unlink()
 
 
 def _sync(files: list[Path]) -> None:

@@ -147,6 +147,7 @@ class FrameWriter:
         )
         publish.make_directory(self.path)
         self._keep_name()
+        publish.sweep(self.path)
         self._clear()
         publish.create(self.path / METADATA, metadata_document(stack))
         self._stack = stack

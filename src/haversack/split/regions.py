@@ -47,8 +47,7 @@ def write_region(dataset: SplitDataset, index: Any, value: Any) -> None:
     if job is None:
         return
     source, everything = job
-    with publish.telling("write", dataset.root):
-        publish.sweep(dataset.root)
+    publish.sweep(dataset.root)
     remove_pyramid(dataset.root)
     for cell, part in divide(everything, dataset.shape_block, dataset.shape_grid):
         _write_block(dataset, dataset.cartesian_to_linear(cell), part, source)

@@ -127,6 +127,7 @@ class EmptySplitDataset(Blocks):
         publish.make_directory(self.root)
         with publish.telling("write", self.root):  # who made the directory may have died before
             publish.sync_directory(self.root.absolute().parent)
+        publish.sweep(self.root)
         about = json.loads(json.dumps(asdict(self._about)))
         plan = {**self.serialize(), "about": about, "format": FORMAT}
         own = {**plan, "array": array, "alone": self._alone}

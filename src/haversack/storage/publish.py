@@ -30,13 +30,22 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
 
 
-def sweep(folder: Path) -> None:
-    """Remove temporaries of writers that were killed: those that are a day old."""
-    limit = time.time() - _ABANDONED
-    for name in filter(_TEMPORARY.fullmatch, names_in(folder)):
-        with suppress(FileNotFoundError):  # swept, or published, meanwhile
-            if (folder / name).lstat().st_mtime < limit:
-                (folder / name).unlink()
+def sweep(folder: Path, *, older_than: float = _ABANDONED) -> None:
+    """Remove temporaries that killed writers left in a directory, as far as that can be done.
+
+    Parameters
+    ----------
+    folder
+        The directory; there need not be one.
+    older_than
+        Seconds since the last write to a temporary. With 0 all go: nobody else writes there.
+    """
+    limit = time.time() - older_than
+    with suppress(OSError):
+        for name in filter(_TEMPORARY.fullmatch, names_in(folder)):
+            with suppress(OSError):  # published meanwhile, or not ours to remove
+                if not older_than or (folder / name).lstat().st_mtime < limit:
+                    (folder / name).unlink()
 
 
 def names_in(folder: Path) -> list[str]:
