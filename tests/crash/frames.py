@@ -1,6 +1,7 @@
 """Scenarios of a split array that grows: frames appended one by one, and written over."""
 
 import warnings
+from contextlib import suppress
 
 import numpy as np
 
@@ -117,6 +118,42 @@ def frames_written_over(path, step):
 )
 def frames_by_two(path, step):
     """Two processes that take the array over from each other."""
+    for number in step:
+        with step(number) as change, Frames(path, rows=2, cut=None) as writer:
+            change(writer)
+
+
+def forgotten(path):
+    """Leave the journal of an array that has lost its metadata, and beside all a copy of it."""
+    writer = Frames(path, rows=4, cut=None)
+    for step in range(2):
+        writer.append(None, {"step": step}, key=5)
+    (path / "stack_metadata.json").unlink()
+    (path.parent / "lost").write_bytes((path / "frames-000000.journal").read_bytes())
+
+
+def _content(journal):
+    with suppress(FileNotFoundError):  # published meanwhile
+        return journal.read_bytes()
+
+
+def visible_and_kept(path, *, torn=False):
+    """List the frames, and see that those of the array without metadata are still somewhere."""
+    lost = (path.parent / "lost").read_bytes()
+    if lost not in map(_content, path.glob("frames-*")):
+        raise BrokenPromiseError("frames of an array without metadata are gone")
+    return visible(path, torn=torn)
+
+
+@scenario(
+    [[("add", 0)], [("add", 1)]],
+    writer=Frames,
+    visible=visible_and_kept,
+    prepare=forgotten,
+    spare=frozenset({"names in ."}),  # the directory is there before
+)
+def frames_begun_anew(path, step):
+    """An array that is begun where the journal of another lies, whose metadata is lost."""
     for number in step:
         with step(number) as change, Frames(path, rows=2, cut=None) as writer:
             change(writer)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,10 @@ from haversack.errors import (
     UsageError,
 )
 from haversack.split import FrameWriter, SplitDataset, save_frames, save_to_split_dataset
-from haversack.split.journal import journal_name
+from haversack.split.codec import coding_named
+from haversack.split.journal import encode_header, journal_name
+from haversack.split.metadata import metadata_document, read_stack
+from haversack.split.rows import encode_rows
 
 SIZE = (4, None, 5, None)
 
@@ -131,13 +136,51 @@ def test_a_writer_that_slept_while_another_published_is_told(tmp_path, frames):
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_an_array_begins_anew_over_the_journal_of_one_without_metadata(tmp_path, frames, count):
-    FrameWriter(tmp_path, block_size=SIZE).append(frames[5])
-    (tmp_path / "stack_metadata.json").unlink()  # as a power cut may leave it
-    with FrameWriter(tmp_path, block_size=SIZE) as writer:
+def test_frames_whose_metadata_is_lost_are_set_aside_where_an_array_begins_anew(
+    tmp_path, frames, count, caplog
+):
+    live, metadata = tmp_path / "live", tmp_path / "live" / "stack_metadata.json"
+    old = FrameWriter(live, block_size=SIZE)
+    for frame in frames[5:8]:
+        old.append(frame)
+    kept = metadata.read_bytes()
+    metadata.unlink()  # as a failing disk or a slip of the hand may leave it
+    (live / journal_name(1)).write_bytes(encode_header(4, "00" * 16))  # a journal without frames
+    (live / "mine.journal").write_bytes(b"a file of somebody else's")
+    with FrameWriter(live, block_size=SIZE) as writer:
         writer.extend(frames[:count])
-        np.testing.assert_array_equal(SplitDataset(tmp_path)[...], frames[:count])
-    np.testing.assert_array_equal(SplitDataset(tmp_path)[...], frames[:count])
+        np.testing.assert_array_equal(SplitDataset(live)[...], frames[:count])
+    found = SplitDataset(live)
+    np.testing.assert_array_equal(found[...], frames[:count])
+    assert found.verify() == []
+
+    (lost,) = live.glob("*.lost-*")
+    assert re.fullmatch(r"frames-000000\.journal\.lost-[0-9a-f]{16}", lost.name)
+    assert [lost.name in message for message in caplog.messages] == [True]
+    assert sorted(live.glob("*.journal")) == [live / "mine.journal"]
+    (tmp_path / "again").mkdir()
+    lost.rename(tmp_path / "again" / journal_name(0))
+    (tmp_path / "again" / metadata.name).write_bytes(kept)
+    np.testing.assert_array_equal(SplitDataset(tmp_path / "again")[...], frames[5:8])
+
+
+def test_the_millionth_journal_is_none_of_those_before(tmp_path):
+    frame, folder = np.arange(4, dtype="u1"), tmp_path / "long"
+    FrameWriter(folder, block_size=(1, None)).append(frame)
+    for path in [*folder.glob("*.journal"), *folder.glob("*.h5")]:
+        path.unlink()
+    stack = replace(read_stack(folder), shape=(999_999, 4))
+    (folder / "stack_metadata.json").write_bytes(metadata_document(stack))
+    for slab in (999_998, 999_999, 1_000_000):
+        row = b"".join(
+            encode_rows(frame[None] + slab % 7, stack, slab, coding_named(None, "frames"))
+        )
+        (folder / journal_name(slab)).write_bytes(encode_header(slab, stack.array) + row)
+    FrameWriter(folder).close()
+    found = SplitDataset(folder)
+    assert len(found) == 1_000_001
+    np.testing.assert_array_equal(found[999_999:], [frame + 999_999 % 7, frame + 1_000_000 % 7])
+    assert not [*folder.glob("*.journal")]
 
 
 def test_a_frame_cut_off_is_not_there_and_the_next_writer_goes_on(tmp_path, frames):
@@ -172,10 +215,6 @@ def test_a_frame_cut_off_is_not_there_and_the_next_writer_goes_on(tmp_path, fram
 
 def _make_empty(folder):
     """Take back what was published: the array as it was when it was begun."""
-    from dataclasses import replace
-
-    from haversack.split.metadata import metadata_document, read_stack
-
     stack = read_stack(folder)
     document = metadata_document(replace(stack, shape=(0, *stack.shape[1:])))
     (folder / "stack_metadata.json").write_bytes(document)

@@ -21,7 +21,7 @@ from haversack.split.dataset import is_split
 from haversack.split.grid import PartialShape
 from haversack.split.growing import LOCK
 from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
-from haversack.split.recovery import recover
+from haversack.split.recovery import make_room, recover
 from haversack.split.slabs import OpenSlab, publish_slab
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
@@ -148,20 +148,9 @@ class FrameWriter:
         publish.make_directory(self.path)
         self._keep_name()
         publish.sweep(self.path)
-        self._clear()
+        make_room(self.path)
         publish.create(self.path / METADATA, metadata_document(stack))
         self._stack = stack
-
-    def _clear(self) -> None:
-        """Remove the journals of an array whose metadata a power cut has taken."""
-        with publish.telling("write", self.path), exclusive(self.path / LOCK):
-            # Journals are made under this lock, and only where there is metadata.
-            names = [] if exists(self.path / METADATA) else publish.names_in(self.path)
-            journals = [name for name in names if name.endswith(".journal")]
-            for name in journals:
-                (self.path / name).unlink(missing_ok=True)
-            if journals:
-                publish.sync_directory(self.path)
 
     @property
     def shape(self) -> Shape:

@@ -8,6 +8,7 @@ its records are; what was cut off at the end of a journal was never promised.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from haversack.split.block import ChunkByChunk, Shape, Wanted
 from haversack.split.chunk import StoredChunk
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
+from haversack.storage.looking import state
 from haversack.storage.ranges import RangeFile
 
 FORMAT = 1
@@ -30,11 +32,24 @@ _HEADER = struct.Struct("<8sIQ16s16sI")  # magic, format, first row, array, gene
 _MARK = 0x5246_5648
 _RECORD = struct.Struct("<IIQQIII")  # mark, block, row, first row of the append, size, crc, crc
 _STEP = 1 << 20
+_NAME = re.compile(r"frames-([0-9]{6,})\.journal")
 
 
 def journal_name(slab: int) -> str:
     """Name the journal of a slab."""
     return f"frames-{slab:06d}.journal"
+
+
+def slab_of(name: str) -> int | None:
+    """Give the slab whose journal has this name, None for other names."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else int(found[1])
+
+
+def holds_rows(path: Path) -> bool:
+    """Tell whether a journal of whichever array has more than its header."""
+    found = state(path)
+    return found is not None and found.st_size > _HEADER.size
 
 
 def encode_header(start: int, array: str) -> bytes:

@@ -1,7 +1,12 @@
-"""Take over what a writer of a growing array left, and go on where it was."""
+"""Take over what a writer of a growing array left, and go on where it was.
+
+A journal goes only where blocks hold all of its rows; where its array is unknown it is set aside.
+"""
 
 from __future__ import annotations
 
+import logging
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +14,17 @@ import numpy as np
 from haversack.errors import PathNotFoundError
 from haversack.split.block import Place
 from haversack.split.codec import Coding
-from haversack.split.growing import piece_bounds
-from haversack.split.journal import encode_header, journal_name
-from haversack.split.metadata import Stack, block_name, read_stack
+from haversack.split.growing import LOCK, piece_bounds
+from haversack.split.journal import encode_header, holds_rows, journal_name, slab_of
+from haversack.split.metadata import METADATA, Stack, block_name, read_stack
 from haversack.split.ownblock import OwnBlock
 from haversack.split.rows import encode_rows, rewrite
 from haversack.split.slabs import OpenSlab
 from haversack.storage import publish
+from haversack.storage.lock import exclusive
+from haversack.storage.looking import exists
+
+log = logging.getLogger("haversack.split")
 
 
 def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
@@ -25,9 +34,9 @@ def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
     """
     stack = read_stack(root)
     number = stack.shape[0] // stack.shape_block[0]
-    for name in publish.names_in(root):
-        if name.endswith(".journal") and name < journal_name(number):
-            (root / name).unlink(missing_ok=True)
+    for slab in _journals(root):
+        if slab < number:
+            (root / journal_name(slab)).unlink(missing_ok=True)
     slabs: list[OpenSlab] = []
     while not slabs or slabs[-1].rows == stack.shape_block[0]:
         try:
@@ -39,6 +48,40 @@ def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
         slabs.append(OpenSlab(root, stack, number, rows))
         number += 1
     return stack, slabs
+
+
+def make_room(root: Path) -> None:
+    """Make room for a new array where there are journals of one whose metadata is lost.
+
+    Those that hold frames are set aside, under names that nobody reads.
+    """
+    with publish.telling("write", root), exclusive(root / LOCK):
+        if exists(root / METADATA):
+            return
+        # Journals are made under this lock, and only where there is metadata.
+        for slab in _journals(root):
+            _set_aside(root / journal_name(slab))
+        publish.sync_directory(root)  # also for one who died, or failed, before it came to this
+
+
+def _set_aside(journal: Path) -> None:
+    if not holds_rows(journal):
+        journal.unlink(missing_ok=True)
+        return
+    aside = journal.with_name(f"{journal.name}.lost-{secrets.token_hex(8)}")
+    journal.rename(aside)
+    log.warning(
+        "%s may hold frames, but the %s of their array is gone. It is set aside as %s: to read it, "
+        "give it its name back in a directory with that metadata",
+        journal,
+        METADATA,
+        aside.name,
+    )
+
+
+def _journals(root: Path) -> list[int]:
+    """List the slabs that have journals."""
+    return sorted(slab for slab in map(slab_of, publish.names_in(root)) if slab is not None)
 
 
 def _unpublish(root: Path, stack: Stack, number: int, coding: Coding) -> int:
