@@ -1,5 +1,6 @@
 """The benchmarks notice wrong answers, name who is missing, and forge what reads like the real."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ from benchmarks.records.contenders import COMPRESSED, LIMIT, OURS
 from benchmarks.records.effort import Effort
 from benchmarks.records.race import FailedError, Place, Race
 from benchmarks.records.sets import Set, make
-from benchmarks.split import live
+from benchmarks.split import live, measure
 from benchmarks.split import suite as split
+from benchmarks.split.contenders import CONTENDERS, OURS_OF_OLD
 from benchmarks.split.contenders import LIMIT as MAPPED
 from benchmarks.split.contenders import OURS as OUR_ARRAY
 from benchmarks.split.measure import COLD, OPEN, PEAK, SYNCED
 from benchmarks.split.reads import AT_ONCE, READS
 from benchmarks.split.volume import Recording
+from benchmarks.split.volume import make as make_recording
 
 from haversack.packed import PackWriter, open_packed
 
@@ -134,6 +137,23 @@ def recorded(tmp_path, monkeypatch):
     return split.Suite(tmp_path, tmp_path / "no environments", quick=True)
 
 
+def test_a_contender_that_died_is_named_and_the_others_go_on(tmp_path):
+    place = Place(tmp_path, tmp_path, "benchmarks.split.worker", contenders=CONTENDERS)
+    make_recording(TINY, place.source)
+    run = measure.SharedRace(place, (MAPPED, OUR_ARRAY, OURS_OF_OLD), Figures("tiny"))
+    run.figures.fail(measure.WRITE, "split_dataset", "is not here")
+    measure._write(run, 1)
+    with ExitStack() as stack:
+        runners = measure._opened(run, stack)
+        assert list(runners) == [MAPPED, OUR_ARRAY]
+        runners[MAPPED]._kill()
+        measure._warm(run, runners, 1)
+    for what in READS:
+        assert "ended with -9" in run.figures.reason(what, MAPPED)
+        assert run.figures.get(what, OUR_ARRAY) > 0
+    assert run.figures.reason(READS[0], OURS_OF_OLD) == "there are no files of split_dataset"
+
+
 @pytest.mark.slow
 def test_split_arrays_are_measured_from_write_to_cold_reads(recorded, capsys):
     tables = recorded.run()["tables"]
@@ -149,8 +169,6 @@ def test_split_arrays_are_measured_from_write_to_cold_reads(recorded, capsys):
 
 @pytest.mark.slow
 def test_an_array_with_other_values_is_an_error(recorded, monkeypatch):
-    from benchmarks.split import measure
-
     real = measure._write
 
     def spoil(race, rounds):

@@ -19,6 +19,8 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.memory import resident
+
 _AT_ONCE = 16
 
 
@@ -200,10 +202,7 @@ def _held() -> int:
     """Give the most memory that the client held, in bytes: its own process's, or ours."""
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     # What getrusage says of ourselves is at least what our parent held.
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:") and not child:
-            return int(line.split()[1]) * 1024
-    return child * 1024
+    return child * 1024 or resident(most=True)
 
 
 def _spent() -> float:

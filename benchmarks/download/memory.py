@@ -11,6 +11,8 @@ import tarfile
 import time
 from pathlib import Path
 
+from benchmarks.memory import resident
+
 KEYS = ("red", "green", "blue", "nir")
 
 
@@ -57,15 +59,7 @@ def main(archive: str, folder: str, what: str) -> None:
     start = time.perf_counter()
     report = download(archive, folder, dry_run=what == "plan", allow_hosts=["127.0.0.1"])
     seconds, count = time.perf_counter() - start, report.fetched + report.waiting
-    print(json.dumps({"held": _held(), "seconds": seconds, "assets": count}))
-
-
-def _held() -> int:
-    """Give the most memory that this process has held, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("this system does not tell how much memory a process holds")
+    print(json.dumps({"held": resident(most=True), "seconds": seconds, "assets": count}))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.memory import memory
 from benchmarks.records import cache
 from benchmarks.records.contenders import CONTENDERS
 from benchmarks.records.contenders.contender import Contender, NotOfferedError, WrongError
-from benchmarks.records.memory import memory
 from benchmarks.records.sets import load, words
 
 _CHECKED = 64  # records compared with the source, spread over all

@@ -5,6 +5,7 @@ Contenders over another's files do not write.
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.records.race import FailedError, Race, Runner
 from benchmarks.split.contenders import CONTENDERS
@@ -41,7 +42,7 @@ QUICK = Effort(writes=1, rounds=1, cold_rounds=1)
 class SharedRace(Race):
     """A race in which some contenders read what others wrote."""
 
-    def home(self, name):
+    def home(self, name: str) -> Path:
         return super().home(CONTENDERS[name].files_of or name)
 
 
@@ -80,9 +81,12 @@ def _opened(race: Race, stack: ExitStack) -> dict[str, Runner]:
     """Start all whose files are there and give the right data."""
     runners: dict[str, Runner] = {}
     for name in race.names:
-        if race.failed(CONTENDERS[name].files_of or name, WRITE):
+        owner = CONTENDERS[name].files_of
+        if race.failed(name, WRITE):
             continue
         with race.turn(name, *READS):
+            if race.failed(owner, WRITE):
+                raise FailedError(f"there are no files of {owner}")
             runner = stack.enter_context(race.runner(name))
             runner.ask("open")
             runner.ask("check")
@@ -93,8 +97,10 @@ def _opened(race: Race, stack: ExitStack) -> dict[str, Runner]:
 def _warm(race: Race, runners: dict[str, Runner], rounds: int) -> None:
     for seed in range(1, rounds + 1):
         for name, runner in runners.items():
-            runner.ask("warm")
-            for what in READS:
+            left = [what for what in READS if not race.failed(name, what)]
+            with race.turn(name, *left):
+                runner.ask("warm")
+            for what in left:
                 if not race.failed(name, what):
                     with race.turn(name, what):
                         found = runner.ask("read", what=what, count=_COUNTS[what], seed=seed)
@@ -106,7 +112,8 @@ def _hold(race: Race, name: str) -> None:
     with race.turn(name, HELD, PEAK), race.runner(name) as runner:
         runner.ask("open")
         for what in _FEW:
-            runner.ask("read", what=what, count=_COUNTS[what], seed=0)
+            if not race.failed(name, what):
+                runner.ask("read", what=what, count=_COUNTS[what], seed=0)
         found = runner.ask("held")
         race.figures.add(HELD, name, found["held"])
         race.figures.add(PEAK, name, found["peak"])
@@ -129,12 +136,14 @@ def opening(race: Race, names: list[str], rounds: int) -> None:
     """Open and read one element in a fresh process, with the files cached and without."""
     for _ in range(rounds):
         for name in names:
-            with race.turn(name, OPEN), race.runner(name) as runner:
-                runner.ask("warm")
-                race.figures.add(OPEN, name, runner.ask("open")["ms"])
-            with race.turn(name, COLD_OPEN), race.runner(name) as runner:
-                _check_dropped(runner.ask("drop")["held"])
-                race.figures.add(COLD_OPEN, name, runner.ask("open")["ms"])
+            if not race.failed(name, OPEN):
+                with race.turn(name, OPEN), race.runner(name) as runner:
+                    runner.ask("warm")
+                    race.figures.add(OPEN, name, runner.ask("open")["ms"])
+            if not race.failed(name, COLD_OPEN):
+                with race.turn(name, COLD_OPEN), race.runner(name) as runner:
+                    _check_dropped(runner.ask("drop")["held"])
+                    race.figures.add(COLD_OPEN, name, runner.ask("open")["ms"])
 
 
 def open_many(race: Race, rounds: int) -> None:

@@ -1,6 +1,6 @@
 """All that is measured of split arrays, in order; tables are printed as they come."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -65,7 +65,9 @@ class Suite:
         print(live.table(seen))
         return seen
 
-    def _race(self, recording: Recording, names: Sequence[str], work: Any) -> Figures:
+    def _race(
+        self, recording: Recording, names: Sequence[str], work: Callable[[of.SharedRace], None]
+    ) -> Figures:
         with TemporaryDirectory(dir=self._scratch) as directory:
             place = Place(
                 Path(directory),

@@ -1,6 +1,6 @@
 """The targets for split arrays, each beside what was measured."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from benchmarks.figures import Figures
 from benchmarks.report import lines, number
@@ -10,6 +10,7 @@ from benchmarks.split.reads import AT_ONCE, FULL, READS, SMALL, TRACE, Z_PLANE
 
 _WANTED = {Z_PLANE: (7, 2), TRACE: (50, 1.5), SMALL: (25, 4), FULL: (7, 2)}
 _MOST_COLD = 1.1
+Target = tuple[str, str, float | None, Callable[[float], bool]]
 
 
 def targets(figures: Figures) -> str:
@@ -21,7 +22,7 @@ def targets(figures: Figures) -> str:
     return f"### Targets\n\n{lines(rows)}\n"
 
 
-def _all(figures: Figures) -> Iterator[tuple]:
+def _all(figures: Figures) -> Iterator[Target]:
     for what, (old, peer) in _WANTED.items():
         for name, mine, theirs, least in (
             ("split_dataset", what, figures.get(what, OLD), old),
@@ -38,7 +39,7 @@ def _all(figures: Figures) -> Iterator[tuple]:
         yield title, f"<= {_MOST_COLD} of tensorstore", found, lambda it: it <= _MOST_COLD
 
 
-def _faster(figures: Figures, name: str, what: str, theirs: float | None, least: float) -> tuple:
+def _faster(figures: Figures, name: str, what: str, theirs: float | None, least: float) -> Target:
     ours = figures.get(what, OURS)
     found = theirs / ours if theirs and ours else None
     return what.removesuffix(" ms"), f">= {least:g} x {name}", found, lambda it: it >= least

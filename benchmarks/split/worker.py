@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.memory import memory, resident
 from benchmarks.records import cache
 from benchmarks.records.contenders.contender import NotOfferedError, WrongError
-from benchmarks.records.memory import memory
 from benchmarks.records.worker import serve, versions
 from benchmarks.split.contenders import CONTENDERS
 from benchmarks.split.contenders.contender import Contender
-from benchmarks.split.reads import AT_ONCE, FULL, READS, Index, plan
+from benchmarks.split.reads import AT_ONCE, FULL, READS, Index, Plan, plan
 from benchmarks.split.volume import Source
 
 _FEW = 2  # places of each kind of read that are compared with the source
@@ -33,23 +33,19 @@ class Worker:
         """Import what the contender needs."""
         found = versions(self._contender.packages)
         self._contender.load()
-        self._private, self._resident = memory()["private"], _status("VmRSS")
+        self._private, self._resident = memory()["private"], resident()
         return {"versions": found, "memory": memory()}
 
     def write(self) -> dict[str, float]:
         """Write anew; tell when the call was over, and when all was on the disk."""
         shutil.rmtree(self._contender.home, ignore_errors=True)
-        self._touch_source()
+        cache.warm(self._source.home)
         os.sync()  # what others have not yet written must not hold this one up
         start = time.perf_counter()
         self._contender.write()
         written = time.perf_counter() - start
         os.sync()
         return {"seconds": written, "synced": time.perf_counter() - start}
-
-    def _touch_source(self) -> None:
-        for rows in self._contender.slabs(16):
-            self._source.data[rows].max()
 
     def open(self) -> dict[str, float]:
         """Open and read one element."""
@@ -89,7 +85,7 @@ class Worker:
         spent = time.perf_counter() - start
         return {"ms": spent * 1e3 / (1 if chosen.together else len(chosen.places))}
 
-    def _plan(self, what: str, count: int, seed: int) -> Any:
+    def _plan(self, what: str, count: int, seed: int) -> Plan:
         return plan(what, self._source.recording.shape, count, seed)
 
     def _each(self, what: str, places: Sequence[Index]) -> Iterator[np.ndarray]:
@@ -100,12 +96,12 @@ class Worker:
     def held(self) -> dict[str, float]:
         """Tell the memory held after reads, and the most during a full one beside its result."""
         gc.collect()
-        held = memory()["private"] - self._private
+        private = memory()["private"] - self._private
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         (index,) = self._plan(FULL, 1, seed=0).places
         found = self._contender.read(index)
-        peak = _status("VmHWM") - self._resident - found.nbytes
-        return {"held": held / 1e6, "peak": peak / 1e6}
+        peak = resident(most=True) - self._resident - found.nbytes
+        return {"held": private / 1e6, "peak": peak / 1e6}
 
     def size(self) -> dict[str, float]:
         bytes_, files = cache.size(self._contender.home)
@@ -127,13 +123,6 @@ class Worker:
     def warm(self) -> dict[str, Any]:
         cache.warm(self._contender.home)
         return {}
-
-
-def _status(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024
-    raise NotOfferedError(f"no {name} here")
 
 
 def _start(name: str, source: Path, home: Path) -> Worker:

@@ -1,5 +1,7 @@
 """The old package, and h5py with one file and with a virtual dataset over many."""
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.split.contenders.contender import Contender
@@ -61,7 +63,7 @@ class OneFile(Contender):
             for rows in self.slabs(self.recording.shard):
                 data[rows] = self.source.data[rows]
 
-    def _create(self, file: object, shape: tuple[int, ...]) -> object:
+    def _create(self, file: Any, shape: tuple[int, ...]) -> Any:
         import hdf5plugin
 
         coding = hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE)

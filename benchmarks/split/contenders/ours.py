@@ -42,21 +42,21 @@ class Frames(Haversack):
     """A split array whose chunks are of one time point."""
 
     name = "haversack, frames"
-    options: ClassVar = {"layout": "frames"}
+    options: ClassVar[dict[str, str | None]] = {"layout": "frames"}
 
 
 class Traces(Haversack):
     """A split array whose chunks are long in time."""
 
     name = "haversack, traces"
-    options: ClassVar = {"layout": "traces"}
+    options: ClassVar[dict[str, str | None]] = {"layout": "traces"}
 
 
 class Stored(Haversack):
     """A split array that is not compressed."""
 
     name = "haversack, not compressed"
-    options: ClassVar = {"compression": None}
+    options: ClassVar[dict[str, str | None]] = {"compression": None}
 
 
 class OfOld(Haversack):
