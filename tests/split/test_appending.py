@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +29,7 @@ from haversack.split.codec import coding_named
 from haversack.split.journal import encode_header, journal_name
 from haversack.split.metadata import metadata_document, read_stack
 from haversack.split.rows import encode_rows
+from haversack.split.slabs import OpenSlab
 
 SIZE = (4, None, 5, None)
 
@@ -133,6 +136,37 @@ def test_a_writer_that_slept_while_another_published_is_told(tmp_path, frames):
     with pytest.raises(ConflictError):
         first.append(frames[5])
     np.testing.assert_array_equal(SplitDataset(tmp_path / "live"), frames[:5])
+
+
+def test_a_journal_that_is_taken_over_while_it_is_begun_has_one_owner(
+    tmp_path, frames, monkeypatch
+):
+    FrameWriter(tmp_path, block_size=SIZE, dtype="uint16").extend(frames[:4])  # a whole block
+    first, others, real = FrameWriter(tmp_path), list[FrameWriter](), OpenSlab._open
+
+    def open_late(slab):
+        monkeypatch.setattr(OpenSlab, "_open", real)
+        thread = threading.Thread(target=lambda: others.append(FrameWriter(tmp_path)))
+        thread.start()
+        thread.join(0.3)
+        real(slab)
+        threads.append(thread)
+
+    threads = list[threading.Thread]()
+    monkeypatch.setattr(OpenSlab, "_open", open_late)
+    told = list[int]()
+    with suppress(ConflictError):
+        first.append(frames[5])
+        told.append(5)
+    threads[0].join()
+    with suppress(ConflictError):
+        others[0].append(frames[6])
+        told.append(6)
+    for writer in (first, others[0]):
+        with suppress(ConflictError):
+            writer.close()
+    assert told
+    np.testing.assert_array_equal(SplitDataset(tmp_path)[4:], frames[told])
 
 
 @pytest.mark.parametrize("count", [1, 4])

@@ -71,7 +71,7 @@ class OpenSlab:
                 publish.create(root / journal_name(number), encode_header(start, stack.array))
             except ExistsError as error:
                 raise taken_over(root) from error
-        slab = cls(root, stack, number, 0)
+            slab = cls(root, stack, number, 0)  # before another can put its own in the place
         shape = (stack.shape_block[0], *stack.shape[1:])
         if stack.dtype is not None and math.prod(shape) * stack.dtype.itemsize <= _MOST_KEPT:
             slab._kept = np.empty(shape, stack.dtype)
