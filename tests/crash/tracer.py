@@ -98,7 +98,8 @@ class _Tracer:
             return
         pid, before_call, status = stop
         if before_call:
-            with suppress(ProcessLookupError):  # killed by another thread's fault
+            # Killed by another thread's fault, or by the end of its process: /proc has it no more.
+            with suppress(ProcessLookupError, FileNotFoundError):
                 self._at_call(pid)
         elif pid in self.living:
             self.run.ends[self.living.pop(pid)] = status
