@@ -4,6 +4,8 @@ import base64
 import errno
 import hashlib
 import os
+import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -12,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from haversack.download import commit, fetch, mover, parts
+from haversack.download import body as bytes_here
+from haversack.download import commit, mover, parts
 from haversack.download.ledger import Ledger
 from haversack.download.secrets import Secrets
 from haversack.download.transfer import Request, transfer
@@ -449,7 +452,7 @@ def test_what_earlier_runs_left_is_gone_before_the_name_is_there(
 ):
     server.file("/a", b"x")
     (tmp_path / "out").mkdir()
-    left = tmp_path / "out" / parts.Parts("0123abcd").new("a", parts.NO_VALIDATOR).path
+    left = tmp_path / "out" / parts.Parts("0123abcd", synced=True).new("a", parts.NO_VALIDATOR).path
     left.write_bytes(b"half")
     replace, seen = os.replace, []
     monkeypatch.setattr(
@@ -524,6 +527,26 @@ for outcome in transfer(wanted, source_origin={url!r}, fsync="each"):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {str(n) for n in range(200)}
 
 
+def test_a_host_with_much_to_give_does_not_keep_others_waiting(
+    server, second_server, tmp_path, make_answer
+):
+    order = []
+
+    def route(asked):
+        order.append(asked.path)
+        return make_answer(200, b"x")
+
+    urls = [
+        one.answer(f"/{name}{n}", route)
+        for one, name in ((server, "a"), (second_server, "b"))
+        for n in range(6)
+    ]
+    wanted = [Request(url, tmp_path / str(n)) for n, url in enumerate(urls)]
+    found = list(transfer(wanted, source_origin=urls[0], concurrency=1))
+    assert [one.error for one in found] == [None] * 12
+    assert order == [f"/{name}{n}" for n in range(6) for name in "ab"]
+
+
 # The disk
 
 
@@ -565,6 +588,72 @@ def test_a_name_that_cannot_be_written_is_an_error_of_its_own_asset(server, get,
     found = get("/a", "/b")
     assert "cannot write" in found["/a"].error
     assert here() == {"a/inside": b"", "b": b"x"}
+
+
+def test_a_part_that_the_disk_refuses_to_keep_leaves_the_failure_as_it_was(
+    server, get, here, make_answer, monkeypatch
+):
+    etag = {"ETag": '"1"'}
+    server.answer("/a", make_answer(200, BODY, etag, cut=200_000))
+    server.file("/b", b"x")
+    write = os.write
+
+    def refuse(descriptor, data):
+        if len(data) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", refuse)
+    found = get("/a", "/b", retries=-1)
+    assert "broke off" in found["/a"].error
+    assert here() == {"b": b"x"}
+
+
+@pytest.mark.parametrize("call", ["unlink", "close"])
+def test_a_disk_that_refuses_to_clear_up_raises_nothing_bare(
+    server, get, here, monkeypatch, make_answer, call
+):
+    server.answer("/a", make_answer(200, BODY, cut=600_000))
+    real = getattr(os, call)
+
+    def refuse(what, **options):
+        ours = call == "unlink" or stat.S_ISREG(os.fstat(what).st_mode)
+        real(what, **options)
+        if ours and threading.current_thread().name == "haversack-move":
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, call, refuse)
+    assert "broke off" in get("/a", retries=1)["/a"].error
+    monkeypatch.undo()
+    assert here() == {}
+
+
+def test_a_directory_that_is_taken_away_is_an_error_of_its_own_asset(
+    server, get, here, tmp_path, make_answer
+):
+    def route(_):
+        shutil.rmtree(tmp_path / "out" / "d")
+        return make_answer(200, b"x")
+
+    server.answer("/d/a", route)
+    server.file("/b", b"x")
+    found = get("/d/a", "/b")
+    assert "cannot write" in found["/d/a"].error
+    assert found["/d/a"].tries == 1
+    assert here() == {"b": b"x"}
+
+
+@pytest.mark.parametrize("sync", ["batch", "none"])
+def test_bytes_are_hurried_to_the_disk_only_where_they_will_be_synced(
+    server, get, here, monkeypatch, sync
+):
+    ranges = []
+    monkeypatch.setattr(calls, "write_back", lambda _, begin, size: ranges.append((begin, size)))
+    server.file("/a", BODY)
+    get("/a", fsync=sync)
+    assert here() == {"a": BODY}
+    assert bool(ranges) == (sync == "batch")
+    assert all(size > 0 and begin + size <= len(BODY) for begin, size in ranges)
 
 
 def test_parts_are_synced_before_their_names_and_names_before_the_ledger(
@@ -653,7 +742,7 @@ def test_bytes_are_counted_as_they_come(server, get):
 
 
 def test_a_buffer_is_small():
-    assert fetch._BUFFER <= 1 << 20
+    assert bytes_here._BUFFER <= 1 << 20
 
 
 def test_a_bare_name_is_fetched_into_the_current_directory(server, tmp_path, monkeypatch):

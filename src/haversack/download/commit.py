@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,8 @@ class Whole:
     """A file that has all its bytes, waiting for its name.
 
     ``content`` is what still has to be hashed and written to the part. ``error`` or ``wrong`` is
-    why it gets no name: the disk refused it, or its bytes are not those that were meant.
+    why it gets no name: the disk refused it, or its bytes are not those that were meant; ``lost``
+    that its part is gone, so that it has to come again.
     """
 
     request: Request
@@ -51,6 +52,7 @@ class Whole:
     source: Any  # what the mover wants back with the answer
     error: OSError | None = None
     wrong: Expected | None = None
+    lost: bool = False
 
     @property
     def named(self) -> bool:
@@ -138,13 +140,14 @@ class Committer:
         try:
             while batch := self._next_batch():
                 try:
-                    self._commit([whole for whole in batch if whole.named])
+                    self._commit(batch)
                 except OSError as error:
                     raise storage_error(
                         "publish files in", batch[0].request.path.parent, error
                     ) from error
                 with self._change:
                     self._published += batch
+                    self._urgent = False
                     self._change.notify_all()
         except BaseException as error:  # noqa: BLE001 (raised again in the mover's thread)
             with self._change:
@@ -174,42 +177,44 @@ class Committer:
             files = self._waiting[:_AT_ONCE]
             del self._waiting[:_AT_ONCE]
             self._unwritten -= sum(len(whole.content) for whole in files)
-            self._urgent = self._urgent and bool(self._waiting)
         return files
 
     def _commit(self, batch: list[Whole]) -> None:
-        if not batch:
-            return
+        named = [whole for whole in batch if whole.named]
         try:
-            self._sync_parts(batch)
+            self._sync_parts(named)
         except OSError:
             # After a failed sync nobody knows what is in them.
-            for whole in batch:
-                with suppress(OSError):
-                    whole.part.remove()
+            for whole in named:
+                whole.part.remove()
             raise
-        for whole in batch:
+        for whole in named:
             _rename(whole)
         self._sync_names(batch)
-        self._remember([whole for whole in batch if whole.named])
+        self._remember([whole for whole in named if whole.named])
 
-    def _sync_parts(self, batch: list[Whole]) -> None:
-        if self._at_once(batch):
-            _sync_file_systems(batch)
+    def _sync_parts(self, named: list[Whole]) -> None:
+        if self._at_once(named):
+            _sync_file_systems(_folders(named))
         elif self._sync != "none":
-            for whole in batch:
+            for whole in named:
                 _sync_file(whole.part.path)
 
     def _sync_names(self, batch: list[Whole]) -> None:
-        if self._at_once(batch):
-            _sync_file_systems(batch)
+        """Sync the names of files, and those of directories that any file of the batch brought.
+
+        A directory that came with a file that gets no name may hold others that have theirs.
+        """
+        named = [whole for whole in batch if whole.named]
+        made = {Path(directory) for whole in batch for directory in whole.made}
+        if self._at_once(named):
+            _sync_file_systems(_folders(named) | {each.stat().st_dev: each for each in made})
         elif self._sync != "none":
-            made = {Path(directory) for whole in batch for directory in whole.made}
-            for directory in made | {whole.request.path.parent for whole in batch}:
+            for directory in made | {whole.request.path.parent for whole in named}:
                 sync_directory(directory)
 
-    def _at_once(self, batch: list[Whole]) -> bool:
-        return self._sync == "batch" and len(batch) >= _WORTH_A_SYNCFS and calls.syncfs is not None
+    def _at_once(self, named: list[Whole]) -> bool:
+        return self._sync == "batch" and len(named) >= _WORTH_A_SYNCFS and calls.syncfs is not None
 
     def _remember(self, published: list[Whole]) -> None:
         if self._ledger is None:
@@ -240,8 +245,7 @@ def _write(whole: Whole) -> None:
         whole.part.close()
     except OSError as error:
         whole.error = error
-        with suppress(OSError):
-            whole.part.remove()
+        whole.part.remove()
 
 
 def _rename(whole: Whole) -> None:
@@ -252,9 +256,9 @@ def _rename(whole: Whole) -> None:
         os.replace(whole.part.path, whole.path)  # noqa: PTH105 (done for every file)
     except OSError as error:
         whole.error = error
-        # Where it is not found, another run took the part over, by mistake: fetch it again.
-        if not isinstance(error, FileNotFoundError):
-            whole.part.remove()
+        # Where it is gone, another run took it over, by mistake.
+        whole.lost = isinstance(error, FileNotFoundError)
+        whole.part.remove()
 
 
 def _sync_file(path: str) -> None:
@@ -266,11 +270,15 @@ def _sync_file(path: str) -> None:
             os.close(descriptor)
 
 
-def _sync_file_systems(batch: Iterable[Whole]) -> None:
-    """Sync each file system that one of the files is on, once."""
-    devices = {whole.status.st_dev: whole for whole in batch}
-    for whole in devices.values():
-        descriptor = os.open(whole.request.path.parent, os.O_RDONLY)
+def _folders(named: Iterable[Whole]) -> dict[int, Path]:
+    """Give a directory on each file system that one of the files is on."""
+    some = {whole.status.st_dev: whole for whole in named}
+    return {device: whole.request.path.parent for device, whole in some.items()}
+
+
+def _sync_file_systems(folders: Mapping[int, Path]) -> None:
+    for folder in folders.values():
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
             calls.syncfs(descriptor)
         finally:

@@ -1,4 +1,4 @@
-"""One file on its way: its tries, its redirects, its part."""
+"""One file on its way: its tries, its redirects, and what each answer means for its bytes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from enum import Enum
 
+from haversack.download.body import Body
 from haversack.download.commit import Whole
-from haversack.download.digest import Digest, Expected, of_catalog, of_headers
+from haversack.download.digest import Expected
 from haversack.download.failure import Failure, Kind, of_status
 from haversack.download.fit import unfit
 from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, next_hop
@@ -17,7 +18,6 @@ from haversack.download.outcome import Request
 from haversack.download.parts import NO_VALIDATOR, Parts, validator
 from haversack.errors import UsageError
 
-_BUFFER = 256 << 10
 _ERROR_BODY = 64 << 10
 _PROGRESS = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -44,36 +44,26 @@ class Fetch:
     """
 
     def __init__(self, request: Request, parts: Parts) -> None:
-        self.request, self.path = request, os.fspath(request.path)
-        self._left = left = parts.prepare(self.path)
+        self.request = request
         self.url, self.origin = located(request.url)
         self.tries = self.fruitless = 1
         self.moved = 0
-        self.headers: dict[str, str] = {}
-        self._parts = parts
+        self._body = Body(request, os.fspath(request.path), parts)
         self._redirects = self._moved_before = 0
         self._checked_twice = self._renewed = False
         self._line: Line | None = None
         self._problem: Failure | Exception | None = None
         self._began = self._takes = self._unchanged = False
         self._answer: tuple[int, dict[str, str]] = (0, {})
-        self._held: list[bytes] = []
-        self._held_bytes = self._dropped = 0
-        self._total: int | None = None
-        self._digest = Digest(of_catalog(self.request.checksum))
-        self._part = parts.adopt(self.path, left, self._digest) if left else None
-
-    @property
-    def size(self) -> int:
-        """Bytes that are here."""
-        return (self._part.size if self._part else 0) + self._held_bytes
+        self._dropped = 0
 
     def ask(self) -> dict[str, str]:
         """Give the headers of the next try: for the rest, where a part of it is here."""
         asked = {"Accept-Encoding": "identity"}
-        if self.size:
-            asked["Range"] = f"bytes={self.size}-"
-            etag = self.headers.get("etag", "")
+        here = self._body.size
+        if here:
+            asked["Range"] = f"bytes={here}-"
+            etag = self._body.headers.get("etag", "")
             if etag.startswith('"'):
                 asked["If-Range"] = etag
         elif self.request.unless is not None:
@@ -95,10 +85,7 @@ class Fetch:
             self.moved += len(chunk)
             if not self._takes:
                 return self._drop(chunk)
-            self._held.append(chunk)
-            self._held_bytes += len(chunk)
-            if self._held_bytes >= _BUFFER:
-                self._flush()
+            self._body.take(chunk)
         except Exception as error:  # noqa: BLE001 (nothing may pass through curl: raised in end)
             self._problem = error
             return _ABORT
@@ -109,18 +96,6 @@ class Fetch:
         self._dropped += len(chunk)
         useless = self._problem is not None or self._unchanged
         return _ABORT if useless or self._dropped > _ERROR_BODY else None
-
-    def _flush(self) -> None:
-        if self._part is None:
-            self._part = self._parts.new(self.path, self._version())
-        data = self._taken()
-        self._part.write(data)
-        self._digest.update(data)
-
-    def _taken(self) -> bytes:
-        data = b"".join(self._held)
-        self._clear_bytes()
-        return data
 
     # The answer's head
 
@@ -134,7 +109,7 @@ class Fetch:
             self._unchanged = True
         elif status == 200:
             self._from_zero(headers)
-            reason = unfit(self.request, self.url, headers, self._total)
+            reason = unfit(self.request, self.url, headers, self._body.total)
             self._problem = Failure(Kind.FINAL, reason) if reason else None
         self._takes = status in _FILE and self._problem is None and not self._unchanged
 
@@ -149,30 +124,22 @@ class Fetch:
         version = validator(headers, total)
         if (
             found is not None
-            and int(found.group(1)) == self.size > 0
-            and version == self._version() != NO_VALIDATOR
+            and int(found.group(1)) == self._body.size > 0
+            and version == self._body.version != NO_VALIDATOR
         ):
-            self.headers, self._total = headers, total
+            self._body.headers, self._body.total = headers, total
             return None
-        self.discard()
+        self._body.discard()
         return Failure(Kind.BODY, f"{shown(self.url)}: it changed while it was fetched", 0.0)
 
-    def _version(self) -> str:
-        return self._part.validator if self._part else validator(self.headers, self._total)
-
     def _from_zero(self, headers: dict[str, str]) -> None:
-        self.discard()
-        self.headers = headers
         length = headers.get("content-length", "")
-        self._total = int(length) if length.isdecimal() else None
-        expected = of_headers(headers)
-        if expected:
-            self._digest = Digest(of_catalog(self.request.checksum) + expected)
+        self._body.restart(headers, int(length) if length.isdecimal() else None)
 
     # The end of a try
 
-    def end(self, code: int, detail: str) -> Failure | str | Unchanged | None:
-        """Judge a try that ended: a failure, the URL of a redirect, or None for a whole file.
+    def end(self, code: int, detail: str) -> Whole | Failure | str | Unchanged:
+        """Judge a try that ended: a whole file, a failure, or the URL of a redirect.
 
         Raises
         ------
@@ -192,8 +159,8 @@ class Fetch:
             return Unchanged.UNCHANGED
         if status in REDIRECTS and "location" in headers:
             return self._redirect(headers["location"])
-        if status == 416 and self.size:
-            self.discard()
+        if status == 416 and self._body.size:
+            self._body.discard()
             return Failure(Kind.BODY, f"{shown(self.url)}: the part here does not fit it", 0.0)
         if status and (failed := of_status(status, headers, self.url)):
             return self._signed_anew(failed, line) if status in _SIGNATURE else failed
@@ -201,7 +168,7 @@ class Fetch:
             return line.failure(code, detail)
         if status not in _FILE:
             return Failure(Kind.FINAL, f"{shown(self.url)}: HTTP {status} is no file")
-        return self._check()
+        return self._check() or self._body.whole(self)
 
     def _signed_anew(self, refused: Failure, line: Line) -> Failure:
         """Try once more where a signature may have expired: a redirect's, or a credential's."""
@@ -228,78 +195,28 @@ class Fetch:
         self.fruitless = 1 if self.moved - self._moved_before >= _PROGRESS else self.fruitless + 1
         self._moved_before = self.moved
         self._redirects = 0
-        if self._part is not None:
-            self._part.close()
+        self._body.pause()
         self.url, self.origin = located(self.request.url)
 
     def _check(self) -> Failure | None:
-        if self._total is not None and self.size != self._total:
-            message = f"{shown(self.url)}: {self.size} bytes of {self._total} came"
-            return Failure(Kind.BODY, message)
-        wanted = self.request.size
-        if wanted is not None and self.size != wanted:
-            message = f"{shown(self.url)}: has {self.size} bytes, the catalog says {wanted}"
-            self.discard()
+        size, total, wanted = self._body.size, self._body.total, self.request.size
+        if total is not None and size != total:
+            return Failure(Kind.BODY, f"{shown(self.url)}: {size} bytes of {total} came")
+        if wanted is not None and size != wanted:
+            self._body.discard()
+            message = f"{shown(self.url)}: has {size} bytes, the catalog says {wanted}"
             return Failure(Kind.FINAL, message)
-        if self._part is None:
-            return None  # the committer hashes and writes a small file, all at once
-        if self._held:
-            self._flush()
-        wrong = self._digest.mismatch()
+        wrong = self._body.wrong()
         return self.refuted(wrong) if wrong else None
 
     def refuted(self, wrong: Expected) -> Failure:
         """Throw bytes away that are not those meant; they are asked for once more."""
-        self.discard()
-        self._digest = Digest(of_catalog(self.request.checksum))
+        self._body.discard()
         message = f"{shown(self.url)}: its {wrong.algorithm} is not that of {wrong.source}"
         kind = Kind.FINAL if self._checked_twice else Kind.BODY
         self._checked_twice = True
         return Failure(kind, message)
 
-    def finished(self) -> Whole:
-        """Hand over what is whole."""
-        part, self._part = self._part, None
-        if part is None:
-            part = self._parts.small(self.path, self.size, self._version)
-        part.close()
-        return Whole(
-            self.request,
-            self.path,
-            part,
-            self._taken(),
-            self._digest,
-            self.headers.get("etag"),
-            self.headers.get("last-modified"),
-            self._left,
-            self._parts.made(),
-            self,
-        )
-
-    def lost(self) -> None:
-        """Start over: what was whole has been taken away."""
-        self.again()
-        self._digest = Digest(of_catalog(self.request.checksum))
-
-    def discard(self) -> None:
-        """Forget the bytes that are here."""
-        part, self._part = self._part, None
-        if part is not None:
-            part.remove()
-            self._digest = Digest(of_catalog(self.request.checksum))
-        self._clear_bytes()
-
-    def _clear_bytes(self) -> None:
-        self._held.clear()
-        self._held_bytes = 0
-
     def suspend(self) -> None:
-        """Stop for now, and leave what a later try or run can go on with."""
-        if self._problem is None and self._held and self.headers:
-            self._flush()
-        self._clear_bytes()
-        if self._part is not None:
-            self._part.keep_or_remove()
-            if not self._part.size:
-                self._part = None
-                self._digest = Digest(of_catalog(self.request.checksum))
+        """Stop, and leave what another run can go on with, as far as the disk takes it."""
+        self._body.leave(keep=self._problem is None)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pycurl
@@ -99,13 +98,14 @@ class Flights:
         self._active[line.curl] = Flight(line, fetch, host, fetch.moved, fetch.moved)
         self._multi.add(line.curl)
 
-    def step(self, timeout: float) -> list[Landed]:
+    def step(self, timeout: float) -> Iterator[Landed]:
         """Move what can be moved, waiting for up to ``timeout`` seconds; give what ended.
 
-        Each comes with curl's code (0 for success) and message.
+        Each comes with curl's code (0 for success) and message, and is under way until it is
+        taken: whatever stops the taker, the others are still there to be closed.
         """
-        ended = self._multi.step(timeout)
-        return [(self._release(handle), code, detail) for handle, code, detail in ended]
+        for handle, code, detail in self._multi.step(timeout):
+            yield self._release(handle), code, detail
 
     def too_fast(self) -> float:
         """Give the seconds to read nothing in: what is not read holds the senders back."""
@@ -116,8 +116,8 @@ class Flights:
         self._held_back |= seconds > 0
         return seconds
 
-    def tick(self) -> list[tuple[Flight, Failure]] | None:
-        """Once a second, end what has stalled and give it; None where it is too soon."""
+    def tick(self) -> Iterator[tuple[Flight, Failure]] | None:
+        """Once a second, end what has stalled as it is taken; None where it is too soon."""
         now = time.monotonic()
         if now - self._ticked < 1.0:
             return None
@@ -130,7 +130,7 @@ class Flights:
         ]
         self._held_back = False
         self._tell_bytes()
-        return [self._stalled(self._release(handle)) for handle in stalled]
+        return (self._stalled(self._release(handle)) for handle in stalled)
 
     def _stalled(self, flight: Flight) -> tuple[Flight, Failure]:
         message = f"{flight.fetch.origin} sent nothing for {self._timeout:g} s"
@@ -162,8 +162,7 @@ class Flights:
     def close(self) -> None:
         """End them all, leaving parts to go on with, and close the connections."""
         for handle in list(self._active):
-            with suppress(OSError):
-                self._release(handle).fetch.suspend()
+            self._release(handle).fetch.suspend()
         for line in self._idle:
             line.curl.close()
         self._multi.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
 from secrets import token_hex
 from typing import Any
@@ -50,13 +50,11 @@ class LocalCatalog:
     def write(self, output: Output, items: Iterable[int]) -> None:
         """Write the documents of some items, and those of all collections and the catalog."""
         for row in items:
-            content = [_encode(self._item(row))]
-            output.write_if_changed(self._layout.item_file(row), content.copy)
+            output.write_if_changed(self._layout.item_file(row), _whole(self._item(row)))
         for row in range(len(self._catalog.collections)):
             path = self._layout.collection_file(row)
             output.write_if_changed(path, partial(self._collection, row))
-        root = [_encode(self._root())]
-        output.write_if_changed(CATALOG, root.copy)
+        output.write_if_changed(CATALOG, _whole(self._root()))
 
     def _root(self) -> Document:
         catalog = self._catalog
@@ -218,6 +216,12 @@ def _way(folder: str, path: str) -> str:
     while here and here[0] == there[0]:
         del here[0], there[0]
     return ("../" * len(here) or "./") + "/".join(there)
+
+
+def _whole(document: Document) -> Callable[[], list[bytes]]:
+    """Give a document as often as it is asked for, in one piece."""
+    pieces = [_encode(document)]
+    return lambda: pieces
 
 
 def _encode(document: Document) -> bytes:

@@ -6,7 +6,6 @@ import errno
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from haversack.download.commit import Committer, Whole
@@ -55,7 +54,9 @@ class Mover:
         self._schedule, self._flights = schedule, flights
         self._parts, self._committer, self._retries = parts, committer, retries
         self._most_inside = _AHEAD * flights.concurrency
-        self._inside = self._untaken = 0
+        self._inside = 0
+        # Each is counted by one thread, and only read by the other.
+        self._answered = self._taken = 0
         self._whole: list[Whole] = []
         self._ready: list[Outcome] = []
         self._outcomes: SimpleQueue[list[Outcome] | BaseException | None] = SimpleQueue()
@@ -80,7 +81,7 @@ class Mover:
                 return
             if isinstance(found, BaseException):
                 raise found
-            self._untaken -= len(found)
+            self._taken += len(found)
             yield from found
 
     def stop(self) -> None:
@@ -103,6 +104,8 @@ class Mover:
     def _move(self) -> None:
         while not self._stopping.is_set():
             self._refill()
+            if self._exhausted and not self._inside and not self._committer.open:
+                return
             self._start()
             idle = not self._inside or (self._flights.none and self._committer.full)
             self._step(0.0 if idle else self._patience())
@@ -110,14 +113,12 @@ class Mover:
                 self._published(whole)
             self._hand_over()
             self._tick()
-            if idle and self._exhausted and not self._inside and not self._committer.open:
-                return
 
     def _refill(self) -> None:
         while (
             not self._exhausted
             and self._inside < self._most_inside
-            and self._untaken < _UNTAKEN
+            and self._answered - self._taken < _UNTAKEN
             and not self._committer.full
         ):
             request = next(self._requests, None)
@@ -185,17 +186,16 @@ class Mover:
             result = fetch.end(code, detail)
         except OSError as error:
             self._inside -= 1
-            with suppress(OSError):
-                fetch.suspend()
+            fetch.suspend()
             self._refused_by_disk(fetch.request, error)
             return
         if isinstance(result, Failure):
             self._failed(fetch, host, result)
             return
         host.answered()
-        if result is None:
+        if isinstance(result, Whole):
             self._inside -= 1
-            self._whole.append(fetch.finished())
+            self._whole.append(result)
         elif isinstance(result, Unchanged):
             self._inside -= 1
             fetch.suspend()
@@ -212,8 +212,8 @@ class Mover:
         fetch.again()
         if host.dead is not None:
             self._give_up(fetch, host.dead)
-            while host.waiting:
-                self._give_up(host.waiting.popleft(), host.dead)
+            for waiting in self._schedule.give_up(host):
+                self._give_up(waiting, host.dead)
         elif fetch.fruitless > self._retries + 1 and failure.kind is not Kind.CONNECT:
             self._give_up(fetch, f"{failure.message}; tried {fetch.tries - 1} times")
         else:
@@ -239,8 +239,8 @@ class Mover:
                 whole.last_modified,
             )
             self._answer(Outcome(whole.request, *told))
-        elif isinstance(whole.error, FileNotFoundError) and fetch.fruitless <= self._retries:
-            fetch.lost()
+        elif whole.lost and fetch.fruitless <= self._retries:
+            fetch.again()
             self._inside += 1
             self._place(fetch)
         else:
@@ -253,7 +253,7 @@ class Mover:
         self._answer(Outcome(request, error=str(refused)))
 
     def _answer(self, outcome: Outcome) -> None:
-        self._untaken += 1
+        self._answered += 1
         self._ready.append(outcome)
 
     def _hand_over(self) -> None:
@@ -265,7 +265,6 @@ class Mover:
     def _close(self) -> None:
         self._flights.close()
         for fetch in self._schedule.left():
-            with suppress(OSError):
-                fetch.suspend()
+            fetch.suspend()
         self._committer.put(self._whole)
         self._committer.close()

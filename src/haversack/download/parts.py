@@ -1,9 +1,10 @@
 """Part files: what is here of a file that is still coming.
 
 A part stands beside its final name as ``.part-NAME-VALIDATOR-RUN``: a hash of the final name, a
-hash of the validator that the server gave with these bytes (``0`` where it gave none), and the id
-of the run that writes it with a number. So a later run knows from the name alone what it may go on
-with, and two runs never write to the same file.
+hash of the validator that the server gave with these bytes (``0`` where it gave none, or the file
+is too small for a part to be worth keeping), and the id of the run that writes it with a number. So
+a later run knows from the name alone what it may go on with, and two runs never write to the same
+file.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _WORTH_KEEPING = 64 << 10
 _WORTH_BEGINNING = 256 << 10
 _BLOCK = 1 << 20
 _DIRECTORIES = 4096
+
+WriteBack = Callable[[int, int, int], None]
 
 
 def validator(headers: Mapping[str, str], total: int | None) -> str:
@@ -57,10 +60,14 @@ def _name_hash(name: str) -> str:
 
 @dataclass(slots=True)
 class Part:
-    """A part of this run on disk; closed when nothing is being written to it."""
+    """A part of this run on disk; closed when nothing is being written to it.
+
+    ``write_back`` begins to bring a range of it to the disk, where that is wanted and can be had.
+    """
 
     path: str
     validator: str
+    write_back: WriteBack | None = None
     size: int = 0
     descriptor: int | None = None
     status: os.stat_result | None = None
@@ -79,9 +86,9 @@ class Part:
             more = os.write(self.descriptor, memoryview(data)[written:])
             self.size += more
             written += more
-        if calls.write_back is not None and written >= _WORTH_BEGINNING:
+        if self.write_back is not None and written >= _WORTH_BEGINNING:
             # The disk works while the rest comes; the sync waits for less.
-            calls.write_back(self.descriptor, begun, written)
+            self.write_back(self.descriptor, begun, written)
 
     def close(self) -> None:
         """Let go of the descriptor, and note the status that the file then has."""
@@ -93,15 +100,19 @@ class Part:
                 os.close(descriptor)
 
     def keep_or_remove(self) -> None:
-        """Leave what a later run can go on with; remove the rest."""
-        self.close()
+        """Leave what a later run can go on with; remove the rest, and what may not be on disk."""
+        try:
+            self.close()
+        except OSError:
+            self.remove()
         if self.validator == NO_VALIDATOR or self.size < _WORTH_KEEPING:
             self.remove()
 
     def remove(self) -> None:
-        """Throw the bytes away."""
-        self.close()
-        with suppress(FileNotFoundError):
+        """Throw the bytes away; where the disk refuses that, a later run clears them away."""
+        with suppress(OSError):
+            self.close()
+        with suppress(OSError):
             os.unlink(self.path)  # noqa: PTH108 (a plain text, as paths cost more than the call)
         self.size = 0
 
@@ -113,10 +124,13 @@ class Parts:
     ----------
     run
         Id of the run, a few letters and digits.
+    synced
+        Whether they will be synced, so that bringing them to the disk may begin early.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, *, synced: bool) -> None:
         self._run, self._count = run, 0
+        self._write_back: WriteBack | None = calls.write_back if synced else None
         self._left: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
         self._made: list[str] = []
 
@@ -125,7 +139,7 @@ class Parts:
         self._count += 1
         folder, slash, name = final.rpartition(os.sep)
         part = f"{PREFIX}{_name_hash(name)}-{validator}-{self._run}.{self._count:x}"
-        return Part(folder + slash + part, validator)
+        return Part(folder + slash + part, validator, self._write_back)
 
     def small(self, final: str, size: int, validator: Callable[[], str]) -> Part:
         """Name the part of a file that is written at once; few are worth keeping half."""

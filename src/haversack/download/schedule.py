@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Iterator
 
 from haversack.download.fetch import Fetch
@@ -26,24 +27,31 @@ class Schedule:
     def __init__(self, concurrency: int, pace: Pace) -> None:
         self._concurrency, self._pace = concurrency, pace
         self._hosts: dict[Origin, Host] = {}
-        self._last: tuple[Origin | None, Host] = (None, Host(0))
+        # The hosts that files wait for, the next one first.
+        self._turns: deque[Host] = deque()
         self._delayed: list[tuple[float, int, Fetch]] = []
         self._order = itertools.count()
 
     def place(self, fetch: Fetch) -> str | None:
         """Queue a file at its host; say why not, where the host is given up."""
-        origin, host = self._last
-        if fetch.origin is not origin:  # most files come from one origin
-            host = self.host(fetch.origin)
+        host = self.host(fetch.origin)
         if host.dead is None:
+            if not host.waiting:
+                self._turns.append(host)
             host.waiting.append(fetch)
         return host.dead
+
+    def give_up(self, host: Host) -> Iterator[Fetch]:
+        """Take out all that waits for a host."""
+        if host.waiting:
+            self._turns.remove(host)
+        while host.waiting:
+            yield host.waiting.popleft()
 
     def host(self, origin: Origin) -> Host:
         """Give the host of an origin."""
         if origin not in self._hosts:
             self._hosts[origin] = Host(self._concurrency, str(origin))
-        self._last = origin, self._hosts[origin]
         return self._hosts[origin]
 
     def delay(self, fetch: Fetch, until: float) -> None:
@@ -57,16 +65,22 @@ class Schedule:
 
     def next(self, now: float) -> tuple[Fetch, Host] | None:
         """Take out the file whose request may begin now."""
-        for host in self._hosts.values():
-            if host.ready(now) and not self._pace.until_request():
-                return host.waiting.popleft(), host
+        if self._pace.until_request():
+            return None
+        for _ in range(len(self._turns)):
+            host = self._turns.popleft()
+            ready = host.ready(now)
+            fetch = host.waiting.popleft() if ready else None
+            if host.waiting:
+                self._turns.append(host)
+            if fetch is not None:
+                return fetch, host
         return None
 
     def wait(self, now: float) -> float:
         """Give the seconds until a request may begin, 0 where none is held up."""
         turn = self._pace.until_request()
-        hosts = [host for host in self._hosts.values() if host.waiting]
-        waits = [max(host.paused_until() - now, turn) for host in hosts]
+        waits = [max(host.paused_until() - now, turn) for host in self._turns]
         waits += [self._delayed[0][0] - now] if self._delayed else []
         return max(0.0, min(waits, default=0.0))
 
@@ -77,7 +91,7 @@ class Schedule:
 
     def left(self) -> Iterator[Fetch]:
         """Yield everything that waits."""
-        for host in self._hosts.values():
+        for host in self._turns:
             yield from host.waiting
         for _, _, fetch in self._delayed:
             yield fetch

@@ -97,7 +97,7 @@ def transfer(
         iter(requests),
         schedule=Schedule(concurrency, pace),
         flights=Flights(network, concurrency, timeout, pace, on_bytes),
-        parts=Parts(random_ids.token_hex(4)),
+        parts=Parts(random_ids.token_hex(4), synced=fsync != "none"),
         committer=Committer(fsync, ledger),
         retries=retries,
     )
