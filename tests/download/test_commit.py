@@ -68,11 +68,13 @@ def publish(*files, sync="batch"):
 
 def test_what_is_waited_for_waits_for_no_other(whole, monkeypatch):
     monkeypatch.setattr(commit, "_SECONDS", 3600.0)
-    done = []
-    waiting = threading.Thread(target=lambda: done.extend(publish(whole("a"))), daemon=True)
+    committer, done = Committer("none", None), []
+    committer.put([whole("a")])
+    waiting = threading.Thread(target=lambda: done.extend(committer.published(3600.0)), daemon=True)
     waiting.start()
     waiting.join(30)
     assert [one.error for one in done] == [None]
+    committer.close()
 
 
 def test_what_comes_while_others_are_published_is_waited_for_again(whole, monkeypatch):
