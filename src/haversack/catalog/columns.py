@@ -122,7 +122,7 @@ class CodedColumn(Generic[Value]):
 
     @property
     def codes(self) -> NDArray[np.int32]:
-        return np.frombuffer(self._codes, np.int32) if self._codes else np.empty(0, np.int32)
+        return numbers(self._codes, np.int32)
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -153,26 +153,26 @@ class KindColumn(Generic[Value]):
     """
 
     def __init__(self, kinds: array[int]) -> None:
-        self.values: list[Value] = []
-        self._code_of: dict[Value, int] = {}
-        self._kinds, self._of_kind = kinds, list[int]()
+        self._kinds = kinds
+        self._of_kind: CodedColumn[Value] = CodedColumn()
 
     def add_kind(self, value: Value) -> None:
         """Give the value of the next kind."""
-        code = self._code_of.setdefault(value, len(self.values))
-        if code == len(self.values):
-            self.values.append(value)
-        self._of_kind.append(code)
+        self._of_kind.append(value)
+
+    @property
+    def values(self) -> list[Value]:
+        return self._of_kind.values
 
     @property
     def codes(self) -> NDArray[np.int32]:
         """The number of each row's value, in ``values``."""
-        found: NDArray[np.int32] = np.array(self._of_kind, np.int32)[self._kind()]
+        found: NDArray[np.int32] = self._of_kind.codes[self._kind()]
         return found
 
     def mask(self, chosen: Sequence[bool]) -> NDArray[np.bool_]:
         """Mask the rows of some values, each of which is chosen or not."""
-        of_kinds = np.array(chosen, bool)[np.array(self._of_kind, np.int64)]
+        of_kinds = np.array(chosen, bool)[self._of_kind.codes]
         found: NDArray[np.bool_] = of_kinds[self._kind()]
         return found
 
@@ -181,7 +181,7 @@ class KindColumn(Generic[Value]):
         kinds = self._kind() if among is None else self._kind()[among]
         of_kinds = np.bincount(kinds, minlength=len(self._of_kind))
         found = np.zeros(len(self.values), np.int64)
-        np.add.at(found, np.array(self._of_kind, np.int64), of_kinds)
+        np.add.at(found, self._of_kind.codes, of_kinds)
         return found
 
     def _kind(self) -> NDArray[np.int32]:
@@ -191,10 +191,10 @@ class KindColumn(Generic[Value]):
         return len(self._kinds)
 
     def __getitem__(self, row: int) -> Value:
-        return self.values[self._of_kind[self._kinds[row]]]
+        return self._of_kind[self._kinds[row]]
 
     def __iter__(self) -> Iterator[Value]:
-        return (self.values[self._of_kind[kind]] for kind in self._kinds)
+        return (self._of_kind[kind] for kind in self._kinds)
 
 
 def numbers(values: array[int] | array[float], dtype: type[Number]) -> NDArray[Number]:

@@ -21,7 +21,7 @@ def unfit(request: Request, url: str, headers: Mapping[str, str], total: int | N
     >>> from pathlib import Path
     >>> wanted = Request("https://a.example/a.tif", Path("a.tif"))
     >>> unfit(wanted, wanted.url, {"content-type": "text/html"}, 512)
-    'https://a.example/a.tif: answered with a web page instead of the file'
+    "https://a.example/a.tif: answered with a web page instead of the file (where a page is ..."
     """
     wanted, encoding = request.size, headers.get("content-encoding", "identity")
     if encoding != "identity" and _suffix(url) not in _PACKED:
@@ -32,7 +32,10 @@ def unfit(request: Request, url: str, headers: Mapping[str, str], total: int | N
     known = wanted is not None or request.checksum is not None
     meant = (request.media_type or "").lower().startswith(_PAGE_TYPES) or _suffix(url) in _PAGES
     if page and not known and not meant:
-        return f"{shown(url)}: answered with a web page instead of the file"
+        return (
+            f"{shown(url)}: answered with a web page instead of the file (where a page is meant, "
+            "the asset's type in the catalog has to say text/html)"
+        )
     return None
 
 

@@ -136,14 +136,13 @@ class Layout:
             (hash(fold(component(items.id[row]))) for row in range(count)), np.int64, count
         )
         order = np.lexsort((hashes, codes))
-        same = (np.diff(hashes[order]) == 0) & (np.diff(codes[order]) == 0)
-        alone = np.ones(count, bool)
-        alone[order[1:][same]] = alone[order[:-1][same]] = False
-        for code, folder in enumerate(self._folders):
-            names, here = self._taken[folder], codes == code
-            alone &= ~(here & names.holds(hashes))
-            names.add_hashes(np.sort(hashes[here & alone]))
-        for row in np.flatnonzero(~alone).tolist():
+        ordered, ends = hashes[order], np.cumsum(np.bincount(codes, minlength=len(self._folders)))
+        crowded = []
+        for folder, end, begin in zip(self._folders, ends, np.r_[0, ends], strict=False):
+            here = slice(begin, end)
+            alone = self._taken[folder].add_alone(ordered[here])
+            crowded += order[here][~alone].tolist()
+        for row in sorted(crowded):
             plain = component(items.id[row])
             name = _free(self._taken[self._folders[codes[row]]], plain, items.place[row])
             if name != plain:
@@ -244,13 +243,17 @@ class _Names:
     def add(self, name: str) -> None:
         self._names.add(fold(name))
 
-    def add_hashes(self, hashes: NDArray[np.int64]) -> None:
-        """Take names by the hashes of what they fold to, in order."""
-        self._hashes = hashes
+    def add_alone(self, hashes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Take names by the hashes of what they fold to, in order; mask those taken.
 
-    def holds(self, hashes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which hashes are of names that are taken."""
-        return np.isin(hashes, np.array([hash(name) for name in self._names], np.int64))
+        Those that may be one with each other, or with a name that is taken, are left.
+        """
+        same = np.diff(hashes) == 0
+        alone = ~np.isin(hashes, np.array([hash(name) for name in self._names], np.int64))
+        alone[1:] &= ~same
+        alone[:-1] &= ~same
+        self._hashes = hashes[alone]
+        return alone
 
 
 def _free(taken: _Names, name: str, identity: str) -> str:

@@ -11,24 +11,24 @@ from haversack.catalog.table import NO_ITEM
 from haversack.download.bring import Bringing
 from haversack.download.holdings import State
 from haversack.download.layout import CATALOG, REPORT
-from haversack.download.obtain import Obtained
 from haversack.download.origin import shown
-from haversack.download.plan import Plan
 from haversack.download.report import DownloadReport, FailedAsset
+from haversack.errors import DownloadError
 
 Identity = tuple[str, str, str]
 
 
 def report_of(
-    obtained: Obtained, plan: Plan, bringing: Bringing, failures: Sequence[FailedAsset]
+    bringing: Bringing, failures: Sequence[FailedAsset], seconds: float
 ) -> DownloadReport:
-    """Count what a run did."""
+    """Count what a run did in so many seconds."""
+    plan = bringing.plan
     known, unknown = plan.waiting()
     return DownloadReport(
-        dataset_id=obtained.dataset_id,
+        dataset_id=bringing.obtained.dataset_id,
         path=plan.output.root,
         catalog=plan.output.root / CATALOG,
-        archive=obtained.archive,
+        archive=bringing.obtained.archive,
         report=plan.assets.root / REPORT,
         fetched=plan.count(State.FETCHED),
         present=plan.count(State.PRESENT),
@@ -40,11 +40,13 @@ def report_of(
         waiting_unknown=unknown,
         free_bytes=plan.free_bytes(),
         failures=tuple(failures),
+        seconds=seconds,
     )
 
 
-def failures_of(obtained: Obtained, plan: Plan, bringing: Bringing) -> list[FailedAsset]:
+def failures_of(bringing: Bringing) -> list[FailedAsset]:
     """List every chosen asset that failed, also where several share its file."""
+    plan = bringing.plan
     rows, holdings = plan.selection.assets, plan.holdings
     failed = rows[np.isin(holdings.states(rows), [State.FAILED, State.UNSURE])]
     found = []
@@ -54,7 +56,7 @@ def failures_of(obtained: Obtained, plan: Plan, bringing: Bringing) -> list[Fail
         found.append(
             FailedAsset(
                 error=bringing.errors[lead],
-                dataset_id=obtained.dataset_id,
+                dataset_id=bringing.obtained.dataset_id,
                 collection_id=collection,
                 item_id=item,
                 asset_key=key,
@@ -63,6 +65,22 @@ def failures_of(obtained: Obtained, plan: Plan, bringing: Bringing) -> list[Fail
             )
         )
     return found
+
+
+def raise_failed(bringing: Bringing, report: DownloadReport) -> None:
+    """Tell of assets that failed.
+
+    Raises
+    ------
+    DownloadError
+        Some did.
+    """
+    if report.failures:
+        raise DownloadError(
+            f"{len(report.failures)} of {len(bringing.plan.selection.assets)} assets of "
+            f"{report.dataset_id!r} could not be fetched; {report.report} lists them. "
+            "Run the same again to retry"
+        )
 
 
 def only_failed(selection: Selection, before: Sequence[FailedAsset]) -> Selection:

@@ -7,33 +7,27 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from haversack.catalog import Filters, Match, Where
+from haversack.catalog import Catalog, Filters, Match, Selection, Where
 from haversack.catalog.filters import select
-from haversack.catalog.source import ArchiveSource
 from haversack.catalog.sources import with_sources as add_sources
-from haversack.catalog.table import NO_ITEM
 from haversack.download.access import Access, Tuning
 from haversack.download.bring import Bringing
-from haversack.download.confirm import confirm
-from haversack.download.holdings import IfExists, State
+from haversack.download.holdings import IfExists
 from haversack.download.layout import REPORT
 from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
-from haversack.download.local import LocalCatalog
 from haversack.download.obtain import Given, name_dataset, obtain
+from haversack.download.perform import bring_assets, lay_out
 from haversack.download.plan import Plan, make_plan
 from haversack.download.report import DownloadReport, as_csv, read_csv
-from haversack.download.result import failures_of, not_chosen, only_failed, report_of
+from haversack.download.result import failures_of, not_chosen, only_failed, raise_failed, report_of
 from haversack.download.secrets import Secrets
-from haversack.download.unpack import unpack
-from haversack.errors import DownloadError, UsageError
+from haversack.errors import UsageError
 from haversack.events import Progress
 from haversack.storage.names import component
 
@@ -175,10 +169,7 @@ def download(
             ledger=ledger_path,
             dry_run=dry_run,
         )
-        log.info("create stac asset list...")
-        selection = select(obtained.catalog, filters)
-        if with_sources:
-            selection = add_sources(selection)
+        selection = _choose(obtained.catalog, filters, with_sources=with_sources)
         if retry_failed:
             selection = only_failed(selection, before)
         with nullcontext() if dry_run else Ledger(ledger_path) as ledger:
@@ -186,26 +177,18 @@ def download(
             bringing = Bringing(obtained, plan, access, if_exists == "sync")
             _tell(plan)
             if ledger is not None:
-                _lay_out(plan, ledger, if_exists, progress)
+                lay_out(plan, ledger, if_exists, progress)
                 obtained.remember(ledger)
-            if ledger is not None and not catalog_only:
-                states = plan.holdings.state.copy()
-                if if_exists == "resume":
-                    confirm(obtained, plan, access, ledger, progress)
-                bringing.run(ledger, progress)
-                _write_catalog(plan, _changed_items(plan, states))
-        failures = failures_of(obtained, plan, bringing)
+                if not catalog_only:
+                    bring_assets(bringing, ledger, if_exists, progress)
+        failures = failures_of(bringing)
         if not dry_run:
             with plan.assets as writer:
                 writer.write(REPORT, [as_csv([*failures, *not_chosen(selection, before)])])
             log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
-    seconds = time.perf_counter() - started
-    report = replace(report_of(obtained, plan, bringing, failures), seconds=seconds)
-    if failures and raise_errors:
-        raise DownloadError(
-            f"{len(failures)} of {len(plan.selection.assets)} assets of {obtained.dataset_id!r} "
-            f"could not be fetched; {report.report} lists them. Run the same again to retry"
-        )
+    report = report_of(bringing, failures, time.perf_counter() - started)
+    if raise_errors:
+        raise_failed(bringing, report)
     return report
 
 
@@ -218,46 +201,13 @@ def _leases(folders: Iterable[Path]) -> Iterator[None]:
         yield
 
 
+def _choose(catalog: Catalog, filters: Filters, *, with_sources: bool) -> Selection:
+    log.info("create stac asset list...")
+    selection = select(catalog, filters)
+    return add_sources(selection) if with_sources else selection
+
+
 def _tell(plan: Plan) -> None:
     log.info("%d unique assets in stac catalog.", len(np.unique(plan.holdings.lead)))
     for name, count in plan.selection.steps:
         log.info("%d assets after %s filter.", count, name)
-
-
-def _lay_out(plan: Plan, ledger: Ledger, if_exists: IfExists, progress: Progress) -> None:
-    """Extract what the archive holds, and write the whole catalog."""
-    plan.check_space()
-    source = plan.catalog.source
-    if isinstance(source, ArchiveSource):
-        log.info("unarchive %s...", source.path.name)
-        unpack(source, plan.placed, plan.assets, ledger, if_exists, progress)
-        _note_unpacked(plan, ledger)
-    _write_catalog(plan, range(len(plan.catalog.items)))
-
-
-def _note_unpacked(plan: Plan, ledger: Ledger) -> None:
-    """Take the checksums that unpacking computed into the holdings."""
-    holdings = plan.holdings
-    for row, path in plan.layout.assets() if plan.placed else ():
-        place = holdings.elsewhere.get(row, path)
-        if place in plan.placed and holdings.state[row] == State.PRESENT:
-            entry = ledger.whole(plan.assets.root / place)
-            if entry is not None:
-                holdings.set(row, State.PRESENT, entry.size, entry.checksum)
-
-
-def _write_catalog(plan: Plan, items: Iterable[int]) -> None:
-    way = ""
-    if plan.assets.root != plan.output.root:
-        way = Path(os.path.relpath(plan.assets.root, plan.output.root)).as_posix()
-    with plan.output as output:
-        LocalCatalog(plan.catalog, plan.layout, plan.holdings, way).write(output, items)
-
-
-def _changed_items(plan: Plan, before: NDArray[np.uint8]) -> list[int]:
-    """Rows of the items of which an asset has come, or was settled."""
-    holdings = plan.holdings
-    changed = (holdings.state != before) & (holdings.state != State.FAILED)
-    owners = plan.catalog.assets.item[changed[holdings.lead]]
-    items: list[int] = np.unique(owners[owners != NO_ITEM]).tolist()
-    return items
