@@ -1,6 +1,7 @@
 """Each host has its turn."""
 
 from types import SimpleNamespace
+from typing import Any
 
 from haversack.download.failure import Failure, Kind
 from haversack.download.origin import Origin
@@ -10,10 +11,15 @@ from haversack.download.schedule import Schedule
 A, B, C = (Origin.of(f"https://{name}.example/") for name in "abc")
 
 
+def from_host(origin) -> Any:
+    """Stand in for a fetch, of which a schedule looks at its origin alone."""
+    return SimpleNamespace(origin=origin)
+
+
 def fill(schedule, **counts):
     for name, count in counts.items():
         for _ in range(count):
-            assert schedule.place(SimpleNamespace(origin=globals()[name])) is None
+            assert schedule.place(from_host(globals()[name])) is None
 
 
 def taken(schedule, count):
@@ -57,7 +63,7 @@ def test_a_host_that_is_given_up_has_no_more_turns():
         host._not_before = 0.0
         host.failed(Failure(Kind.CONNECT, "nobody is there"), 1)
     assert len(list(schedule.give_up(host))) == 2
-    assert schedule.place(SimpleNamespace(origin=A)) == "nobody is there"
+    assert schedule.place(from_host(A)) == "nobody is there"
     assert taken(schedule, 3) == "bb-"
     assert list(schedule.left()) == []
 
@@ -65,5 +71,5 @@ def test_a_host_that_is_given_up_has_no_more_turns():
 def test_all_that_waits_is_left_at_the_end():
     schedule = Schedule(4, Pace(None, None))
     fill(schedule, A=2, B=1)
-    schedule.delay(SimpleNamespace(origin=C), 5.0)
+    schedule.delay(from_host(C), 5.0)
     assert len(list(schedule.left())) == 4
