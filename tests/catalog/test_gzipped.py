@@ -57,3 +57,12 @@ def test_any_flipped_byte_of_the_data_is_refused(tmp_path):
         path.write_bytes(packed[:place] + bytes([packed[place] ^ 1]) + packed[place + 1 :])
         with pytest.raises(FormatError, match="flipped"):
             list(GzipFile(path).blocks())
+
+
+def test_the_places_to_begin_at_hold_little_of_the_packed_bytes(tmp_path):
+    path = tmp_path / "random.gz"
+    path.write_bytes(gzip.compress(os.urandom(12_000_000), 1))
+    file = GzipFile(path)
+    assert sum(map(len, file.blocks())) == 12_000_000
+    assert len(file._marks) >= 3
+    assert all(len(mark.state.unconsumed_tail) <= 32 << 10 for mark in file._marks)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -14,7 +15,11 @@ from numpy.typing import NDArray
 
 from haversack.catalog.spool import Spool
 
-_MOST = 4 << 20
+_MOST = 1 << 20
+_AT_ONCE = 256
+_FEW_KINDS = 8
+_NARROW, _WIDE = "I", "q"
+_FEW = 1 << 32  # bytes whose ends fit the narrow one
 Value = TypeVar("Value", bound=Hashable)
 Number = TypeVar("Number", bound=np.generic)
 
@@ -31,23 +36,32 @@ class BytesColumn(Sequence[bytes]):
     """
 
     def __init__(self) -> None:
+        # The last few, which are taken in together.
+        self._fresh, self._fresh_bytes = list[bytes](), 0
         self._bytes = bytearray()
-        self._ends = array("q", [0])
+        self._ends = array(_NARROW, [0])
         self._spool: Spool | None = None
         self._spooled = 0
 
     def append(self, value: bytes) -> None:
-        self._bytes += value
-        self._ends.append(self._ends[-1] + len(value))
-        if len(self._bytes) >= _MOST:
-            self._spill()
+        self._fresh.append(value)
+        self._fresh_bytes += len(value)
+        if len(self._fresh) >= _AT_ONCE or self._fresh_bytes >= _MOST:
+            self._take_in()
 
     def extend(self, values: Sequence[bytes]) -> None:
-        ends, end = self._ends, self._ends[-1]
-        for value in values:
-            end += len(value)
-            ends.append(end)
-        self._bytes += b"".join(values)
+        self._fresh += values
+        self._fresh_bytes += sum(map(len, values))
+        if len(self._fresh) >= _AT_ONCE or self._fresh_bytes >= _MOST:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
+        ends = list(accumulate(map(len, fresh), initial=self._ends[-1]))
+        if ends[-1] >= _FEW and self._ends.typecode == _NARROW:
+            self._ends = array(_WIDE, self._ends)
+        self._ends.fromlist(ends[1:])
+        self._bytes += b"".join(fresh)
         if len(self._bytes) >= _MOST:
             self._spill()
 
@@ -58,12 +72,14 @@ class BytesColumn(Sequence[bytes]):
         self._bytes = bytearray()
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self._ends) - 1 + len(self._fresh)
 
     def __getitem__(self, row: int) -> bytes:  # type: ignore[override]
         if row < 0:
             raise IndexError(f"row {row} of {len(self)}")
-        # Behind the last row there is no end, and array raises the IndexError.
+        settled = len(self._ends) - 1
+        if row >= settled:
+            return self._fresh[row - settled]
         begin, end = self._ends[row], self._ends[row + 1]
         if begin < self._spooled and self._spool is not None:
             return self._spool.read(begin, end)
@@ -172,17 +188,20 @@ class KindColumn(Generic[Value]):
 
     def mask(self, chosen: Sequence[bool]) -> NDArray[np.bool_]:
         """Mask the rows of some values, each of which is chosen or not."""
-        of_kinds = np.array(chosen, bool)[self._of_kind.codes]
-        found: NDArray[np.bool_] = of_kinds[self._kind()]
+        of_kinds, kinds = np.array(chosen, bool)[self._of_kind.codes], self._kind()
+        few = np.flatnonzero(of_kinds).tolist()
+        if len(few) > _FEW_KINDS:  # to look each row up is faster than to compare with so many
+            looked_up: NDArray[np.bool_] = of_kinds[kinds]
+            return looked_up
+        found = np.zeros(len(kinds), bool)
+        for kind in few:
+            found |= kinds == kind
         return found
 
-    def counts(self, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-        """Count the rows of each value, all or some."""
-        kinds = self._kind() if among is None else self._kind()[among]
-        of_kinds = np.bincount(kinds, minlength=len(self._of_kind))
-        found = np.zeros(len(self.values), np.int64)
-        np.add.at(found, self._of_kind.codes, of_kinds)
-        return found
+    def among(self, rows: NDArray[np.bool_]) -> set[Value]:
+        """Give the values of some rows."""
+        of_kinds = np.bincount(self._kind().compress(rows))
+        return {self._of_kind[kind] for kind in np.flatnonzero(of_kinds).tolist()}
 
     def _kind(self) -> NDArray[np.int32]:
         return numbers(self._kinds, np.int32)

@@ -219,14 +219,16 @@ def _keys(catalog: Catalog, keys: Sequence[str], among: Mask | None, where: str)
         raise UsageError(f"asset keys are given as a list, not as the text {keys!r}")
     if not keys:
         return None
-    column = catalog.assets.key
-    counts = column.counts(among).tolist()
-    there = {value for value, count in zip(column.values, counts, strict=True) if count}
+    column, wanted = catalog.assets.key, set(keys)
+    chosen = column.mask([value in wanted for value in column.values])
+    if among is not None:
+        chosen &= among
+    there = set(column.values) if among is None else column.among(chosen)
     for key in keys:
         if key not in there:
+            there = there if among is None else column.among(among)
             raise UsageError(f"{where} has no asset {key!r}; {some(sorted(there))}")
-    wanted = set(keys)
-    return column.mask([value in wanted for value in column.values])
+    return chosen
 
 
 def _by_time(catalog: Catalog, span: Span) -> Mask:
@@ -243,8 +245,7 @@ def _by_area(catalog: Catalog, items: Mask, area: BaseGeometry, match: Match) ->
     if len(rows):
         true = match == "geometry"
         geometries = [catalog.items.geometry[row] if true else b"" for row in rows.tolist()]
-        boxes = [catalog.items.box(row) for row in rows.tolist()]
-        items[rows] = meets(geometries, boxes, area)
+        items[rows] = meets(geometries, catalog.items.bbox[rows], area)
 
 
 def _not_empty(catalog: Catalog, items: Mask, what: str, there: Any) -> None:

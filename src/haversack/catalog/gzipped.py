@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 
 from haversack.errors import FormatError
 
-_READ = 1 << 18
-_BLOCK = 1 << 20
+_READ = 1 << 15
+_BLOCK = 1 << 18
 _APART = 4 << 20
 _GZIP = 31  # zlib's wbits for a gzip header and trailer
 

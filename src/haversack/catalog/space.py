@@ -150,12 +150,15 @@ def _shapes_in(area: Any) -> Iterable[BaseGeometry]:
         yield _valid(shape)
 
 
-def meets(geometries: Sequence[bytes], boxes: Sequence[Box], area: BaseGeometry) -> list[bool]:
-    """Tell which GeoJSON geometries share a point with an area; a missing one is its box."""
+def meets(
+    geometries: Sequence[bytes], boxes: NDArray[np.float64], area: BaseGeometry
+) -> list[bool]:
+    """Tell which GeoJSON geometries share a point with an area; a missing one is its box (n, 6)."""
     told = [None if geometry in _MISSING else geometry for geometry in geometries]
     shapes = shapely.from_geojson(np.array(told, object), on_invalid="ignore")
     for row in np.flatnonzero(~shapely.is_valid(shapes)).tolist():  # a missing one is not valid
-        shapes[row] = _box_shape(boxes[row]) if shapes[row] is None else _valid(shapes[row])
+        missing = shapes[row] is None
+        shapes[row] = _box_shape(Box(*boxes[row].tolist())) if missing else _valid(shapes[row])
     shapely.prepare(area)
     return list(shapely.intersects(area, shapes))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,7 +46,7 @@ class Items:
         self.collection: CodedColumn[str] = CodedColumn()
         self.id, self.place, self.geometry = TextColumn(), TextColumn(), BytesColumn()
         self._t0, self._t1, self._box = array("q"), array("q"), array("d")
-        self._ends = array("q", [0])
+        self._ends = array("i", [0])
 
     def __len__(self) -> int:
         return len(self._t0)
@@ -83,9 +84,9 @@ class Items:
         return Box(*self.bbox[row].tolist())
 
     @property
-    def asset_counts(self) -> NDArray[np.int64]:
+    def asset_counts(self) -> NDArray[np.int32]:
         """How many assets each item has."""
-        return np.diff(numbers(self._ends, np.int64))
+        return np.diff(numbers(self._ends, np.int32))
 
     def assets_of(self, row: int) -> range:
         """Rows of an item's assets."""
@@ -101,60 +102,67 @@ class Assets:
         The asset's key, media type (or None) and tuple of roles.
     href : TextColumn
         Its reference as the source writes it.
+    item, collection : numpy.ndarray
+        Row of the item that each asset belongs to, int32, ``NO_ITEM`` for a collection's own; row
+        of its collection.
     """
 
     def __init__(self) -> None:
-        self._kind, self._item = array("i"), array("i")
-        self._collection, self._size = array("i"), array("q")
+        self.item: NDArray[np.int32] = np.empty(0, np.int32)
+        self.collection: NDArray[np.int32] = np.empty(0, np.int32)
+        # Sizes begin with the first that is known: most catalogs have none.
+        self._kind, self._size = array("i"), array("q")
         self.key: KindColumn[str] = KindColumn(self._kind)
         self.type: KindColumn[str | None] = KindColumn(self._kind)
         self.roles: KindColumn[tuple[str, ...]] = KindColumn(self._kind)
         self.href = TextColumn()
         self._checksum: dict[int, str] = {}
         # What most items' assets have in common.
-        self._kinds: dict[tuple[str, str | None, tuple[str, ...]], int] = {}
+        self._kinds: dict[tuple[str | None, ...], int] = {}
 
     def __len__(self) -> int:
         return len(self._kind)
 
-    def extend(self, assets: dict[str, StacAsset], item: int, collection: int) -> None:
-        """Add the assets of an item or a collection."""
-        if not assets:
-            return
-        add_kind, add_size, row = self._kind.append, self._size.append, len(self._kind)
+    def extend(self, assets: dict[str, StacAsset]) -> None:
+        """Add the assets of an item or a collection; whose they are is told at the end."""
+        known, add_kind, row = self._kinds, self._kind.append, len(self._kind)
         for key, asset in assets.items():
-            roles = tuple(asset.roles) if asset.roles else ()
-            kind = self._kinds.get((key, asset.type, roles))
-            add_kind(self._new_kind(key, asset.type, roles) if kind is None else kind)
-            size = asset.size
-            add_size(UNKNOWN_SIZE if size is None or not 0 <= size < 1 << 63 else size)
+            roles = asset.roles
+            kind = known.get((key, asset.type, *roles) if roles else (key, asset.type))
+            add_kind(self._new_kind(key, asset) if kind is None else kind)
+            if asset.size is not None or self._size:
+                self._add_size(asset.size, row)
             if asset.checksum:
                 self._checksum[row] = asset.checksum
             row += 1
         self.href.extend([asset.href for asset in assets.values()])
-        self._item.extend([item] * len(assets))
-        self._collection.extend([collection] * len(assets))
 
-    def _new_kind(self, key: str, media_type: str | None, roles: tuple[str, ...]) -> int:
+    def belong(self, items: Items, own: Sequence[int]) -> None:
+        """Say whose they are: those of items come first, then so many of each collection's own."""
+        of_items, of_own = items.asset_counts, np.array(own, np.int32)
+        rows = np.append(np.arange(len(items), dtype=np.int32), np.int32(NO_ITEM))
+        self.item = np.repeat(rows, np.append(of_items, of_own.sum()))
+        codes = np.append(items.collection.codes, np.arange(len(own), dtype=np.int32))
+        self.collection = np.repeat(codes, np.append(of_items, of_own))
+
+    def _new_kind(self, key: str, asset: StacAsset) -> int:
+        roles = tuple(asset.roles or ())
         self.key.add_kind(key)
-        self.type.add_kind(media_type)
+        self.type.add_kind(asset.type)
         self.roles.add_kind(roles)
-        number = self._kinds[key, media_type, roles] = len(self._kinds)
+        number = self._kinds[key, asset.type, *roles] = len(self._kinds)
         return number
 
-    @property
-    def item(self) -> NDArray[np.int32]:
-        """Row of the item that each asset belongs to, ``NO_ITEM`` for a collection's own."""
-        return numbers(self._item, np.int32)
-
-    @property
-    def collection(self) -> NDArray[np.int32]:
-        """Row of the collection that each asset belongs to."""
-        return numbers(self._collection, np.int32)
+    def _add_size(self, size: int | None, row: int) -> None:
+        if not self._size:
+            self._size = array("q", [UNKNOWN_SIZE]) * row
+        self._size.append(UNKNOWN_SIZE if size is None or not 0 <= size < 1 << 63 else size)
 
     @property
     def size(self) -> NDArray[np.int64]:
         """Bytes of each asset as the catalog says, ``UNKNOWN_SIZE`` where it does not."""
+        if not self._size:
+            return np.broadcast_to(np.int64(UNKNOWN_SIZE), len(self))
         return numbers(self._size, np.int64)
 
     def checksum(self, row: int) -> str | None:
@@ -178,19 +186,21 @@ class Table:
     def add_item(self, document: StacDocument, place: str, parent: str | None) -> None:
         """Take an item, of the collection that it names or else of its parent."""
         collection = document.collection or parent or LOOSE
-        row, code = len(self.items), self.items.collection.code(collection)
-        self.assets.extend(document.assets, row, code)
+        self.assets.extend(document.assets)
         self.items.append(document, collection, place, len(self.assets))
 
     def finish(self) -> tuple[CollectionRow, ...]:
         """Take the assets of the collections themselves, behind all others."""
-        rows = []
-        for code, name in enumerate(self.items.collection.values):
+        rows, own = [], []
+        for name in self.items.collection.values:
             document, place = self._collections.get(name, (None, None))
             if document is None:
                 rows.append(CollectionRow(name, None, None, None))
+                own.append(0)
                 continue
             rows.append(CollectionRow(name, document.title, document.description, place))
-            self.assets.extend(document.assets, NO_ITEM, code)
+            self.assets.extend(document.assets)
+            own.append(len(document.assets))
+        self.assets.belong(self.items, own)
         self._collections.clear()
         return tuple(rows)

@@ -7,6 +7,7 @@ https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from haversack.errors import FormatError
 
 _BLOCK = 512
 _ADLER = 65521
+# Name, size, checksum, kind, magic and prefix; between them is what a catalog needs not.
+_FIELDS = struct.Struct("100s 24x 12s 12x 8s c 100x 6s 82x 155s 12x")
 _LONGEST_NAME = 1 << 16
 _EMPTY = bytes(_BLOCK)
 _FINDER = re.compile(r"(^|/)(\._[^/]*|\.DS_Store|__MACOSX(/.*)?)$")
@@ -96,8 +99,9 @@ class _Stream:
             if kind in b"LxXgK" and kind:
                 self._extend(longer, kind, name, size)
                 continue
-            name, size = longer.pop("path", name), int(longer.pop("size", size))
-            longer.clear()
+            if longer:
+                name, size = longer.get("path", name), int(longer.get("size", size))
+                longer.clear()
             if kind in _KINDS:
                 raise FormatError(
                     f"{self._path}: {name!r} is {_KINDS[kind]}, which no catalog archive needs"
@@ -152,15 +156,15 @@ class _Stream:
             )
 
     def _parse(self, header: bytes) -> tuple[str, int, bytes]:
-        # The checksum counts its own field as blanks. Adler-32 sums bytes too, up to its modulus.
-        total = self._number(header[148:156]) + sum(header[148:156]) - 8 * 32
-        if zlib.adler32(header) & 0xFFFF != (1 + total) % _ADLER:
+        field, size, checksum, kind, magic, prefix = _FIELDS.unpack_from(header)
+        # The checksum counts its own field as blanks.
+        if (_sum(header) - _sum(checksum) + 8 * 32 - self._number(checksum)) % _ADLER:
             where = self.place - _BLOCK
             raise FormatError(f"{self._path}: what stands at byte {where} is no tar header")
-        name = _text(header[:100])
-        if header[257:263] == b"ustar\0" and header[345]:
-            name = f"{_text(header[345:500])}/{name}"
-        return name, self._number(header[124:136]), header[156:157]
+        name = _text(field)
+        if magic == b"ustar\0" and prefix[0]:
+            name = f"{_text(prefix)}/{name}"
+        return name, self._number(size), kind
 
     def _number(self, field: bytes) -> int:
         if field[0] & 0x80:  # GNU's form for what octal digits cannot hold
@@ -207,6 +211,11 @@ def _is_finders(name: str) -> bool:
     """Tell what macOS leaves in archives."""
     hidden = "/." in name or name[:1] == "." or "__MACOSX" in name
     return hidden and _FINDER.search(name) is not None
+
+
+def _sum(field: bytes) -> int:
+    """Add bytes up, modulo ``_ADLER``, as Adler-32 does on the way."""
+    return (zlib.adler32(field) & 0xFFFF) - 1
 
 
 def _text(field: bytes) -> str:

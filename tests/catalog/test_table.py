@@ -1,0 +1,58 @@
+"""Every asset knows its item and its collection, and its size where the catalog says it."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from haversack.catalog.stac import decode
+from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE, Table
+
+ASSETS = st.lists(st.none() | st.integers(-1, 1 << 64), max_size=4)
+
+
+def document(kind, name, sizes, **fields):
+    assets = {f"a{n}": {"href": f"./{n}", "file:size": size} for n, size in enumerate(sizes)}
+    told = {"type": kind, "stac_version": "1.0.0", "id": name, "assets": assets} | fields
+    return decode(msgspec.json.encode(told), name)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), ASSETS)),
+    st.dictionaries(st.sampled_from("abcd"), ASSETS),
+)
+def test_assets_belong_to_their_items_and_collections(items, collections):
+    table = Table()
+    for name, sizes in collections.items():
+        table.add_collection(document("Collection", name, sizes), name)
+    for n, (collection, sizes) in enumerate(items):
+        table.add_item(document("Feature", f"i{n}", sizes, collection=collection), "", None)
+    rows = table.finish()
+    names = [row.id for row in rows]
+    expected = [(n, name, size) for n, (name, sizes) in enumerate(items) for size in sizes]
+    expected += [(NO_ITEM, name, size) for name in names for size in collections.get(name, ())]
+
+    assets = table.assets
+    assert len(assets) == len(assets.item) == len(assets.collection) == len(expected)
+    assert assets.item.tolist() == [item for item, _, _ in expected]
+    assert [names[code] for code in assets.collection] == [name for _, name, _ in expected]
+    assert assets.size.tolist() == [
+        UNKNOWN_SIZE if size is None or not 0 <= size < 1 << 63 else size for *_, size in expected
+    ]
+    for n, (_, sizes) in enumerate(items):
+        assert [assets.item[row] for row in table.items.assets_of(n)] == [n] * len(sizes)
+    assert table.items.asset_counts.tolist() == [len(sizes) for _, sizes in items]
+    assert {assets.item.dtype, assets.collection.dtype} == {np.dtype(np.int32)}
+
+
+def test_sizes_cost_nothing_where_the_catalog_says_none():
+    table = Table()
+    for n in range(100):
+        table.add_item(document("Feature", f"i{n}", [None] * 4), "", None)
+    table.finish()
+    assert table.assets.size.tolist() == [UNKNOWN_SIZE] * 400
+    assert table.assets.size.strides == (0,)
+    with pytest.raises(ValueError, match="read-only"):
+        table.assets.size[0] = 5
