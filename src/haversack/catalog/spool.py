@@ -14,6 +14,23 @@ from haversack.storage.publish import storage_error
 _WINDOW = 8 << 10
 
 
+def nameless_file(owner: object) -> int:
+    """Open a file without a name, which is gone when ``owner`` is; give its descriptor.
+
+    Raises
+    ------
+    StorageError
+        There is no directory for temporary files, or its disk refuses.
+    """
+    try:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    except OSError as error:
+        raise storage_error("open a temporary file in", Path("$TMPDIR"), error) from error
+    weakref.finalize(owner, os.close, descriptor)
+    return descriptor
+
+
 class Spool:
     """Bytes on disk that are gone with the last who holds them.
 
@@ -26,9 +43,7 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        with tempfile.TemporaryFile() as file:
-            self._descriptor = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._descriptor)
+        self._descriptor = nameless_file(self)
         self.size = 0
         self._lock = threading.Lock()
         self._window = 0, b""

@@ -57,7 +57,7 @@ class Bringing:
     tries: dict[int, int] = field(default_factory=dict)
 
     def run(self, ledger: Ledger, progress: Progress) -> None:
-        total = sum(len(self.plan.rows(state)) for state in self._wanted())
+        total = sum(self.plan.count_files(state) for state in self._wanted())
         if not total:
             return
         with events.task(progress, "download assets", total=total, unit="asset") as work:

@@ -81,7 +81,7 @@ def _settle(plan: Plan, ledger: Ledger, row: int, path: str, length: int | None)
     holdings = plan.holdings
     if length is None:
         return
-    if length != holdings.size[row]:
+    if length != holdings.size(row):
         holdings.forget(row)
         return
     file = plan.assets.root / holdings.elsewhere.get(row, path)

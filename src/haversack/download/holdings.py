@@ -15,6 +15,7 @@ from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
 from haversack.download.before import Before
 from haversack.download.layout import Layout
 from haversack.download.ledger import Ledger
+from haversack.download.measures import Measures
 from haversack.download.output import Output
 from haversack.storage.multihash import read_multihash
 
@@ -42,32 +43,42 @@ class Holdings:
     Attributes
     ----------
     lead
-        Row of the first asset with the same file; the other columns are kept in that row.
-    state, size
-        A :class:`State`; bytes of what is here.
+        Row of the first asset with the same file; the rest is kept in that row.
+    state
+        A :class:`State`.
     """
 
     def __init__(self, count: int) -> None:
         self.lead: NDArray[np.int32] = np.arange(count, dtype=np.int32)
         self.state: NDArray[np.uint8] = np.zeros(count, np.uint8)
-        self.size: NDArray[np.int64] = np.full(count, UNKNOWN_SIZE)
-        self._digest: NDArray[np.uint8] = np.zeros((count, 32), np.uint8)
+        self._measures = Measures()
         # Only those that stand elsewhere than the layout has them.
         self.elsewhere: dict[int, str] = {}
 
     def set(self, row: int, state: State, size: int, checksum: str | None = None) -> None:
-        self.state[row], self.size[row] = state, size
-        if checksum is not None and checksum.startswith(_SHA256):
-            self._digest[row] = np.frombuffer(bytes.fromhex(checksum[len(_SHA256) :]), np.uint8)
+        self.state[row] = state
+        known = checksum is not None and checksum.startswith(_SHA256)
+        digest = bytes.fromhex(checksum[len(_SHA256) :]) if known and checksum else None
+        self._measures.note(row, size, digest)
 
     def forget(self, row: int) -> None:
         """Take a file that is here for none."""
-        self.state[row], self.size[row] = State.ABSENT, UNKNOWN_SIZE
+        self.state[row] = State.ABSENT
+        self._measures.forget(row)
         self.elsewhere.pop(row, None)
 
+    def size(self, row: int) -> int:
+        """Give the bytes of what is here, ``UNKNOWN_SIZE`` where nothing is."""
+        known = self._measures.of(int(self.lead[row]))
+        return UNKNOWN_SIZE if known is None else known[0]
+
     def checksum(self, row: int) -> str | None:
-        digest = self._digest[self.lead[row]]
-        return _SHA256 + digest.tobytes().hex() if digest.any() else None
+        """Give the SHA-256 of what is here as hex multihash, where it is known."""
+        known = self._measures.of(int(self.lead[row]))
+        return _SHA256 + known[1].hex() if known and known[1] else None
+
+    def count_files(self) -> int:
+        return int(np.count_nonzero(self.lead == np.arange(len(self.lead), dtype=np.int32)))
 
     def is_here(self, row: int) -> bool:
         return self.state[self.lead[row]] in _HERE

@@ -205,22 +205,23 @@ def _last_part(href: str) -> str:
 def _common(catalog: Catalog) -> NDArray[np.bool_]:
     """Mark the assets of common keys, and those whose address several items share."""
     assets = catalog.assets
-    keys = [code for code, key in enumerate(assets.key.values) if key in COMMON_KEYS]
-    marked: NDArray[np.bool_] = np.isin(assets.key.codes, keys)
+    marked = assets.key.mask([key in COMMON_KEYS for key in assets.key.values])
     owners = assets.item
     first: dict[str, int] = {}
-    for row in _repeated(catalog):
+    repeated = _repeated(catalog)
+    for row in repeated:
         target = catalog.target(row)
         if first.setdefault(target, int(owners[row])) != owners[row]:
             first[target] = -2
-    for row in _repeated(catalog):
+    for row in repeated:
         marked[row] |= first[catalog.target(row)] == -2
     return marked
 
 
 def _repeated(catalog: Catalog) -> list[int]:
     """Rows whose address occurs more than once, found by hash so that few are looked at."""
-    hashes = catalog.target_hashes()
+    # Half of each hash tells enough apart.
+    hashes = catalog.target_hashes().astype(np.uint32)
     ordered = np.sort(hashes)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     return np.flatnonzero(np.isin(hashes, twice)).tolist() if len(twice) else []

@@ -172,7 +172,7 @@ class LocalCatalog:
             asset["alternate"] = {"remote": {"href": remote}} | others
         asset["href"] = _way(folder, posixpath.join(self._assets_at, path))
         if self._holdings.state[lead] != State.UNVERIFIED:
-            asset["file:size"] = int(self._holdings.size[lead])
+            asset["file:size"] = self._holdings.size(lead)
             checksum = self._holdings.checksum(lead)
             if checksum is not None:
                 asset["file:checksum"] = checksum

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from haversack.download.confirm import confirm
 from haversack.download.holdings import IfExists, State
 from haversack.download.ledger import Ledger
 from haversack.download.local import LocalCatalog
-from haversack.download.plan import Plan
+from haversack.download.plan import Plan, rows_of
 from haversack.download.unpack import unpack
 from haversack.events import Progress
 
@@ -72,10 +72,11 @@ def _write_catalog(plan: Plan, items: Iterable[int]) -> None:
         LocalCatalog(plan.catalog, plan.layout, plan.holdings, way).write(output, items)
 
 
-def _changed_items(plan: Plan, before: NDArray[np.uint8]) -> list[int]:
+def _changed_items(plan: Plan, before: NDArray[np.uint8]) -> Iterator[int]:
     """Rows of the items of which an asset has come, or was settled."""
     holdings = plan.holdings
     changed = (holdings.state != before) & (holdings.state != State.FAILED)
-    owners = plan.catalog.assets.item[changed[holdings.lead]]
-    items: list[int] = np.unique(owners[owners != NO_ITEM]).tolist()
-    return items
+    owners = plan.catalog.assets.item.compress(changed[holdings.lead])
+    items = np.zeros(len(plan.catalog.items), bool)
+    items[owners[owners != NO_ITEM]] = True
+    return rows_of(items)

@@ -25,6 +25,8 @@ from haversack.download.output import Output
 from haversack.download.unpack import placements
 from haversack.errors import StorageError
 
+_ROWS = 1 << 14
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -50,7 +52,7 @@ class Plan:
         """Yield the row and the path of each chosen file in a state."""
         catalog, paths = self.catalog, dict[int, str]()
         last = -1
-        for row in map(int, self.rows(state)):
+        for row in rows_of(self._chosen(state)):
             item = int(catalog.assets.item[row])
             if item == NO_ITEM:
                 collection = int(catalog.assets.collection[row])
@@ -60,11 +62,16 @@ class Plan:
             last = item
             yield row, paths[row]
 
-    def rows(self, state: State) -> NDArray[np.int64]:
-        """Rows of the chosen files in a state, one for each file."""
-        chosen = np.zeros(len(self.holdings.state), bool)
+    def count_files(self, state: State) -> int:
+        """Count the chosen files in a state, each of which several assets may share."""
+        return int(np.count_nonzero(self._chosen(state)))
+
+    def _chosen(self, state: State) -> NDArray[np.bool_]:
+        """Mask the chosen files in a state, each in the row of its first asset."""
+        chosen: NDArray[np.bool_] = np.zeros(len(self.holdings.state), bool)
         chosen[self.holdings.lead[self.selection.assets]] = True
-        return np.flatnonzero(chosen & (self.holdings.state == state))
+        chosen &= self.holdings.state == state
+        return chosen
 
     def count(self, state: State) -> int:
         """Count the chosen assets in a state."""
@@ -72,7 +79,7 @@ class Plan:
 
     def waiting(self) -> tuple[int, int]:
         """Give the known bytes to fetch, and the number of files of unknown size."""
-        sizes = self.catalog.assets.size[self.rows(State.ABSENT)]
+        sizes = self.catalog.assets.size.compress(self._chosen(State.ABSENT))
         known = sizes != UNKNOWN_SIZE
         return int(sizes[known].sum()), int((~known).sum())
 
@@ -137,6 +144,12 @@ def address(catalog: Catalog, row: int) -> str | Path | None:
     item = int(catalog.assets.item[row])
     holder = catalog.item(item) if item != NO_ITEM else catalog.collection(_owner(catalog, row))
     return remote_of(holder["assets"][catalog.assets.key[row]])
+
+
+def rows_of(mask: NDArray[np.bool_]) -> Iterator[int]:
+    """Yield the rows that a mask marks, without a list of all of them."""
+    for begin in range(0, len(mask), _ROWS):
+        yield from (np.flatnonzero(mask[begin : begin + _ROWS]) + begin).tolist()
 
 
 def _owner(catalog: Catalog, row: int) -> int:

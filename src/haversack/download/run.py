@@ -10,8 +10,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Unpack, get_args
 
-import numpy as np
-
 from haversack.catalog import Catalog, Filters, Match, Selection, Where
 from haversack.catalog.filters import select
 from haversack.catalog.sources import with_sources as add_sources
@@ -208,6 +206,6 @@ def _choose(catalog: Catalog, filters: Filters, *, with_sources: bool) -> Select
 
 
 def _tell(plan: Plan) -> None:
-    log.info("%d unique assets in stac catalog.", len(np.unique(plan.holdings.lead)))
+    log.info("%d unique assets in stac catalog.", plan.holdings.count_files())
     for name, count in plan.selection.steps:
         log.info("%d assets after %s filter.", count, name)

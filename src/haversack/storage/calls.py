@@ -57,6 +57,7 @@ def _write_back() -> Callable[[int, int, int], None] | None:
 calls = SimpleNamespace(
     pread=_optional("pread"),
     preadv=_optional("preadv"),
+    pwrite=_optional("pwrite"),
     fdatasync=_optional("fdatasync"),
     link=_optional("link"),
     posix_fadvise=_optional("posix_fadvise"),
