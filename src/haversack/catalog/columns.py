@@ -18,6 +18,7 @@ from haversack.catalog.spool import Spool
 _MOST = 1 << 20
 _AT_ONCE = 256
 _FEW_KINDS = 8
+_ROWS = 1 << 16
 _NARROW, _WIDE = "I", "q"
 _FEW = 1 << 32  # bytes whose ends fit the narrow one
 Value = TypeVar("Value", bound=Hashable)
@@ -214,6 +215,12 @@ class KindColumn(Generic[Value]):
 
     def __iter__(self) -> Iterator[Value]:
         return (self._of_kind[kind] for kind in self._kinds)
+
+
+def pieces(column: NDArray[Number]) -> Iterator[NDArray[Number]]:
+    """Yield a column in pieces: numpy takes many times the memory of what it looks up at once."""
+    for begin in range(0, len(column), _ROWS):
+        yield column[begin : begin + _ROWS]
 
 
 def numbers(values: array[int] | array[float], dtype: type[Number]) -> NDArray[Number]:

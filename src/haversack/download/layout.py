@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.catalog import Catalog
+from haversack.catalog.columns import pieces
 from haversack.catalog.table import NO_ITEM
 from haversack.download.lease import LEASE_NAME
 from haversack.download.ledger import LEDGER_NAME
@@ -224,7 +225,11 @@ def _repeated(catalog: Catalog) -> list[int]:
     hashes = catalog.target_hashes().astype(np.uint32)
     ordered = np.sort(hashes)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    return np.flatnonzero(np.isin(hashes, twice)).tolist() if len(twice) else []
+    if not len(twice):
+        return []
+    return np.flatnonzero(
+        np.concatenate([np.isin(each, twice) for each in pieces(hashes)])
+    ).tolist()
 
 
 class _Names:

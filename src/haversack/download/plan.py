@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.catalog import Catalog, Selection
+from haversack.catalog.columns import pieces
 from haversack.catalog.source import TreeSource
 from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
 from haversack.catalog.tar import Member
@@ -24,8 +25,6 @@ from haversack.download.local import remote_of
 from haversack.download.output import Output
 from haversack.download.unpack import placements
 from haversack.errors import StorageError
-
-_ROWS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +68,25 @@ class Plan:
     def _chosen(self, state: State) -> NDArray[np.bool_]:
         """Mask the chosen files in a state, each in the row of its first asset."""
         chosen: NDArray[np.bool_] = np.zeros(len(self.holdings.state), bool)
-        chosen[self.holdings.lead[self.selection.assets]] = True
+        for rows in pieces(self.selection.assets):
+            chosen[self.holdings.lead[rows]] = True
         chosen &= self.holdings.state == state
         return chosen
 
     def count(self, state: State) -> int:
         """Count the chosen assets in a state."""
-        return int((self.holdings.states(self.selection.assets) == state).sum())
+        states = map(self.holdings.states, pieces(self.selection.assets))
+        return sum(int(np.count_nonzero(each == state)) for each in states)
 
     def waiting(self) -> tuple[int, int]:
         """Give the known bytes to fetch, and the number of files of unknown size."""
-        sizes = self.catalog.assets.size.compress(self._chosen(State.ABSENT))
-        known = sizes != UNKNOWN_SIZE
-        return int(sizes[known].sum()), int((~known).sum())
+        known = unknown = 0
+        absent, all_sizes = self._chosen(State.ABSENT), self.catalog.assets.size
+        for chosen, sizes in zip(pieces(absent), pieces(all_sizes), strict=True):
+            told = chosen & (sizes != UNKNOWN_SIZE)
+            known += int(sizes.sum(where=told))
+            unknown += int(np.count_nonzero(chosen & ~told))
+        return known, unknown
 
     def free_bytes(self) -> int:
         """Give the bytes that are free where the assets go."""
@@ -148,8 +153,10 @@ def address(catalog: Catalog, row: int) -> str | Path | None:
 
 def rows_of(mask: NDArray[np.bool_]) -> Iterator[int]:
     """Yield the rows that a mask marks, without a list of all of them."""
-    for begin in range(0, len(mask), _ROWS):
-        yield from (np.flatnonzero(mask[begin : begin + _ROWS]) + begin).tolist()
+    begin = 0
+    for piece in pieces(mask):
+        yield from (np.flatnonzero(piece) + begin).tolist()
+        begin += len(piece)
 
 
 def _owner(catalog: Catalog, row: int) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from haversack.catalog import Selection
+from haversack.catalog.columns import pieces
 from haversack.catalog.table import NO_ITEM
 from haversack.download.bring import Bringing
 from haversack.download.holdings import State
 from haversack.download.layout import CATALOG, REPORT
 from haversack.download.origin import shown
+from haversack.download.plan import Plan
 from haversack.download.report import DownloadReport, FailedAsset
 from haversack.errors import DownloadError
 
@@ -47,10 +49,8 @@ def report_of(
 def failures_of(bringing: Bringing) -> list[FailedAsset]:
     """List every chosen asset that failed, also where several share its file."""
     plan = bringing.plan
-    rows, holdings = plan.selection.assets, plan.holdings
-    failed = rows[np.isin(holdings.states(rows), [State.FAILED, State.UNSURE])]
-    found = []
-    for row in failed.tolist():
+    holdings, found = plan.holdings, []
+    for row in _failed(plan):
         lead = int(holdings.lead[row])
         collection, item, key = _identity(plan.selection, row)
         found.append(
@@ -65,6 +65,12 @@ def failures_of(bringing: Bringing) -> list[FailedAsset]:
             )
         )
     return found
+
+
+def _failed(plan: Plan) -> Iterator[int]:
+    for rows in pieces(plan.selection.assets):
+        states = plan.holdings.states(rows)
+        yield from rows[(states == State.FAILED) | (states == State.UNSURE)].tolist()
 
 
 def raise_failed(bringing: Bringing, report: DownloadReport) -> None:
