@@ -102,14 +102,16 @@ class Assets:
         The asset's key, media type (or None) and tuple of roles.
     href : TextColumn
         Its reference as the source writes it.
-    item, collection : numpy.ndarray
-        Row of the item that each asset belongs to, int32, ``NO_ITEM`` for a collection's own; row
-        of its collection.
+    item, collection, size : numpy.ndarray
+        Once all are there: row of the item that each asset belongs to, int32, ``NO_ITEM`` for a
+        collection's own; row of its collection, int32; its bytes as the catalog says, int64,
+        ``UNKNOWN_SIZE`` where it does not.
     """
 
     def __init__(self) -> None:
         self.item: NDArray[np.int32] = np.empty(0, np.int32)
         self.collection: NDArray[np.int32] = np.empty(0, np.int32)
+        self.size: NDArray[np.int64] = np.empty(0, np.int64)
         # Sizes begin with the first that is known: most catalogs have none.
         self._kind, self._size = array("i"), array("q")
         self.key: KindColumn[str] = KindColumn(self._kind)
@@ -137,13 +139,15 @@ class Assets:
             row += 1
         self.href.extend([asset.href for asset in assets.values()])
 
-    def belong(self, items: Items, own: Sequence[int]) -> None:
+    def finish(self, items: Items, own: Sequence[int]) -> None:
         """Say whose they are: those of items come first, then so many of each collection's own."""
         of_items, of_own = items.asset_counts, np.array(own, np.int32)
         rows = np.append(np.arange(len(items), dtype=np.int32), np.int32(NO_ITEM))
         self.item = np.repeat(rows, np.append(of_items, of_own.sum()))
         codes = np.append(items.collection.codes, np.arange(len(own), dtype=np.int32))
         self.collection = np.repeat(codes, np.append(of_items, of_own))
+        told = numbers(self._size, np.int64) if self._size else np.int64(UNKNOWN_SIZE)
+        self.size = np.broadcast_to(told, len(self))
 
     def _new_kind(self, key: str, asset: StacAsset) -> int:
         roles = tuple(asset.roles or ())
@@ -157,13 +161,6 @@ class Assets:
         if not self._size:
             self._size = array("q", [UNKNOWN_SIZE]) * row
         self._size.append(UNKNOWN_SIZE if size is None or not 0 <= size < 1 << 63 else size)
-
-    @property
-    def size(self) -> NDArray[np.int64]:
-        """Bytes of each asset as the catalog says, ``UNKNOWN_SIZE`` where it does not."""
-        if not self._size:
-            return np.broadcast_to(np.int64(UNKNOWN_SIZE), len(self))
-        return numbers(self._size, np.int64)
 
     def checksum(self, row: int) -> str | None:
         """Give the multihash that the catalog holds for an asset."""
@@ -201,6 +198,6 @@ class Table:
             rows.append(CollectionRow(name, document.title, document.description, place))
             self.assets.extend(document.assets)
             own.append(len(document.assets))
-        self.assets.belong(self.items, own)
+        self.assets.finish(self.items, own)
         self._collections.clear()
         return tuple(rows)
