@@ -21,7 +21,7 @@ from haversack.storage.publish import (
 )
 
 _MOST = 1000
-_MOST_KNOWN = 20_000
+_MOST_KNOWN = 4_000
 _WORTH_A_SYNCFS = 16
 
 
