@@ -117,6 +117,7 @@ def test_any_mixture_of_faults_ends_exact_or_named(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_killed_anywhere_no_final_name_ever_holds_half_a_file(server, tmp_path):
     files = {
         f"/{n}": random.Random(n).randbytes(3_000_000 if n % 40 == 0 else 9_000) for n in range(400)
