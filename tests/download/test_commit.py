@@ -56,6 +56,7 @@ def synced(monkeypatch):
 def publish(*files, sync="batch"):
     """Publish files as one batch."""
     committer = Committer(sync, None)
+    committer.expect(len(files))
     committer.put(list(files))
     try:
         done = []
@@ -69,6 +70,7 @@ def publish(*files, sync="batch"):
 def test_what_is_waited_for_waits_for_no_other(whole, monkeypatch):
     monkeypatch.setattr(commit, "_SECONDS", 3600.0)
     committer, done = Committer("none", None), []
+    committer.expect(1)
     committer.put([whole("a")])
     waiting = threading.Thread(target=lambda: done.extend(committer.published(3600.0)), daemon=True)
     waiting.start()
@@ -79,14 +81,15 @@ def test_what_is_waited_for_waits_for_no_other(whole, monkeypatch):
 
 def test_what_comes_while_others_are_published_is_waited_for_again(whole, monkeypatch):
     monkeypatch.setattr(commit, "_SECONDS", 3600.0)
-    committer, write, late = Committer("none", None), commit._write, whole("late")
+    committer, write, late = Committer("none", None), commit.settle, whole("late")
 
     def put_more(one):
         write(one)
         if one is not late:
             committer.put([late])
 
-    monkeypatch.setattr(commit, "_write", put_more)
+    monkeypatch.setattr(commit, "settle", put_more)
+    committer.expect(2)
     committer.put([whole("first")])
     done = []
 
@@ -128,7 +131,7 @@ def test_many_names_are_synced_by_file_system(whole, synced, monkeypatch):
 
 
 def test_only_a_part_that_is_gone_is_lost(whole, tmp_path, monkeypatch):
-    write = commit._write
+    write = commit.settle
 
     def spoil(one):
         if one.request.path.name == "gone":
@@ -137,7 +140,7 @@ def test_only_a_part_that_is_gone_is_lost(whole, tmp_path, monkeypatch):
         if one.request.path.name == "taken":
             Path(one.part.path).unlink()
 
-    monkeypatch.setattr(commit, "_write", spoil)
+    monkeypatch.setattr(commit, "settle", spoil)
     done = publish(whole("a/gone"), whole("b/taken"), whole("b/fine"))
     found = {one.request.path.name: (one.lost, one.named) for one in done}
     assert found == {"gone": (False, False), "taken": (True, False), "fine": (False, True)}

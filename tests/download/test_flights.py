@@ -11,6 +11,7 @@ from haversack.download.line import Network
 from haversack.download.pace import Pace
 from haversack.download.parts import Parts
 from haversack.download.transfer import Request
+from haversack.download.writer import Writer
 
 BODY = b"x" * 100_000
 
@@ -25,10 +26,10 @@ def flights(server):
 def test_what_ended_but_was_not_taken_is_closed_like_the_rest(
     server, flights, tmp_path, make_answer, monkeypatch
 ):
-    host, parts = Host(4), Parts("0123abcd", synced=True)
+    host, parts, writer = Host(4), Parts("0123abcd", synced=True), Writer(lambda _: None)
     for name in "ab":
         server.answer(f"/{name}", make_answer(200, BODY, {"ETag": '"1"'}, cut=90_000))
-        flights.begin(Fetch(Request(server.url(f"/{name}"), tmp_path / name), parts), host)
+        flights.begin(Fetch(Request(server.url(f"/{name}"), tmp_path / name), parts, writer), host)
     step, ended = flights._multi.step, []
     while len(ended) < 2:
         ended += step(0.1)

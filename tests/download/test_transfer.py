@@ -709,7 +709,7 @@ def test_memory_stays_flat_while_requests_stream(server, tmp_path, monkeypatch):
 
 def test_a_slow_disk_holds_the_network_back(server, get, here, monkeypatch):
     monkeypatch.setattr(commit, "_QUEUED_BYTES", 20_000)
-    write, waiting = commit._write, []
+    write, waiting = commit.settle, []
     put = commit.Committer.put
 
     def note(self, files):
@@ -717,7 +717,7 @@ def test_a_slow_disk_holds_the_network_back(server, get, here, monkeypatch):
         waiting.append(self._unwritten)
 
     monkeypatch.setattr(commit.Committer, "put", note)
-    monkeypatch.setattr(commit, "_write", lambda whole: [time.sleep(0.005), write(whole)])
+    monkeypatch.setattr(commit, "settle", lambda whole: [time.sleep(0.005), write(whole)])
     names = [server.file(f"/{n}", bytes(5000)) and f"/{n}" for n in range(60)]
     assert all(o.error is None for o in get(*names, concurrency=4).values())
     assert max(waiting) <= 20_000 + 4 * 5000

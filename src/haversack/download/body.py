@@ -1,4 +1,4 @@
-"""The bytes of one file that are here: in memory at first, then in a part, hashed as they go."""
+"""The bytes of one file that are here: in memory at first, then in a part."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from haversack.download.commit import Whole
-from haversack.download.digest import Digest, Expected, of_catalog, of_headers
+from haversack.download.digest import Digest, of_catalog, of_headers
 from haversack.download.outcome import Request
 from haversack.download.parts import Part, Parts, validator
+from haversack.download.writer import Writer
 
-_BUFFER = 256 << 10
+_BUFFER = 512 << 10
 
 
 class Body:
@@ -23,8 +24,8 @@ class Body:
         The file.
     path
         Where it shall stand.
-    parts
-        Where its bytes go until they are whole.
+    parts, writer
+        Where its bytes go until they are whole, and who brings them there.
 
     Attributes
     ----------
@@ -32,23 +33,26 @@ class Body:
         What the server said of this version, and how many bytes it has, None where unknown.
     """
 
-    def __init__(self, request: Request, path: str, parts: Parts) -> None:
-        self._request, self._path, self._parts = request, path, parts
+    def __init__(self, request: Request, path: str, parts: Parts, writer: Writer) -> None:
+        self._request, self._path = request, path
+        self._parts, self._writer = parts, writer
         self._left = parts.prepare(path)
         self.headers: Mapping[str, str] = {}
         self.total: int | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
+        self._given = 0  # bytes that are in the part, or will be
         self._part: Part | None = None
         self._digest: Digest  # made with the first bytes of each version
         if self._left:
             self._digest = Digest(of_catalog(request.checksum))
             self._part = parts.adopt(path, self._left, self._digest)
+            self._given = self._part.size if self._part else 0
 
     @property
     def size(self) -> int:
         """Bytes that are here."""
-        return (self._part.size if self._part else 0) + self._held_bytes
+        return self._given + self._held_bytes
 
     @property
     def version(self) -> str:
@@ -77,62 +81,57 @@ class Body:
     def _flush(self) -> None:
         if self._part is None:
             self._part = self._parts.new(self._path, self.version)
-        data = self._taken()
-        self._part.write(data)
-        self._digest.update(data)
-
-    def _taken(self) -> bytes:
-        data = b"".join(self._held)
+        self._writer.write(self._part, self._digest, self._held, self._held_bytes)
+        self._given += self._held_bytes
         self._clear()
-        return data
 
     def _clear(self) -> None:
-        self._held.clear()
-        self._held_bytes = 0
+        self._held, self._held_bytes = [], 0
 
-    def wrong(self) -> Expected | None:
-        """Say what the bytes of a large file should have hashed to.
-
-        A small one is left to the committer, which hashes and writes it at once.
-        """
-        if self._part is None:
-            return None
-        if self._held:
-            self._flush()
-        return self._digest.mismatch()
+    def _stopped(self) -> Part | None:
+        """Give the part once nobody writes to it."""
+        if self._part is not None:
+            self._writer.wait()
+        return self._part
 
     def whole(self, source: Any) -> Whole:
-        """Hand over what is whole, as ``source``'s."""
+        """Hand over what is whole, as ``source``'s; it is still to be checked."""
         part, self._part = self._part, None
+        is_begun = part is not None
+        self._given = 0
         if part is None:
             part = self._parts.small(self._path, self._held_bytes, lambda: self.version)
-        part.close()
+        content = b"".join(self._held)
+        self._clear()
         return Whole(
             self._request,
             self._path,
             part,
-            self._taken(),
+            content,
             self._digest,
             self.headers.get("etag"),
             self.headers.get("last-modified"),
             self._left,
             self._parts.made(),
             source,
+            is_begun,
         )
 
     def pause(self) -> None:
         """Let go of the part until more comes; what the disk may not have comes again."""
-        if self._part is not None:
+        part = self._stopped()
+        if part is not None:
             try:
-                self._part.close()
+                part.close()
             except OSError:
                 self.discard()
 
     def discard(self) -> None:
         """Forget the bytes that are here."""
-        part, self._part = self._part, None
+        part, self._part = self._stopped(), None
         if part is not None:
             part.remove()
+        self._given = 0
         self._clear()
 
     def leave(self, *, keep: bool) -> None:
@@ -147,5 +146,6 @@ class Body:
             with suppress(OSError):
                 self._flush()
         self._clear()
-        if self._part is not None:
-            self._part.keep_or_remove()
+        part = self._stopped()
+        if part is not None:
+            part.keep_or_remove()

@@ -50,6 +50,8 @@ class Whole:
     leftovers: Sequence[str]
     made: Sequence[str]  # directories with new subdirectories on the way to it
     source: Any  # what the mover wants back with the answer
+    is_begun: bool = False  # some of it has been given to the writer
+    is_settled: bool = False
     error: OSError | None = None
     wrong: Expected | None = None
     lost: bool = False
@@ -97,9 +99,12 @@ class Committer:
         """Whether the disk has fallen behind the network."""
         return self.open >= _QUEUED or self._unwritten >= _QUEUED_BYTES
 
+    def expect(self, count: int) -> None:
+        """Count files that will be put: so many more have to come out."""
+        self.open += count
+
     def put(self, files: list[Whole]) -> None:
-        """Queue files."""
-        self.open += len(files)
+        """Queue files, from any thread."""
         size = sum(len(whole.content) for whole in files)
         with self._change:
             empty = not self._waiting
@@ -162,7 +167,7 @@ class Committer:
         until = time.monotonic() + _SECONDS
         while files := self._take(until):
             for whole in files:
-                _write(whole)
+                settle(whole)
             batch += files
             if len(batch) >= _MOST or time.monotonic() >= until:
                 break
@@ -233,19 +238,21 @@ class Committer:
         )
 
 
-def _write(whole: Whole) -> None:
-    """Check and write what is not in the part yet."""
+def settle(whole: Whole) -> None:
+    """Check and write what is not in the part yet, unless that has been done."""
+    if whole.is_settled:
+        return
+    whole.is_settled = True
     content, whole.content = whole.content, b""
     whole.digest.update(content)
-    whole.wrong = whole.digest.mismatch()
-    if whole.wrong is not None or whole.part.status is not None:
-        return
+    wrong = whole.wrong = whole.digest.mismatch()
     try:
-        whole.part.write(content)
-        whole.part.close()
+        if wrong is None:
+            whole.part.finish(content)
+            return
     except OSError as error:
         whole.error = error
-        whole.part.remove()
+    whole.part.remove()
 
 
 def _rename(whole: Whole) -> None:

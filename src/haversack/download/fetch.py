@@ -16,6 +16,7 @@ from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, ne
 from haversack.download.origin import located, shown
 from haversack.download.outcome import Request
 from haversack.download.parts import NO_VALIDATOR, Parts, validator
+from haversack.download.writer import Writer
 from haversack.errors import UsageError
 
 _ERROR_BODY = 64 << 10
@@ -39,16 +40,16 @@ class Fetch:
     ----------
     request
         What to fetch.
-    parts
-        Where its bytes go until they are whole.
+    parts, writer
+        Where its bytes go until they are whole, and who brings them there.
     """
 
-    def __init__(self, request: Request, parts: Parts) -> None:
+    def __init__(self, request: Request, parts: Parts, writer: Writer) -> None:
         self.request = request
         self.url, self.origin = located(request.url)
         self.tries = self.fruitless = 1
         self.moved = 0
-        self._body = Body(request, os.fspath(request.path), parts)
+        self._body = Body(request, os.fspath(request.path), parts, writer)
         self._redirects = self._moved_before = 0
         self._checked_twice = self._renewed = False
         self._line: Line | None = None
@@ -206,8 +207,7 @@ class Fetch:
             self._body.discard()
             message = f"{shown(self.url)}: has {size} bytes, the catalog says {wanted}"
             return Failure(Kind.FINAL, message)
-        wrong = self._body.wrong()
-        return self.refuted(wrong) if wrong else None
+        return None
 
     def refuted(self, wrong: Expected) -> Failure:
         """Throw bytes away that are not those meant; they are asked for once more."""

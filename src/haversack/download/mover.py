@@ -17,12 +17,14 @@ from haversack.download.line import Refused
 from haversack.download.outcome import Outcome, Request
 from haversack.download.parts import Parts
 from haversack.download.schedule import Schedule
+from haversack.download.writer import Writer
 from haversack.errors import HaversackError, UsageError
 from haversack.storage.publish import storage_error
 
 _AHEAD = 16
 _UNTAKEN = 4000
 _STEP = 0.1
+_BREATH = 0.002  # seconds in which the disk may catch up
 # Errors that will not go away for the next file.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 
@@ -34,8 +36,10 @@ class Mover:
     ----------
     requests
         What to fetch; taken as there is room for it, in the mover's thread.
-    schedule, flights, parts, committer
-        Where a file waits for its turn, where its bytes come, where they go, what publishes it.
+    schedule, flights, parts
+        Where a file waits for its turn, where its bytes come, and where they go.
+    writer, committer
+        Who brings the bytes of large files there, and who publishes what is whole.
     retries
         How often to try again without having got further.
     """
@@ -47,12 +51,14 @@ class Mover:
         schedule: Schedule,
         flights: Flights,
         parts: Parts,
+        writer: Writer,
         committer: Committer,
         retries: int,
     ) -> None:
         self._requests, self._exhausted = requests, False
         self._schedule, self._flights = schedule, flights
-        self._parts, self._committer, self._retries = parts, committer, retries
+        self._parts, self._writer, self._committer = parts, writer, committer
+        self._retries = retries
         self._most_inside = _AHEAD * flights.concurrency
         self._inside = 0
         # Each is counted by one thread, and only read by the other.
@@ -129,7 +135,7 @@ class Mover:
 
     def _take_in(self, request: Request) -> None:
         try:
-            fetch = Fetch(request, self._parts)
+            fetch = Fetch(request, self._parts, self._writer)
         except UsageError as error:
             self._answer(Outcome(request, error=str(error)))
         except OSError as error:
@@ -159,6 +165,9 @@ class Mover:
     def _step(self, patience: float) -> None:
         if wait := self._flights.too_fast():
             self._stopping.wait(min(wait, _STEP))
+            return
+        if self._writer.is_behind():
+            self._stopping.wait(_BREATH)
             return
         for flight, code, detail in self._flights.step(patience):
             self._ended(flight, code, detail)
@@ -195,7 +204,11 @@ class Mover:
         host.answered()
         if isinstance(result, Whole):
             self._inside -= 1
-            self._whole.append(result)
+            self._committer.expect(1)
+            if result.is_begun:
+                self._writer.finish(result)
+            else:
+                self._whole.append(result)
         elif isinstance(result, Unchanged):
             self._inside -= 1
             fetch.suspend()
@@ -266,5 +279,6 @@ class Mover:
         self._flights.close()
         for fetch in self._schedule.left():
             fetch.suspend()
+        self._writer.close()
         self._committer.put(self._whole)
         self._committer.close()

@@ -62,7 +62,8 @@ def _name_hash(name: str) -> str:
 class Part:
     """A part of this run on disk; closed when nothing is being written to it.
 
-    ``write_back`` begins to bring a range of it to the disk, where that is wanted and can be had.
+    ``write_back`` begins to bring a range of it to the disk, where that is wanted and can be had;
+    ``error`` is why bytes are missing in it.
     """
 
     path: str
@@ -71,6 +72,7 @@ class Part:
     size: int = 0
     descriptor: int | None = None
     status: os.stat_result | None = None
+    error: OSError | None = None
 
     def write(self, data: bytes) -> None:
         """Add bytes at the end."""
@@ -89,6 +91,13 @@ class Part:
         if self.write_back is not None and written >= _WORTH_BEGINNING:
             # The disk works while the rest comes; the sync waits for less.
             self.write_back(self.descriptor, begun, written)
+
+    def finish(self, data: bytes) -> None:
+        """Add the last bytes and close it, if nothing before was refused."""
+        if self.error is not None:
+            raise self.error
+        self.write(data)
+        self.close()
 
     def close(self) -> None:
         """Let go of the descriptor, and note the status that the file then has."""

@@ -17,6 +17,7 @@ from haversack.download.pace import Pace
 from haversack.download.parts import Parts
 from haversack.download.schedule import Schedule
 from haversack.download.secrets import Secrets
+from haversack.download.writer import Writer
 
 __all__ = ["Outcome", "Request", "Secrets", "Version", "transfer"]
 
@@ -39,10 +40,10 @@ def transfer(
 ) -> Iterator[Outcome]:
     """Fetch files, each of which appears under its final name only when it is whole.
 
-    One thread takes bytes, which go into part files beside the final names; another writes small
-    files, and publishes what is whole in batches. Memory does not grow with the number of files.
-    Ending the iteration (also by Ctrl-C) publishes what is whole and leaves the parts of large
-    files, which the next call goes on with.
+    One thread takes bytes; another writes those of large files into parts beside the final names; a
+    third writes small files, and publishes what is whole in batches. Memory does not grow with the
+    number of files. Ending the iteration (also by Ctrl-C) publishes what is whole and leaves the
+    parts of large files, which the next call goes on with.
 
     Parameters
     ----------
@@ -93,12 +94,14 @@ def transfer(
     """
     network = Network(source=source_origin, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
     pace = Pace(max_bytes_per_second, max_requests_per_second)
+    committer = Committer(fsync, ledger)
     mover = Mover(
         iter(requests),
         schedule=Schedule(concurrency, pace),
         flights=Flights(network, concurrency, timeout, pace, on_bytes),
         parts=Parts(random_ids.token_hex(4), synced=fsync != "none"),
-        committer=Committer(fsync, ledger),
+        writer=Writer(committer.put),
+        committer=committer,
         retries=retries,
     )
     try:
