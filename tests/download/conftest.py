@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from haversack.download.transfer import Request, transfer
+
 
 @dataclass
 class Asked:
@@ -177,3 +179,29 @@ def _no_long_pauses(monkeypatch):
 
     monkeypatch.setattr(hosts, "pause", short)
     monkeypatch.setattr(http, "pause", short)
+
+
+@pytest.fixture
+def get(server, tmp_path):
+    """Fetch paths of the server; give the outcomes by path."""
+
+    def run(*paths, size=None, checksum=None, **options):
+        wanted = [
+            Request(server.url(path), tmp_path / "out" / path.strip("/"), size, checksum)
+            for path in paths
+        ]
+        found = transfer(wanted, source_origin=server.url("/"), **options)
+        return {"/" + str(o.request.path.relative_to(tmp_path / "out")): o for o in found}
+
+    return run
+
+
+@pytest.fixture
+def here(tmp_path):
+    """What stands in the output: name -> content."""
+
+    def look():
+        root = tmp_path / "out"
+        return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    return look

@@ -29,36 +29,10 @@ def multihash(body):
     return "1220" + hashlib.sha256(body).hexdigest()
 
 
-@pytest.fixture
-def get(server, tmp_path):
-    """Fetch paths of the server; give the outcomes by path."""
-
-    def run(*paths, size=None, checksum=None, **options):
-        wanted = [
-            Request(server.url(path), tmp_path / "out" / path.strip("/"), size, checksum)
-            for path in paths
-        ]
-        found = transfer(wanted, source_origin=server.url("/"), **options)
-        return {"/" + str(o.request.path.relative_to(tmp_path / "out")): o for o in found}
-
-    return run
-
-
 def wait_for_part(directory):
     """Wait until the first buffer of a big file is on disk."""
     while not any(p.stat().st_size >= 250_000 for p in directory.iterdir()):
         time.sleep(0.01)
-
-
-@pytest.fixture
-def here(tmp_path):
-    """What stands in the output: name -> content."""
-
-    def look():
-        root = tmp_path / "out"
-        return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-
-    return look
 
 
 @pytest.mark.parametrize("sync", ["batch", "each", "none"])
