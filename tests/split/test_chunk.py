@@ -14,6 +14,7 @@ from haversack.split.codec import coding_named, encode, encode_in_blocks
 from haversack.split.ownblock import OwnBlock
 from haversack.split.tail import CHUNK, PIECE, BlockHead, Tail, encode_tail
 from haversack.storage.checksum import crc32c
+from haversack.storage.ranges import RangeFile
 
 ID = "0" * 32
 
@@ -33,7 +34,7 @@ def block_of(path, arrays, stored):
     )
     tail = encode_tail(Tail(head, np.array(table, CHUNK), np.array(pieces, PIECE)))
     path.write_bytes(data + tail)
-    return OwnBlock(path, Place(ID, 0, array.dtype, tuple((0, n) for n in array.shape)))
+    return OwnBlock(RangeFile(path), Place(ID, 0, array.dtype, tuple((0, n) for n in array.shape)))
 
 
 def draw_chunks(data):

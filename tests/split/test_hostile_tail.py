@@ -122,4 +122,4 @@ def test_a_newer_tail_says_upgrade(one, monkeypatch):
     path.write_bytes(data + encode_tail(tail))
     monkeypatch.undo()
     with pytest.raises(HaversackError, match="format 2, this haversack reads up to 1: upgrade"):
-        OwnBlock(path, Place(tail.head.array, 0, None, ((0, 60), (0, 400))))
+        OwnBlock(RangeFile(path), Place(tail.head.array, 0, None, ((0, 60), (0, 400))))

@@ -90,6 +90,7 @@ class SplitDataset(BlockStore, DiskArray):
                 self._growth.refresh()
                 self._grow()
             self._open.clear()
+            self._files.clear()
         return len(self) - before
 
     def follow(self, *, timeout: float | None = None, pause: float = 0.005) -> Iterator[Any]:

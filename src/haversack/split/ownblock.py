@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from operator import mul
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,15 +27,13 @@ class OwnBlock:
 
     Raises
     ------
-    PathNotFoundError
-        There is no such file.
     IntegrityError, FormatError
         The block is damaged, or belongs elsewhere.
     """
 
-    def __init__(self, path: Path, place: Place, *, at_least: bool = False) -> None:
-        self.path, self._at_least = path, at_least
-        self._file = RangeFile(path)
+    def __init__(self, file: RangeFile, place: Place, *, at_least: bool = False) -> None:
+        self.path, self._at_least = file.path, at_least
+        self._file = file
         self._tail = read_tail(self._file)
         self._file.expect_no_order()
         self._place = place
@@ -47,7 +44,7 @@ class OwnBlock:
             self._check_place()
             self._at = self._strides()
         except (TypeError, ZeroDivisionError) as error:
-            raise FormatError(f"{path}: the tail's head makes no sense: {error}") from error
+            raise FormatError(f"{self.path}: the tail's head makes no sense: {error}") from error
 
     @property
     def key(self) -> str:

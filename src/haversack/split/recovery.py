@@ -23,6 +23,7 @@ from haversack.split.slabs import OpenSlab
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
 from haversack.storage.looking import exists
+from haversack.storage.ranges import RangeFile
 
 log = logging.getLogger("haversack.split")
 
@@ -96,7 +97,7 @@ def _unpublish(root: Path, stack: Stack, number: int, coding: Coding) -> int:
         block = number * stack.pieces + piece
         place = Place(stack.array, block, stack.dtype, ((start, start + rows), *bounds))
         path = root / block_name(block, block + 1, growable=True)
-        found = OwnBlock(path, place, at_least=True).whole()[:rows]
+        found = OwnBlock(RangeFile(path), place, at_least=True).whole()[:rows]
         frames[(slice(None), *(slice(*pair) for pair in bounds))] = found
     records = encode_rows(frames, stack, start, coding)
     content = encode_header(start, stack.array) + b"".join(records)

@@ -69,7 +69,7 @@ def _write_block(dataset: SplitDataset, number: int, part: Part, source: Any) ->
     place, path = dataset.place_of(number)
     if place is None:
         raise _in_journal(number)
-    block = OwnBlock(path, place, at_least=True)
+    block = OwnBlock(RangeFile(path), place, at_least=True)
     data = block.whole()
     put(data, part, source)
     start = place.bounds[0][0]

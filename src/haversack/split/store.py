@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import FormatError, NotFoundError
+from haversack.errors import FormatError, HaversackError, NotFoundError
 from haversack.split.block import Block, Place, Shape
 from haversack.split.codec import Coding, coding_named
 from haversack.split.filling import OfBlocks, fill
@@ -24,11 +25,12 @@ from haversack.split.layout import Job
 from haversack.split.metadata import METADATA, block_files, block_name
 from haversack.split.ownblock import OwnBlock
 from haversack.split.plan import divide
-from haversack.split.tail import has_tail
+from haversack.split.tail import expect_tail, has_tail
 from haversack.storage.looking import exists
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
+_FORESEEN = 8  # blocks of which the disk is told before they are opened
 
 
 class BlockStore(BlockGrid):
@@ -45,6 +47,7 @@ class BlockStore(BlockGrid):
         self._grow()
         self._paths = None if stack.array else self._foreign_paths()
         self._open: OrderedDict[int, Block] = OrderedDict()
+        self._files: dict[int, RangeFile] = {}  # of blocks that are to be opened
         self._opening = threading.Lock()
 
     def _grow(self) -> None:
@@ -137,7 +140,25 @@ class BlockStore(BlockGrid):
 
     def _fill(self, jobs: list[Job]) -> None:
         """Fill several targets, decoding each chunk that they share once."""
-        fill(self._of_blocks(jobs), self._block)
+        fill(self._foreseen(self._of_blocks(jobs)), self._block)
+
+    def _foreseen(self, of_blocks: OfBlocks) -> OfBlocks:
+        """Have the disk bring the tails of blocks before these are opened."""
+        waiting: deque[tuple[int, list[Job]]] = deque()
+        for one in of_blocks:
+            if waiting:
+                self._foresee(one[0])
+            waiting.append(one)
+            if len(waiting) > _FORESEEN:
+                yield waiting.popleft()
+        yield from waiting
+
+    def _foresee(self, number: int) -> None:
+        if number in self._open or not self.is_ours or self._growth.block(number) is not None:
+            return
+        with suppress(HaversackError):  # it is told of when the block's turn comes
+            file = self._files[number] = RangeFile(self._path(number))
+            expect_tail(file)
 
     def _of_blocks(self, jobs: list[Job]) -> OfBlocks:
         """Say what is wanted of which block; of one job the blocks are found one by one."""
@@ -174,7 +195,8 @@ class BlockStore(BlockGrid):
         try:
             if self.is_ours:
                 place = Place(self._stack.array, number, self._dtype, bounds)
-                return OwnBlock(path, place, at_least=self._stack.growable)
+                file = self._files.pop(number, None) or RangeFile(path)
+                return OwnBlock(file, place, at_least=self._stack.growable)
             return self._open_foreign(path)
         except NotFoundError as error:
             held = ", ".join(f"{start}:{end}" for start, end in bounds)

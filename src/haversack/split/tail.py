@@ -126,6 +126,12 @@ def has_tail(file: RangeFile) -> bool:
     return file.size >= len(MAGIC) and file.read(file.size - len(MAGIC), len(MAGIC)) == MAGIC
 
 
+def expect_tail(file: RangeFile) -> None:
+    """Have the disk bring what :func:`read_tail` will read."""
+    size = min(file.size, _FIRST_READ)
+    file.expect(file.size - size, size)
+
+
 def read_tail(file: RangeFile) -> Tail:
     """Read and check the tail of a block.
 

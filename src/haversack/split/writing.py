@@ -210,7 +210,7 @@ class EmptySplitDataset(Blocks):
         dtype = self._dtype
         for number, name in enumerate(self.files):
             place = Place(self._array, number, dtype, self.bounds(number))
-            dtype = OwnBlock(self.root / name, place).dtype
+            dtype = OwnBlock(RangeFile(self.root / name), place).dtype
         stack = Stack(
             shape=self.shape_cropped,
             shape_block=self.shape_block,
