@@ -1,5 +1,7 @@
 """A tail whose checksum is right and whose content lies is refused."""
 
+import struct
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,8 @@ from haversack.errors import HaversackError
 from haversack.split import SplitDataset, save_to_split_dataset
 from haversack.split.block import Place
 from haversack.split.ownblock import OwnBlock
-from haversack.split.tail import CHUNK, Tail, encode_tail, read_tail
+from haversack.split.tail import CHUNK, MAGIC, PIECE, Tail, encode_tail, read_tail
+from haversack.storage.checksum import crc32c
 from haversack.storage.ranges import RangeFile
 
 
@@ -37,6 +40,7 @@ def forge(path, tail, **head):
         {"shape": (60, 401)},
         {"shape": ()},
         {"shape": ("a", {})},
+        {"shape": (60.0, 400.0)},
         {"chunk_shape": (0, 400)},
         {"chunk_shape": (-60, -400)},
         {"chunk_shape": (60,)},
@@ -103,6 +107,81 @@ def test_no_flags_of_a_chunk_harm(one, flags):
     except HaversackError:
         return
     assert found.shape == (60, 400)
+
+
+def forge_chunks(path, tail, body, count, **fields):
+    """Put a block of ``count`` chunks behind each other, all of which are one place of a body."""
+    chunks = np.zeros(count, CHUNK)
+    for name, value in {"version": 2, "codec_version": 1, "typesize": 1, **fields}.items():
+        chunks[name] = value
+    chunks["first"] = np.arange(count)
+    pieces = np.zeros(count, PIECE)
+    pieces["start"], pieces["crc32c"] = 20, crc32c(body[20:])
+    head = replace(tail.head, hdf5_size=len(body), shape=(count,), chunk_shape=(1,), dtype="|u1")
+    path.write_bytes(body + encode_tail(Tail(head, chunks, pieces)))
+
+
+def test_chunks_that_share_bytes_are_refused_before_any_memory_is_taken(tmp_path):
+    folder = save_to_split_dataset(np.zeros(70_000, "u1"), tmp_path / "bomb").root
+    path, body = folder / "0000.h5", bytes(1 << 20)
+    tail = read_tail(RangeFile(path))
+    forge_chunks(path, tail, body, 70_000, flags=0x20, nbytes=1, blocksize=1, size=len(body))
+    tracemalloc.start()
+    try:
+        with pytest.raises(HaversackError, match=r"0000.h5.*contradicts itself"):
+            SplitDataset(folder)[...]
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_pieces_of_a_stored_chunk_lie_where_its_bytes_do(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, 70_000).astype("u1")
+    folder = save_to_split_dataset(noise, tmp_path / "noise", compression=None).root
+    path = folder / "0000.h5"
+    tail = read_tail(RangeFile(path))
+    assert tail.chunks["flags"][0] & 0x2
+    assert len(tail.pieces) > 1
+    pieces = tail.pieces.copy()
+    pieces["start"], pieces["crc32c"] = 16, crc32c(b"")
+    forge(path, Tail(tail.head, tail.chunks, pieces))
+    with pytest.raises(HaversackError, match=r"0000.h5.*contradicts itself"):
+        SplitDataset(folder)[...]
+
+
+def test_a_block_size_of_nothing_is_refused(one):
+    folder, path, tail = one
+    chunks = np.repeat(tail.chunks[:1], len(tail.chunks))
+    count = int(chunks["nbytes"][0])
+    chunks["blocksize"], chunks["offset"] = 0, tail.chunks["offset"]
+    chunks["first"] = np.arange(len(chunks)) * count
+    forge(path, Tail(tail.head, chunks, np.zeros(len(chunks) * count, PIECE)))
+    with pytest.raises(HaversackError, match=r"0000.h5"):
+        SplitDataset(folder)[...]
+
+
+def test_a_tail_of_a_sparse_file_takes_no_memory(one):
+    folder, path, _ = one
+    data = path.read_bytes()
+    footer = struct.pack("<IIIII8s", 100, 1 << 28, 1 << 29, 1, 0, MAGIC)
+    with path.open("wb") as file:
+        file.truncate((100 << 30) - len(footer))
+        file.seek(0, 2)
+        file.write(footer)
+    with pytest.raises(HaversackError, match=r"0000.h5: the tail is damaged: it claims"):
+        SplitDataset(folder)[...]
+    path.write_bytes(data)
+
+
+def test_a_head_of_countless_levels_is_refused(one):
+    folder, path, tail = one
+    data = path.read_bytes()[: tail.head.hdf5_size]
+    for head in (b"[" * 60_000, b"{" + b'"a":{' * 10_000, b" " * 100_000):
+        footer = struct.pack("<IIII", len(head), 0, 0, 1)
+        crc = crc32c(head + footer)
+        path.write_bytes(data + head + footer + struct.pack("<I8s", crc, MAGIC))
+        with pytest.raises(HaversackError, match=r"0000.h5"):
+            SplitDataset(folder)[...]
 
 
 def test_a_lying_size_of_the_hdf5_part_is_found_by_verify(one):

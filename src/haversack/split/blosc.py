@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError
 
 _THREADS = 1
+_MOST_KEPT = 16 << 20  # bytes of memory that stays with a thread
 _LIBRARIES = (".so", ".dylib", ".dll")
 
 
@@ -41,8 +43,8 @@ class Memory:
         return self.data[:size]
 
 
-class Workspace(threading.local):
-    """Each thread's memory for what is read and what is decoded."""
+class Workspace:
+    """Memory for what is read and what is decoded."""
 
     def __init__(self) -> None:
         self.stored, self.decoded = Memory(), Memory()
@@ -129,4 +131,23 @@ def _declare(library: Any) -> None:
     library.blosc2_init()
 
 
-workspace = Workspace()
+class _Kept(threading.local):
+    def __init__(self) -> None:
+        self.idle: list[Workspace] = []
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def workspace() -> Iterator[Workspace]:
+    """Lend memory of this thread; who reads while it is in use (in a signal's handler) gets other.
+
+    What has become large is not kept.
+    """
+    own = _kept.idle.pop() if _kept.idle else Workspace()
+    try:
+        yield own
+    finally:
+        if max(len(own.stored.data), len(own.decoded.data)) <= _MOST_KEPT:
+            _kept.idle.append(own)

@@ -18,7 +18,6 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError
-from haversack.split.blosc import workspace
 
 LARGEST_CHUNK = 256 << 20  # decoded bytes; a header that claims more is taken for a lie
 HEADER = struct.Struct("<BBBBIII")
@@ -122,7 +121,7 @@ class StoredChunk:
         return [self.data[start : ends[start]] for start in self.starts]
 
     def decode(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """Decode all of it, into this thread's memory, which the next call overwrites.
+        """Decode all of it.
 
         numcodecs survives what nobody has checked.
 
@@ -136,12 +135,11 @@ class StoredChunk:
             raise FormatError(f"a chunk holds {self.header.nbytes} bytes where {size} belong")
         if self.header.is_stored:
             return as_chunk(self.data[HEADER.size : HEADER.size + size], dtype, shape)
-        into = workspace.decoded.of(size)
+        decoded = np.empty(shape, dtype)
         try:
-            blosc.decompress(self.data, into)
+            blosc.decompress(self.data, decoded.reshape(-1).view(np.uint8))
         except RuntimeError as error:
             raise FormatError(f"a chunk cannot be decoded: {error}") from error
-        decoded: NDArray[Any] = into.view(dtype).reshape(shape)
         return decoded
 
 

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,7 @@ class SplitDataset(BlockStore, DiskArray):
             if self._stack.growable:
                 self._growth.refresh()
                 self._grow()
-            self._open.clear()
-            self._files.clear()
+            self._let_go()
         return len(self) - before
 
     def follow(self, *, timeout: float | None = None, pause: float = 0.005) -> Iterator[Any]:
@@ -167,11 +167,8 @@ class SplitDataset(BlockStore, DiskArray):
     def info(self) -> dict[str, Any]:
         """Describe the array in plain words, ready for JSON."""
         journals = [journal.path for journal in self._growth.journals.values()]
-        stored = sum(
-            found.st_size
-            for path in [*self.files.flat, *journals]
-            if (found := state(path)) is not None
-        )
+        files = chain(self._block_files(), journals)
+        stored = sum(found.st_size for path in files if (found := state(path)) is not None)
         return {
             "kind": "split array",
             "path": str(self.root),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError
-from haversack.split.blosc import workspace
+from haversack.split.blosc import Memory, Workspace, workspace
 from haversack.split.chunk import HEADER, STORED, head_size
 from haversack.storage.checksum import crc32cs
 from haversack.storage.ranges import RangeFile
@@ -88,30 +88,35 @@ class OwnFetch:
                 self._file.expect(start, stop - start)
 
     def arrays(self) -> Iterator[NDArray[Any]]:
-        for run, ranges in self._runs:
-            give = self._stored if run[0].like[2] & STORED else self._decoded
-            yield from give(run, ranges)
+        with workspace() as space:
+            for run, ranges in self._runs:
+                give = self._stored if run[0].like[2] & STORED else self._decoded
+                yield from give(run, ranges, space)
 
-    def _stored(self, run: Sequence[Span], ranges: Sequence[Range]) -> Iterator[NDArray[Any]]:
-        for span, base in zip(run, self._read(run, ranges, 0), strict=True):
-            yield self._array(workspace.stored.data, base + span.pieces[0][0] + span.skip, span)
+    def _stored(
+        self, run: Sequence[Span], ranges: Sequence[Range], space: Workspace
+    ) -> Iterator[NDArray[Any]]:
+        for span, base in zip(run, self._read(run, ranges, 0, space.stored), strict=True):
+            yield self._array(space.stored.data, base + span.pieces[0][0] + span.skip, span)
 
-    def _decoded(self, run: Sequence[Span], ranges: Sequence[Range]) -> Iterator[NDArray[Any]]:
+    def _decoded(
+        self, run: Sequence[Span], ranges: Sequence[Range], space: Workspace
+    ) -> Iterator[NDArray[Any]]:
         count = nbytes = 0
         for span in run:
             count += len(span.pieces)
             nbytes += span.nbytes
-        bases = self._read(run, ranges, head_size(count))
+        bases = self._read(run, ranges, head_size(count), space.stored)
         starts = [base + at for span, base in zip(run, bases, strict=True) for at, _ in span.pieces]
         last = run[-1]
         size = bases[-1] + last.end
         *like, blocksize = last.like
-        buffer = workspace.stored.data.data
+        buffer = space.stored.data.data
         HEADER.pack_into(buffer, 0, *like, nbytes, min(blocksize, nbytes), size)
         struct.pack_into(f"<{count}I", buffer, HEADER.size, *starts)
-        decoded = workspace.decoded.of(nbytes)
+        decoded = space.decoded.of(nbytes)
         try:
-            workspace.decompress(size, nbytes)
+            space.decompress(size, nbytes)
         except FormatError as error:
             raise self._damaged(last.cell, str(error)) from error
         at = 0
@@ -119,9 +124,11 @@ class OwnFetch:
             yield self._array(decoded, at + span.skip, span)
             at += span.nbytes
 
-    def _read(self, run: Sequence[Span], ranges: Sequence[Range], head: int) -> list[int]:
+    def _read(
+        self, run: Sequence[Span], ranges: Sequence[Range], head: int, into: Memory
+    ) -> list[int]:
         """Read what spans need behind a head, and check it; tell where each chunk would begin."""
-        memory = workspace.stored.of(head + sum([stop - start for start, stop, _ in ranges]))
+        memory = into.of(head + sum([stop - start for start, stop, _ in ranges]))
         bases: list[int] = []
         at = head
         for start, stop, count in ranges:

@@ -6,7 +6,6 @@ decoded as ours are, and everything else is left to HDF5. Nothing is ever unpick
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,11 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError, HaversackError, PathNotFoundError, UnsupportedError
 from haversack.split.block import BLOSC_FILTER, ChunkByChunk, Shape, Wanted, check_dtype
 from haversack.split.chunk import StoredChunk, as_chunk, check_chunk_shape
+from haversack.storage.forklock import ForkLock
 from haversack.storage.ranges import RangeFile
 
 _SLAB = 1 << 20  # bytes read at once of data that is not chunked
-_hdf5 = threading.RLock()
+_hdf5 = ForkLock()
 # What h5py raises where a file is damaged.
 _H5PY = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
 

@@ -25,62 +25,74 @@ class Growth:
 
     def __init__(self, root: Path, prefix: str = "") -> None:
         self._root, self._prefix = root, prefix
-        self.journals: dict[int, Journal] = {}
-        self.refresh()
+        # Replaced at once, for other threads may be reading.
+        self._seen: tuple[Stack, dict[int, Journal]] = self._look({})
+
+    @property
+    def stack(self) -> Stack:
+        """What is published."""
+        return self._seen[0]
+
+    @property
+    def journals(self) -> dict[int, Journal]:
+        """The journals of the slabs behind it."""
+        return self._seen[1]
 
     def refresh(self) -> None:
         """Look again; only a row that was never promised may be gone."""
+        self._seen = self._look(self.journals)
+
+    def _look(self, known: dict[int, Journal]) -> tuple[Stack, dict[int, Journal]]:
         while True:
             mark = self._mark()
-            self.stack = read_stack(self._root, self._prefix)
-            if self.stack.growable:
-                self._look()
+            stack = read_stack(self._root, self._prefix)
+            journals = self._journals(stack, known) if stack.growable else {}
             if self._mark() == mark:
-                return
+                return stack, journals
 
     def _mark(self) -> tuple[int, ...]:
         """Tell one version of the metadata from the next."""
         found = state(self._root / (self._prefix + METADATA))
         return () if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
-    def _look(self) -> None:
-        rows = self.stack.shape_block[0]
-        slab, found = self.stack.shape[0] // rows, {}
-        while (journal := self._journal(slab)) is not None:
+    def _journals(self, stack: Stack, known: dict[int, Journal]) -> dict[int, Journal]:
+        rows = stack.shape_block[0]
+        slab, found = stack.shape[0] // rows, {}
+        while (journal := self._journal(stack, slab, known.get(slab))) is not None:
             found[slab] = journal
             if journal.rows < rows:
                 break
             slab += 1
-        self.journals = found
+        return found
 
-    def _journal(self, slab: int) -> Journal | None:
+    def _journal(self, stack: Stack, slab: int, known: Journal | None) -> Journal | None:
         path = self._root / journal_name(slab)
-        known = self.journals.get(slab)
         try:
             there = state(path)
             if known is not None and there is not None and there.st_ino == known.inode:
                 known.refresh()
                 return known
-            start = slab * self.stack.shape_block[0]
-            return Journal(path, self.stack.array, start, self.stack.pieces)
+            start = slab * stack.shape_block[0]
+            return Journal(path, stack.array, start, stack.pieces)
         except (FileNotFoundError, PathNotFoundError):
             return None
 
     @property
     def rows(self) -> int:
         """Length of the first axis: what is published, or further, what is in journals."""
-        ends = (journal.start + journal.rows for journal in self.journals.values())
-        return max(self.stack.shape[0], *ends, 0)
+        stack, journals = self._seen
+        ends = (journal.start + journal.rows for journal in journals.values())
+        return max(stack.shape[0], *ends, 0)
 
     def block(self, number: int) -> JournalBlock | None:
         """Give a block that is still in a journal."""
-        if not self.journals:
+        stack, journals = self._seen
+        if not journals:
             return None
-        slab, piece = divmod(number, self.stack.pieces)
-        journal = self.journals.get(slab)
+        slab, piece = divmod(number, stack.pieces)
+        journal = journals.get(slab)
         if journal is None:
             return None
-        stack = self.stack
         assert stack.dtype is not None
         return JournalBlock(journal, piece, piece_shape(stack, piece), stack.dtype)
 

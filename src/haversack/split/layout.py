@@ -54,7 +54,11 @@ def finish(selection: Selection, result: NDArray[Any], out: NDArray[Any] | None)
 
 
 def _check(out: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if out.shape != shape or out.dtype != dtype or not out.flags.writeable:
+    if not isinstance(out, np.ndarray):
+        raise UsageError(f"out is a {type(out).__name__}; a numpy array is needed")
+    # The scalar that an index of integers gives has the machine's byte order.
+    same = out.dtype == dtype or (shape == () and out.dtype == dtype.newbyteorder("="))
+    if out.shape != shape or not same or not out.flags.writeable:
         raise UsageError(
             f"out is {out.dtype} of shape {out.shape}{'' if out.flags.writeable else ', read-only'}"
             f"; a writable array of {dtype} with shape {shape} is needed"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import threading
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import FormatError, HaversackError, NotFoundError
+from haversack.errors import FormatError, HaversackError, NotFoundError, StorageError
 from haversack.split.block import Block, Place, Shape
 from haversack.split.codec import Coding, coding_named
 from haversack.split.filling import OfBlocks, fill
@@ -26,11 +28,16 @@ from haversack.split.metadata import METADATA, block_files, block_name
 from haversack.split.ownblock import OwnBlock
 from haversack.split.plan import divide
 from haversack.split.tail import expect_tail, has_tail
-from haversack.storage.looking import exists
+from haversack.storage.forklock import ForkLock
+from haversack.storage.looking import exists, listed
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
 _FORESEEN = 8  # blocks of which the disk is told before they are opened
+
+
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)
+_stores: WeakSet[BlockStore] = WeakSet()
 
 
 class BlockStore(BlockGrid):
@@ -48,7 +55,8 @@ class BlockStore(BlockGrid):
         self._paths = None if stack.array else self._foreign_paths()
         self._open: OrderedDict[int, Block] = OrderedDict()
         self._files: dict[int, RangeFile] = {}  # of blocks that are to be opened
-        self._opening = threading.Lock()
+        self._opening = ForkLock()
+        _stores.add(self)
 
     def _grow(self) -> None:
         """Take over how long the array is now."""
@@ -75,9 +83,10 @@ class BlockStore(BlockGrid):
     @property
     def shape_grid(self) -> Shape:
         """Number of blocks along each axis."""
-        if self._grid is None:
-            self._grid = super().shape_grid
-        return self._grid
+        grid = self._grid
+        if grid is None:
+            grid = self._grid = super().shape_grid
+        return grid
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -96,6 +105,17 @@ class BlockStore(BlockGrid):
         for block in range(self.n_blocks):
             paths[block] = self._path(block)
         return paths.reshape(self.shape_grid)
+
+    def _block_files(self) -> Iterator[Path]:
+        """Go over the block files that are there."""
+        if self._paths is not None:
+            yield from self._paths.values()
+            return
+        for path in listed(self.root):
+            number = path.name.removeprefix(self._prefix).removesuffix(".h5")
+            is_block = number.isdecimal() and int(number) < self.n_blocks
+            if is_block and path == self._path(int(number)):
+                yield path
 
     def _path(self, block: int) -> Path:
         name = self.root / (self._prefix + self._name(block))
@@ -183,11 +203,26 @@ class BlockStore(BlockGrid):
         if (growing := self._growth.block(number)) is not None:
             return growing
         with self._opening:
-            block = self._open.pop(number, None) or self._open_block(number)
+            block = self._open.pop(number, None) or self._open_with_room(number)
             self._open[number] = block
             if len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)
             return block
+
+    def _open_with_room(self, number: int) -> Block:
+        """Open a block; where too many files are open, let go of those that can be opened anew."""
+        try:
+            return self._open_block(number)
+        except StorageError as error:
+            if getattr(error.__cause__, "errno", None) not in _TOO_MANY:
+                raise
+        for store in list(_stores):
+            store._let_go()  # noqa: SLF001
+        return self._open_block(number)
+
+    def _let_go(self) -> None:
+        self._open.clear()
+        self._files.clear()
 
     def _open_block(self, number: int) -> Block:
         path = self._path(number)

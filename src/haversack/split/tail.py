@@ -8,6 +8,7 @@ with the block by one rename, so it never describes other bytes than those that 
 from __future__ import annotations
 
 import json
+import operator
 import struct
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,6 +27,8 @@ _FOOTER = struct.Struct("<IIIII8s")  # head, chunks, Blosc blocks, format, crc32
 _COVERED = _FOOTER.size - 12  # the checksum covers all before itself
 _FIRST_READ = 1 << 16
 _VERSION = 2  # of the format of Blosc 1
+_MOST_ADDED = 128  # bytes that a Blosc block may have beyond those that it decodes to
+_MOST_HEAD, _MOST = 64 << 10, 256 << 20  # bytes of a head, and of a tail
 # Flags: one that only Blosc 2 has; and two of which a chunk of Blosc 2 has both.
 _OF_BLOSC_2, _SHUFFLES = 0x8, 0x5
 
@@ -86,7 +89,7 @@ class Tail:
         if not len(self.chunks):
             return
         chunks, starts = self.chunks, self.pieces["start"].astype(np.int64)
-        size, blocksize = chunks["size"].astype(np.int64), np.maximum(chunks["blocksize"], 1)
+        size, blocksize = chunks["size"].astype(np.int64), chunks["blocksize"].astype(np.int64)
         first = chunks["first"].astype(np.int64)
         end = np.append(first[1:], len(starts))
         is_stored = (chunks["flags"] & STORED) != 0
@@ -97,18 +100,29 @@ class Tail:
             & ((chunks["flags"] & _OF_BLOSC_2) == 0)
             & ((chunks["flags"] & _SHUFFLES) != _SHUFFLES)
             & (chunks["nbytes"] == nbytes)
-            & (chunks["blocksize"] <= nbytes)
-            & (end - first == -(-nbytes // blocksize.astype(np.int64)))
+            & (blocksize > 0)
+            & (blocksize <= nbytes)
+            & (end - first == -(-nbytes // np.maximum(blocksize, 1)))
             & (size >= body + np.where(is_stored, nbytes, 0))
+            & (size <= body + nbytes + _MOST_ADDED * (end - first))
             & (chunks["offset"] < file.size)
-            & (chunks["offset"].astype(np.int64) + size <= file.size)
         )
-        if first[0] != 0 or not sound.all():
+        if first[0] != 0 or not sound.all() or self._overlap(file.size):
             raise FormatError(f"{file.path}: the tail's table of chunks contradicts itself")
         steps = np.diff(starts, append=np.int64(0))
-        steps[end - 1] = size - starts[end - 1]
-        if (starts[first] != body).any() or (steps < 0).any():
+        wrong = steps < 0
+        within = is_stored.repeat(end - first)
+        wrong |= within & (steps != blocksize.repeat(end - first))
+        last = end - 1
+        wrong[last] = (starts[last] > size) | (is_stored & (starts[last] >= size))
+        if (starts[first] != body).any() or wrong.any():
             raise FormatError(f"{file.path}: the tail's table of Blosc blocks contradicts itself")
+
+    def _overlap(self, end: int) -> bool:
+        """Whether chunks share bytes, or lie beyond the end of the file."""
+        chunks = self.chunks[np.argsort(self.chunks["offset"])]
+        offsets = np.append(chunks["offset"].astype(np.int64), end)
+        return bool((offsets[:-1] + chunks["size"].astype(np.int64) > offsets[1:]).any())
 
 
 def encode_tail(tail: Tail) -> bytes:
@@ -147,7 +161,7 @@ def read_tail(file: RangeFile) -> Tail:
         raise IntegrityError(f"{file.path} has no tail: the block is cut short or damaged")
     head, chunks, pieces, version, crc, _ = _FOOTER.unpack(end[-_FOOTER.size :])
     size = head + chunks * CHUNK.itemsize + pieces * PIECE.itemsize + _FOOTER.size
-    if size > file.size:
+    if size > min(file.size, _MOST) or head > _MOST_HEAD:
         raise IntegrityError(f"{file.path}: the tail is damaged: it claims {size} bytes")
     data = end[-size:] if size <= len(end) else file.read(file.size - size, size)
     if crc32c(data[: size - _FOOTER.size + _COVERED]) != crc:
@@ -164,11 +178,10 @@ def _parse(file: RangeFile, data: bytes, counts: tuple[int, int, int]) -> Tail:
     head_size, chunks, pieces = counts
     try:
         fields: dict[str, Any] = json.loads(data[:head_size])
-        fields["shape"], fields["chunk_shape"] = map(
-            tuple, (fields["shape"], fields["chunk_shape"])
-        )
+        for shape in ("shape", "chunk_shape"):
+            fields[shape] = tuple(map(operator.index, fields[shape]))
         head = BlockHead(**fields)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"{file.path}: the tail's head is not understood: {error}") from error
     table = np.frombuffer(data, CHUNK, chunks, head_size)
     return Tail(head, table, np.frombuffer(data, PIECE, pieces, head_size + table.nbytes))

@@ -35,11 +35,13 @@ def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
     waiting: deque[Future[_Result]] = deque()
     with _ended(waiting):
         for item in chain(first, remaining):
-            waiting.append(_pool(_CORES).submit(work, item))
+            waiting.append(_submit(_CORES, work, item))
             if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
+                yield waiting[0].result()
+                waiting.popleft()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting[0].result()
+            waiting.popleft()
 
 
 def do_all(work: Callable[[_Item], None], items: Iterable[_Item]) -> None:
@@ -61,7 +63,7 @@ def do_all(work: Callable[[_Item], None], items: Iterable[_Item]) -> None:
                 waiting.popleft().result()
                 given.popleft()
             if len(waiting) < _DEEP * others:
-                waiting.append(_pool(others).submit(work, item))
+                waiting.append(_submit(others, work, item))
                 given.append(item)
             else:
                 work(item)
@@ -69,7 +71,8 @@ def do_all(work: Callable[[_Item], None], items: Iterable[_Item]) -> None:
             waiting.pop()
             work(given.pop())
         while waiting:
-            waiting.popleft().result()
+            waiting[0].result()  # it counts as waited for until it has ended
+            waiting.popleft()
 
 
 @contextmanager
@@ -79,6 +82,15 @@ def _ended(waiting: deque[Future[Any]]) -> Iterator[None]:
         yield
     finally:
         wait([task for task in waiting if not task.cancel()])
+
+
+def _submit(workers: int, work: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
+    try:
+        return _pool(workers).submit(work, item)
+    except RuntimeError:  # the interpreter is ending, and begins no work in threads
+        done: Future[_Result] = Future()
+        done.set_result(work(item))
+        return done
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:
