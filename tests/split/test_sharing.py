@@ -84,6 +84,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.0003)
 for _ in range(5):
     for row in range(300):
         assert (ds[row] == whole[row]).all()
+signal.setitimer(signal.ITIMER_REAL, 0)
 assert len(told) > 10
 """
 

@@ -17,7 +17,7 @@ from haversack.split.threads import do_all
 
 _WORTH_A_THREAD = 1 << 20  # bytes to decode that are handed to a thread at once
 # Decoded bytes that the disk is told of before they are read, and tasks, each with an open file.
-_EXPECTED, _MOST_EXPECTED = 64 << 20, 32
+_EXPECTED, _MOST_EXPECTED = 64 << 20, 24
 
 OfBlocks = Iterable[tuple[int, list[Job]]]  # numbers of blocks, and what is wanted of each
 
