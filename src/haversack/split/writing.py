@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -180,18 +181,22 @@ class EmptySplitDataset(Blocks):
         ExistsError
             The block was already written.
         """
-        array = np.asarray(data)
+        path, content = self._encoded(n, np.asarray(data))
+        publish.create(path, content)
+        if verbose:
+            print(f"Saved {path}")  # noqa: T201 (asked for)
+
+    def _encoded(self, n: int, array: NDArray[Any]) -> tuple[Path, bytes]:
+        """Make the file of a block: its path, and what it holds."""
         place = Place(self._array, n, array.dtype, self.bounds(n))
         check_dtype(array.dtype)
         if array.shape != place.shape:
             raise UsageError(f"block {n} has shape {place.shape}, the data {array.shape}")
         if array.dtype != (self._dtype or array.dtype):
             raise UsageError(f"the other blocks are {self._dtype}, the data is {array.dtype}")
-        path = self.root / block_name(n, self.n_blocks)
-        publish.create(path, encode_block(array, place, self._coding, in_threads))
+        content = encode_block(array, place, self._coding, in_threads)
         self._dtype = array.dtype
-        if verbose:
-            print(f"Saved {path}")  # noqa: T201 (asked for)
+        return self.root / block_name(n, self.n_blocks), content
 
     def finalize(self) -> SplitDataset:
         """Check that all blocks are there, publish the metadata, and open the array.
@@ -230,6 +235,20 @@ class LoneWriter(EmptySplitDataset):
     """A split array that one call writes: it joins no other, and no other joins it."""
 
     _alone = True
+
+    def save_all(self, source: Any, work: events.Task) -> None:
+        """Write all blocks; one is encoded while the one before goes to the disk."""
+        with ThreadPoolExecutor(1, "haversack-save") as disk:
+            before: Future[None] | None = None
+            for number in range(self.n_blocks):
+                path, content = self._encoded(number, np.asarray(source[self[number]]))
+                if before is not None:
+                    before.result()
+                    work.advance()
+                before = disk.submit(publish.create, path, content)
+            if before is not None:
+                before.result()
+                work.advance()
 
     def give_up(self) -> None:
         """Remove the blocks of an array that will not be finished, and nothing of another's."""
@@ -325,10 +344,7 @@ def save_to_split_dataset(
     )
     try:
         with events.task(progress, "save", total=empty.n_blocks, unit="block") as work:
-            for number in range(empty.n_blocks):
-                block: NDArray[Any] = np.asarray(source[empty[number]])
-                empty.save_block_data(number, block)
-                work.advance()
+            empty.save_all(source, work)
         return empty.finalize()
     except BaseException:
         empty.give_up()
