@@ -4,7 +4,7 @@ import sys
 import time
 
 from . import ptrace
-from .frames import ALL
+from .blocks import ALL
 from .jobs import jobs_of, run_all
 from .place import Tally
 

@@ -27,12 +27,12 @@ class Frames:
     def append(self, _, metadata, *, key):
         size = None if exists(self._path / "stack_metadata.json") else self._size
         self._writer = self._writer or FrameWriter(self._path, block_size=size)
-        self._writer.append(_PATTERN + 1000 * (key * 10 + metadata["step"] + 1))
+        self._writer.append(frame_of(key, metadata["step"]))
 
     def delete(self, key):
         self.close()
         dataset = SplitDataset(self._path)
-        keys = [None if one is None else one[0] for one in map(_named, dataset)]
+        keys = [None if one is None else one[0] for one in map(named, dataset)]
         if key not in keys:
             raise RecordNotFoundError(f"no frame {key}")
         dataset[keys.index(key)] = 0
@@ -52,14 +52,20 @@ class Frames:
         self.close()
 
 
-def _named(frame):
+def frame_of(key, step):
+    """Make the frame that a step writes under a key."""
+    return _PATTERN + 1000 * (key * 10 + step + 1)
+
+
+def named(frame):
     """Find the key and the step of a frame."""
     if not frame.any():
         return None
     number = int(frame[0, 0]) // 1000 - 1
-    if not np.array_equal(frame, _PATTERN + 1000 * (number + 1)):
+    key, step = divmod(number, 10)
+    if not np.array_equal(frame, frame_of(key, step)):
         raise BrokenPromiseError(f"a frame is {frame!r}")
-    return divmod(number, 10)
+    return key, step
 
 
 def visible(path, *, torn=False):
@@ -74,7 +80,7 @@ def visible(path, *, torn=False):
             np.testing.assert_array_equal(dataset[-1, ::-1], frames[-1, ::-1])
     if damage := dataset.verify():
         raise BrokenPromiseError(f"verify() finds {damage}")
-    return [named for named in map(_named, frames) if named is not None]
+    return [one for one in map(named, frames) if one is not None]
 
 
 @scenario([[("add", n)] for n in range(5)], writer=Frames, visible=visible)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 from . import ptrace, runner
-from .frames import ALL
+from .blocks import ALL
 from .place import Tally
 
 _SHARES = 4  # pieces of what has many points

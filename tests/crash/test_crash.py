@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .frames import ALL
+from .blocks import ALL
 from .jobs import Job, run_all, sample_of
 from .place import Tally
 

@@ -99,6 +99,24 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
     """
     if not is_directory(folder):
         raise PathNotFoundError(f"{folder} is not a directory")
+    # Ours has a directory to itself, which may hold too many files to be listed each time.
+    path = folder / (prefix + METADATA)
+    document = _load(path) if exists(path) else {}
+    if "haversack" not in document:
+        found = _only_metadata(folder, prefix)
+        if found is None:
+            return _legacy(folder, prefix)
+        path, document = found, _load(found)
+    try:
+        return _stack(document, path)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, HaversackError):
+            raise
+        raise FormatError(f"{path} does not describe a split array: {error!r}") from error
+
+
+def _only_metadata(folder: Path, prefix: str) -> Path | None:
+    """Find the metadata of the one array in a folder, whatever its name begins with."""
     found = [
         path
         for path in listed(folder)
@@ -107,15 +125,7 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise FormatError(f"{folder} holds more than one array ({names}): say which by its prefix")
-    if not found:
-        return _legacy(folder, prefix)
-    document = _load(found[0])
-    try:
-        return _stack(document, found[0])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, HaversackError):
-            raise
-        raise FormatError(f"{found[0]} does not describe a split array: {error!r}") from error
+    return found[0] if found else None
 
 
 def _load(path: Path) -> dict[str, Any]:

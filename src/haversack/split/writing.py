@@ -36,7 +36,7 @@ from haversack.split.reading import DiskArray
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish
-from haversack.storage.looking import exists, listed
+from haversack.storage.looking import exists, listed, read_file
 from haversack.storage.ranges import RangeFile
 
 
@@ -143,7 +143,7 @@ class EmptySplitDataset(Blocks):
 
     def _join(self, draft: Path, plan: dict[str, Any]) -> str:
         try:
-            begun: dict[str, Any] = json.loads(draft.read_bytes())
+            begun: dict[str, Any] = json.loads(read_file(draft))
             array, alone = str(begun.pop("array")), begun.pop("alone", False)
         except FileNotFoundError as error:
             raise self._taken() from error
@@ -227,7 +227,8 @@ class EmptySplitDataset(Blocks):
             layout=self._names[1],
         )
         publish.create(self.root / METADATA, metadata_document(stack))
-        (self.root / UNFINISHED).unlink(missing_ok=True)
+        with suppress(OSError):  # beside the metadata it means nothing
+            (self.root / UNFINISHED).unlink()
         return SplitDataset(self.root)
 
 
@@ -258,8 +259,8 @@ class LoneWriter(EmptySplitDataset):
             with suppress(FormatError, OSError):
                 if read_tail(RangeFile(self.root / name)).head.array == self._array:
                     (self.root / name).unlink()
-        (self.root / UNFINISHED).unlink(missing_ok=True)
-        with suppress(OSError):  # it may hold what others put there
+        with suppress(OSError):  # the directory may hold what others put there
+            (self.root / UNFINISHED).unlink(missing_ok=True)
             self.root.rmdir()
 
 
