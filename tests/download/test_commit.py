@@ -147,6 +147,14 @@ def test_only_a_part_that_is_gone_is_lost(whole, tmp_path, monkeypatch):
     assert isinstance(next(one.error for one in done if one.path.endswith("gone")), OSError)
 
 
+def test_a_part_that_lacks_bytes_is_the_disks_fault_whatever_it_hashes_to(whole, tmp_path):
+    one = whole("a", checksum="1220" + "00" * 32)
+    one.part.error = OSError(errno.ENOSPC, "No space left on device")
+    publish(one)
+    assert (one.error, one.wrong) == (one.part.error, None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failed_sync_says_so_though_its_parts_cannot_be_removed(whole, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EIO, "Input/output error")

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from haversack.download.digest import Digest, Expected
 from haversack.download.ledger import Entry, Ledger
 from haversack.download.outcome import Request
-from haversack.download.parts import Part
+from haversack.download.parts import Part, sync_file
 from haversack.storage.calls import calls
 from haversack.storage.publish import storage_error, sync_directory
 
@@ -203,7 +203,8 @@ class Committer:
             _sync_file_systems(_folders(named))
         elif self._sync != "none":
             for whole in named:
-                _sync_file(whole.part.path)
+                with suppress(FileNotFoundError):
+                    sync_file(whole.part.path)
 
     def _sync_names(self, batch: list[Whole]) -> None:
         """Sync the names of files, and those of directories that any file of the batch brought.
@@ -244,10 +245,11 @@ def settle(whole: Whole) -> None:
         return
     whole.is_settled = True
     content, whole.content = whole.content, b""
-    whole.digest.update(content)
-    wrong = whole.wrong = whole.digest.mismatch()
+    if whole.part.error is None:  # else bytes are missing in it, whatever they hash to
+        whole.digest.update(content)
+        whole.wrong = whole.digest.mismatch()
     try:
-        if wrong is None:
+        if whole.wrong is None:
             whole.part.finish(content)
             return
     except OSError as error:
@@ -266,15 +268,6 @@ def _rename(whole: Whole) -> None:
         # Where it is gone, another run took it over, by mistake.
         whole.lost = isinstance(error, FileNotFoundError)
         whole.part.remove()
-
-
-def _sync_file(path: str) -> None:
-    with suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _folders(named: Iterable[Whole]) -> dict[int, Path]:
