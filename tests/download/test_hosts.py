@@ -1,5 +1,7 @@
 """Each host by itself: patience where it helps, an end where it does not."""
 
+import logging
+
 import pytest
 
 from haversack.download import hosts
@@ -8,6 +10,7 @@ from haversack.download.hosts import Host
 
 GONE = Failure(Kind.CONNECT, "cannot reach it")
 BUSY = Failure(Kind.BUSY, "busy", 5.0)
+LATER = Failure(Kind.BUSY, "come back in an hour", 3600.0)
 
 
 @pytest.fixture
@@ -82,3 +85,26 @@ def test_a_busy_host_is_left_alone_as_long_as_it_asks_and_asked_less(clock):
     assert not host.ready(clock.now + 5.1)
     host.second_passed()
     assert host.ready(clock.now + 5.1)
+
+
+def test_what_a_host_asks_to_wait_is_logged_once(clock, caplog):
+    host = Host(16, "https://a.example")
+    with caplog.at_level(logging.INFO, "haversack.download"):
+        for _ in range(8):
+            host.failed(BUSY, 1)
+    said = "https://a.example is busy: asked again in 5 s, as it says"
+    assert [record.message for record in caplog.records] == [said]
+
+
+def test_a_host_that_sends_everybody_away_is_given_up(clock):
+    host = Host(16)
+    host.waiting.append(None)  # type: ignore[arg-type]
+    for _ in range(2):
+        host.failed(LATER, 1)
+    host.answered()
+    for _ in range(2):
+        host.failed(LATER, 1)
+    assert host.dead is None
+    assert host.ready(clock.now)
+    host.failed(LATER, 1)
+    assert host.dead == "the host asks to wait 3,600 s"

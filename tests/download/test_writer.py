@@ -1,6 +1,7 @@
 """Large files are written beside the network, in order, and a disk that refuses is told."""
 
 import errno
+import hashlib
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from haversack.download import writer as writing
 from haversack.download.digest import Digest
 from haversack.download.parts import Part, Parts
 from haversack.download.writer import Writer
+from haversack.errors import StorageError
 
 BIG = bytes(range(256)) * 8192  # 2 MB: several pieces of what is handed over at once
 
@@ -32,6 +34,38 @@ def test_a_disk_that_refuses_a_part_midway_fails_that_file_alone(server, get, he
     assert found["/good"].error is found["/other"].error is None
     published = {name: data for name, data in here().items() if not name.startswith(".part-")}
     assert published == {"good": BIG, "other": BIG}
+
+
+def test_a_disk_that_is_full_is_never_told_as_a_wrong_digest(server, get, here, monkeypatch):
+    write = Part.write
+
+    def refuse(self, data):
+        if self.size >= 3 << 19:  # the last that is flushed before the file is whole
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, data)
+
+    monkeypatch.setattr(Part, "write", refuse)
+    server.file("/a", BIG)
+    with pytest.raises(StorageError, match="the disk is full") as told:
+        get("/a", checksum="1220" + hashlib.sha256(BIG).hexdigest())
+    assert told.value.exit_code == 8
+    assert len(server.asked) == 1
+    assert here() == {}
+
+
+def test_a_slow_disk_is_not_taken_for_a_silent_server(server, get, here, monkeypatch):
+    monkeypatch.setattr(writing, "_BEHIND", 256 << 10)
+    write, slow = Part.write, []
+
+    def wait(self, data):
+        if not slow:
+            slow.append(time.sleep(3))
+        write(self, data)
+
+    monkeypatch.setattr(Part, "write", wait)
+    server.file("/a", BIG * 2)
+    outcome = get("/a", timeout=1.5, retries=0)["/a"]
+    assert (outcome.error, outcome.tries, here()) == (None, 1, {"a": BIG * 2})
 
 
 def test_a_large_file_with_a_wrong_digest_is_asked_for_once_more_and_never_published(

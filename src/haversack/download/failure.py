@@ -6,7 +6,7 @@ import email.utils
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import pycurl
@@ -30,6 +30,7 @@ _MEANING = {
     429: "too many requests",
 }
 _LONGEST_PAUSE = 30.0
+_LONGEST_WAIT = 300.0
 
 
 class Kind(Enum):
@@ -54,6 +55,11 @@ class Failure:
     wait: float | None = None
     refused: bool = False
 
+    @property
+    def sends_away(self) -> bool:
+        """Whether the server asks to wait for longer than anybody would."""
+        return self.wait is not None and self.wait > _LONGEST_WAIT
+
 
 def of_status(status: int, headers: Mapping[str, str], url: str) -> Failure | None:
     """Judge an answer's status: None when it is a success or a redirect.
@@ -70,7 +76,10 @@ def of_status(status: int, headers: Mapping[str, str], url: str) -> Failure | No
     meaning = _MEANING.get(status, "the server failed" if status >= 500 else "refused")
     message = f"{shown(url)}: HTTP {status}, {meaning}"
     if status in _BUSY or (status >= 500 and status not in _NEVER_BETTER):
-        return Failure(Kind.BUSY, message, retry_after(headers.get("retry-after")))
+        failure = Failure(Kind.BUSY, message, retry_after(headers.get("retry-after")))
+        if failure.sends_away:
+            return replace(failure, message=f"{message}; it asks to wait {failure.wait:,.0f} s")
+        return failure
     return Failure(Kind.FINAL, message)
 
 
@@ -105,10 +114,10 @@ def retry_after(value: str | None) -> float | None:
     if value.strip().isdecimal():
         return float(value)
     try:
-        when = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - time.time())
+    return max(0.0, seconds)
 
 
 def pause(tries: int, failure: Failure) -> float:

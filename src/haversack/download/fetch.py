@@ -9,7 +9,7 @@ from enum import Enum
 
 from haversack.download.body import Body
 from haversack.download.commit import Whole
-from haversack.download.digest import Expected
+from haversack.download.digest import Expected, of_catalog
 from haversack.download.failure import Failure, Kind, of_status
 from haversack.download.fit import unfit
 from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, next_hop
@@ -20,8 +20,9 @@ from haversack.download.writer import Writer
 from haversack.errors import UsageError
 
 _ERROR_BODY = 64 << 10
-_PROGRESS = 1 << 20
+_PROGRESS = 64 << 10  # bytes beyond what was here before, or a hundredth of the file
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_UNSATISFIED = re.compile(r"bytes \*/(\d+)")
 _SIGNATURE = frozenset({400, 401, 403})
 _FILE = frozenset({200, 206})
 _ABORT = 0
@@ -47,10 +48,11 @@ class Fetch:
     def __init__(self, request: Request, parts: Parts, writer: Writer) -> None:
         self.request = request
         self.url, self.origin = located(request.url)
-        self.tries = self.fruitless = 1
+        self.tries, self.fruitless = 0, 1
         self.moved = 0
         self._body = Body(request, os.fspath(request.path), parts, writer)
-        self._redirects = self._moved_before = 0
+        self._redirects = 0
+        self._furthest = self._body.size
         self._checked_twice = self._renewed = False
         self._line: Line | None = None
         self._problem: Failure | Exception | None = None
@@ -73,6 +75,7 @@ class Fetch:
 
     def start(self, line: Line) -> Callable[[bytes], int | None]:
         """Begin a try on a line; give what takes the bytes."""
+        self.tries += not self._redirects
         self._line, self._problem = line, None
         self._began = self._takes = self._unchanged = False
         self._dropped = 0
@@ -120,12 +123,15 @@ class Fetch:
 
     def _continue(self, headers: dict[str, str]) -> Failure | None:
         """Take up a part, if these bytes are of the same version and begin where it ends."""
+        if not self._body.size:
+            message = f"{shown(self.url)}: answered with a range, although none was asked for"
+            return Failure(Kind.BODY, message, 0.0)
         found = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
         total = int(found.group(3)) if found and found.group(3) != "*" else None
         version = validator(headers, total)
         if (
             found is not None
-            and int(found.group(1)) == self._body.size > 0
+            and int(found.group(1)) == self._body.size
             and version == self._body.version != NO_VALIDATOR
         ):
             self._body.headers, self._body.total = headers, total
@@ -161,8 +167,7 @@ class Fetch:
         if status in REDIRECTS and "location" in headers:
             return self._redirect(headers["location"])
         if status == 416 and self._body.size:
-            self._body.discard()
-            return Failure(Kind.BODY, f"{shown(self.url)}: the part here does not fit it", 0.0)
+            return self._beyond_the_end(headers)
         if status and (failed := of_status(status, headers, self.url)):
             return self._signed_anew(failed, line) if status in _SIGNATURE else failed
         if code:
@@ -170,6 +175,18 @@ class Fetch:
         if status not in _FILE:
             return Failure(Kind.FINAL, f"{shown(self.url)}: HTTP {status} is no file")
         return self._check() or self._body.whole(self)
+
+    def _beyond_the_end(self, headers: dict[str, str]) -> Whole | Failure:
+        """Take a part for the whole where nothing comes after it, if something can vouch for it."""
+        found = _UNSATISFIED.fullmatch(headers.get("content-range", ""))
+        size = self._body.size
+        if found is not None and int(found.group(1)) == size:
+            same = validator(headers, size) == self._body.version != NO_VALIDATOR
+            if same or of_catalog(self.request.checksum):
+                self._body.headers, self._body.total = headers, size
+                return self._check() or self._body.whole(self)
+        self._body.discard()
+        return Failure(Kind.BODY, f"{shown(self.url)}: the part here does not fit it", 0.0)
 
     def _signed_anew(self, refused: Failure, line: Line) -> Failure:
         """Try once more where a signature may have expired: a redirect's, or a credential's."""
@@ -192,17 +209,24 @@ class Fetch:
 
     def again(self) -> None:
         """Go back to the first URL: a signature that it redirects to may have expired."""
-        self.tries += 1
-        self.fruitless = 1 if self.moved - self._moved_before >= _PROGRESS else self.fruitless + 1
-        self._moved_before = self.moved
         self._redirects = 0
         self._body.pause()
+        self.fruitless = 1 if self._got_further() else self.fruitless + 1
         self.url, self.origin = located(self.request.url)
+
+    def _got_further(self) -> bool:
+        """Tell whether there is more than there ever was, by so much that it comes to an end."""
+        enough = min(_PROGRESS, max(1, (self._body.total or _PROGRESS * 100) // 100))
+        if self._body.size - self._furthest < enough:
+            return False
+        self._furthest = self._body.size
+        return True
 
     def _check(self) -> Failure | None:
         size, total, wanted = self._body.size, self._body.total, self.request.size
         if total is not None and size != total:
-            return Failure(Kind.BODY, f"{shown(self.url)}: {size} bytes of {total} came")
+            # Some servers give no more than so much at once: the rest is asked for without a pause.
+            return Failure(Kind.BODY, f"{shown(self.url)}: {size} bytes of {total} came", 0.0)
         if wanted is not None and size != wanted:
             self._body.discard()
             message = f"{shown(self.url)}: has {size} bytes, the catalog says {wanted}"

@@ -113,8 +113,13 @@ class Flights:
             return 0.0
         coming = sum(flight.fetch.moved - flight.start for flight in self._active.values())
         seconds = self._pace.until_bytes(self._received + coming)
-        self._held_back |= seconds > 0
+        if seconds:
+            self.hold()
         return seconds
+
+    def hold(self) -> None:
+        """Note that nothing is read for now, by our own choice: no silence of the servers."""
+        self._held_back = True
 
     def tick(self) -> Iterator[tuple[Flight, Failure]] | None:
         """Once a second, end what has stalled as it is taken; None where it is too soon."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _STRIKES = 3
 _PATIENCE_NEW, _PATIENCE_REFUSED, _PATIENCE_KNOWN = 8.0, 15.0, 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 10.0
+_WORTH_TELLING = 1.0  # seconds
 
 log = logging.getLogger("haversack.download")
 
@@ -38,7 +39,7 @@ class Host:
         self._not_before = 0.0
         self._reached = self._told = False
         self._name = name
-        self._strikes = 0
+        self._strikes = self._sent_away = 0
         self._first_strike = 0.0
         self._made = time.monotonic()
 
@@ -51,7 +52,11 @@ class Host:
         return self._not_before
 
     def answered(self) -> None:
-        """Note that it is there."""
+        """Note that it is there, and has something to say."""
+        self._is_there()
+        self._sent_away = 0
+
+    def _is_there(self) -> None:
         self._reached, self._strikes = True, 0
 
     def second_passed(self) -> None:
@@ -63,13 +68,27 @@ class Host:
         now = time.monotonic()
         if failure.kind is Kind.CONNECT:
             return self._strike(failure, now)
-        self.answered()
+        self._is_there()
         seconds = pause(tries, failure)
         if failure.kind is Kind.BUSY:
             self._limit = max(1.0, self._limit / 2)
-            if failure.wait is not None:
-                self._not_before = max(self._not_before, now + seconds)
+            if failure.sends_away:
+                self._send_away(failure)
+            elif failure.wait is not None:
+                self._wait(now, seconds)
         return seconds
+
+    def _wait(self, now: float, seconds: float) -> None:
+        """Ask nothing for as long as the host asks."""
+        if now + seconds >= max(now, self._not_before) + _WORTH_TELLING:
+            log.info("%s is busy: asked again in %.0f s, as it says", self._name, seconds)
+        self._not_before = max(self._not_before, now + seconds)
+
+    def _send_away(self, failure: Failure) -> None:
+        """Give the host up when it has asked again and again to come back much later."""
+        self._sent_away += 1
+        if self._sent_away >= _STRIKES:
+            self.dead = f"{self._name} asks to wait {failure.wait:,.0f} s"
 
     def _strike(self, failure: Failure, now: float) -> float:
         """Count a volley of failed connections once; give the host up after some.

@@ -167,6 +167,7 @@ class Mover:
             self._stopping.wait(min(wait, _STEP))
             return
         if self._writer.is_behind():
+            self._flights.hold()
             self._stopping.wait(_BREATH)
             return
         for flight, code, detail in self._flights.step(patience):
@@ -227,8 +228,10 @@ class Mover:
             self._give_up(fetch, host.dead)
             for waiting in self._schedule.give_up(host):
                 self._give_up(waiting, host.dead)
+        elif failure.sends_away:
+            self._give_up(fetch, failure.message)
         elif fetch.fruitless > self._retries + 1 and failure.kind is not Kind.CONNECT:
-            self._give_up(fetch, f"{failure.message}; tried {fetch.tries - 1} times")
+            self._give_up(fetch, f"{failure.message}; tried {fetch.tries} times")
         else:
             self._schedule.delay(fetch, until)
 

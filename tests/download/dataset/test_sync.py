@@ -157,7 +157,7 @@ def test_failures_that_a_filter_leaves_out_stay_in_the_report(
 def test_the_report_tells_how_often_was_tried(farms, source, out, server, make_answer):
     server.answer("/1/red.tif", make_answer(503))
     report = download(farms.archive(source), out, raise_errors=False, retries=2, **LOCAL)
-    assert [one.tries for one in report.failures] == [4]
+    assert [one.tries for one in report.failures] == [3]
     assert read_csv(report.report) == list(report.failures)
 
 
