@@ -16,10 +16,11 @@ import pytest
 
 from haversack.download import body as bytes_here
 from haversack.download import commit, mover, parts
+from haversack.download.digest import Digest
 from haversack.download.ledger import Ledger
 from haversack.download.secrets import Secrets
 from haversack.download.transfer import Request, transfer
-from haversack.errors import StorageError
+from haversack.errors import StorageError, UsageError
 from haversack.storage.calls import calls
 
 BODY = bytes(range(256)) * 4000  # about 1 MB: several buffers
@@ -110,6 +111,91 @@ def test_a_chunked_body_cut_short_is_never_published(server, get, here, make_ans
     server.answer("/a", make_answer(raw=raw))
     assert get("/a", retries=1)["/a"].error is not None
     assert here() == {}
+
+
+def test_a_server_that_starts_anew_each_time_and_cuts_is_given_up(server, get, make_answer):
+    body = bytes(3_000_000)
+    server.answer("/a", make_answer(200, body, {"ETag": '"1"'}, cut=2_000_000))
+    outcome = get("/a", retries=2)["/a"]
+    assert "tried 4 times" in outcome.error
+    # The first brought something new, the others nothing.
+    assert outcome.tries == len(server.asked) == 4
+
+
+def test_a_server_that_gives_little_at_once_is_asked_for_the_rest(server, get, here, serve_ranges):
+    body = os.urandom(1_500_000)
+
+    def route(asked):
+        answer = serve_ranges(asked, body)
+        if asked.times == 1:
+            answer.cut = 100_000
+        else:
+            start = int(asked.headers["range"][6:-1])
+            answer.body = body[start : start + 100_000]
+            last = start + len(answer.body) - 1
+            answer.headers["Content-Range"] = f"bytes {start}-{last}/{len(body)}"
+        return answer
+
+    server.answer("/a", route)
+    outcome = get("/a", retries=0)["/a"]
+    assert (outcome.error, outcome.tries, here()) == (None, 15, {"a": body})
+
+
+def test_a_server_that_gives_a_byte_at_once_is_given_up(server, get, serve_ranges):
+    def route(asked):
+        answer = serve_ranges(asked, BODY)
+        answer.cut = 1
+        return answer
+
+    server.answer("/a", route)
+    assert "broke off" in get("/a", retries=3)["/a"].error
+    assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_000])
+def test_a_small_file_may_come_in_pieces_but_not_in_endless_ones(server, get, serve_ranges, size):
+    def route(asked):
+        answer = serve_ranges(asked, bytes(size))
+        answer.cut = 0
+        return answer
+
+    server.answer("/a", route)
+    outcome = get("/a", retries=1)["/a"]
+    assert outcome.error is not None
+    assert outcome.tries == len(server.asked) == 2
+
+
+def test_a_range_that_was_not_asked_for_is_called_that(server, get, make_answer):
+    headers = {"ETag": '"1"', "Content-Range": f"bytes 0-{len(BODY) - 1}/{len(BODY)}"}
+    server.answer("/a", make_answer(206, BODY, headers))
+    assert "none was asked for" in get("/a", retries=1)["/a"].error
+
+
+@pytest.mark.parametrize("etag", ['"1"', '"other"', ""])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_part_that_is_whole_already_is_published_where_something_vouches_for_it(
+    server, get, here, serve_ranges, tmp_path, etag, is_known
+):
+    (tmp_path / "out").mkdir()
+    part = parts.Parts("0123abcd", synced=True).new(
+        "a", parts.validator({"etag": '"1"'}, len(BODY))
+    )
+    (tmp_path / "out" / part.path).write_bytes(BODY)
+    server.file("/a", BODY, etag=etag)
+    outcome = get("/a", checksum=multihash(BODY) if is_known else None)["/a"]
+    assert (outcome.error, outcome.checksum, here()) == (None, multihash(BODY), {"a": BODY})
+    assert len(server.asked) == (1 if is_known or etag == '"1"' else 2)
+
+
+def test_a_part_that_is_not_what_the_catalog_means_is_not_taken_for_the_whole(
+    server, get, here, tmp_path
+):
+    (tmp_path / "out").mkdir()
+    part = parts.Parts("0123abcd", synced=True).new("a", "0123456789ab")
+    (tmp_path / "out" / part.path).write_bytes(bytes(len(BODY)))
+    server.file("/a", BODY, etag="")
+    assert get("/a", checksum=multihash(BODY))["/a"].error is None
+    assert here() == {"a": BODY}
 
 
 def test_a_slow_big_file_gets_as_many_tries_as_it_needs(server, get, here, serve_ranges):
@@ -260,6 +346,14 @@ def test_a_server_that_stays_busy_is_given_up(server, get, make_answer):
     assert len(server.asked) == 3
 
 
+def test_a_server_that_says_to_come_back_much_later_is_not_waited_for(server, get, make_answer):
+    for n in range(10):
+        server.answer(f"/{n}", make_answer(503, b"busy", {"Retry-After": "3600"}))
+    found = get(*(f"/{n}" for n in range(10)), concurrency=1)
+    assert all("asks to wait 3,600 s" in outcome.error for outcome in found.values())
+    assert len(server.asked) == 3
+
+
 def test_a_stalled_transfer_is_given_up_and_others_go_on(server, get, here, make_answer):
     server.answer("/slow", make_answer(200, BODY, cut=10, end="stall"))
     server.file("/a", b"x")
@@ -337,17 +431,17 @@ def test_a_name_that_does_not_resolve_is_an_error(tmp_path):
 def test_what_is_left_of_an_earlier_run_is_gone_on_with(server, get, here, serve_ranges):
     def route(asked):
         answer = serve_ranges(asked, BODY)
-        answer.cut = 600_000 if asked.times == 1 else None
+        answer.cut = {1: 600_000, 2: 0, 3: 0}.get(asked.times)
         return answer
 
     server.answer("/a", route)
-    assert get("/a", retries=-1)["/a"].error is not None
+    assert get("/a", retries=0)["/a"].error is not None
     (left,) = here()
     assert left.startswith(parts.PREFIX)
     outcome = get("/a")["/a"]
     assert (outcome.error, outcome.checksum) == (None, multihash(BODY))
     assert here() == {"a": BODY}
-    assert int(server.asked[1].headers["range"][6:-1]) >= 500_000
+    assert int(server.asked[-1].headers["range"][6:-1]) >= 500_000
 
 
 def test_a_part_of_an_older_version_is_not_gone_on_with(server, get, here, serve_ranges):
@@ -357,7 +451,8 @@ def test_a_part_of_an_older_version_is_not_gone_on_with(server, get, here, serve
         return answer
 
     server.answer("/a", old)
-    get("/a", retries=-1)
+    get("/a", retries=0)
+    assert len(here()) == 1
     server.file("/a", BODY, etag='"new"')
     assert get("/a")["/a"].error is None
     assert here() == {"a": BODY}
@@ -367,21 +462,95 @@ def test_parts_that_cannot_be_gone_on_with_are_cleared_away(server, get, here, t
     server.file("/a", b"x")
     get("/a")
     stem = parts._hash("a", 16)
-    (tmp_path / "out" / f".part-{stem}-0-dead.1").write_bytes(b"y" * 100_000)
-    (tmp_path / "out" / f".part-{stem}-abc-dead.2").write_bytes(b"y")
+    (tmp_path / "out" / f".part-{stem}-0-{parts.SYNCED}-dead.1").write_bytes(b"y" * 100_000)
+    (tmp_path / "out" / f".part-{stem}-abc-{parts.SYNCED}-dead.2").write_bytes(b"y")
     get("/a")
     assert here() == {"a": b"x"}
 
 
 def test_the_kept_part_of_another_run_counts_once(server, tmp_path):
     server.file("/a", BODY)
-    kept = tmp_path / f".part-{parts._hash('a', 16)}-{parts.validator({'etag': chr(34) * 2}, 0)}-x"
+    stem, version = parts._hash("a", 16), parts.validator({"etag": '""'}, 0)
+    kept = tmp_path / f".part-{stem}-{version}-{parts.SYNCED}-x"
     kept.write_bytes(b"y" * 100_000)
     wanted = [Request(server.url("/a"), tmp_path / "a")]
     [outcome] = transfer(wanted, source_origin=server.url("/"))
     assert outcome.error is None
     assert (tmp_path / "a").read_bytes() == BODY
     assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("sync", "is_trusted"),
+    [("synced", True), ("this boot", True), ("cafecafe", False), ("0", False), ("none", False)],
+)
+def test_a_part_that_a_power_cut_may_have_spoilt_is_not_gone_on_with(
+    server, tmp_path, sync, is_trusted
+):
+    server.file("/a", BODY)
+    fields = [parts._hash("a", 16), parts.validator({"etag": '"1"'}, 0)]
+    fields += {"this boot": [parts.boot()], "none": []}.get(sync, [sync])
+    (tmp_path / f".part-{'-'.join(fields)}-dead.1").write_bytes(BODY[:100_000])
+    wanted = [Request(server.url("/a"), tmp_path / "a")]
+    [outcome] = transfer(wanted, source_origin=server.url("/"))
+    assert outcome.error is None
+    assert ("range" in server.asked[0].headers) == is_trusted
+    assert (os.listdir(tmp_path), (tmp_path / "a").read_bytes()) == (["a"], BODY)
+
+
+def test_without_boots_to_tell_apart_only_synced_parts_are_gone_on_with(monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "_BOOT_ID", tmp_path / "missing")
+    assert parts.boot() == "0"
+    first = parts.Parts("0123abcd", synced=True)
+    for one in (first.new(str(tmp_path / "a"), "ab"), first.new(str(tmp_path / "b"), "ab")):
+        one.write(bytes(100_000))
+        one.close()
+    one.keep_or_remove()
+    later = parts.Parts("89abcdef", synced=True)
+    found = [
+        later.adopt(name, later.prepare(name), Digest([]))
+        for name in (str(tmp_path / "a"), str(tmp_path / "b"))
+    ]
+    assert [part and part.size for part in found] == [None, 100_000]
+
+
+@pytest.mark.parametrize("fsync", ["batch", "none"])
+def test_a_part_is_called_synced_only_after_its_sync(
+    server, get, here, make_answer, monkeypatch, fsync
+):
+    order, sync, rename = [], os.fsync, os.rename
+    monkeypatch.setattr(os, "fsync", lambda one: [order.append("sync"), sync(one)])
+    monkeypatch.setattr(os, "rename", lambda *names: [order.append("rename"), rename(*names)])
+    server.answer("/a", make_answer(200, BODY, {"ETag": '"1"'}, cut=600_000))
+    assert get("/a", retries=0, fsync=fsync)["/a"].error is not None
+    (left,) = here()
+    assert left.split("-")[3] == ("synced" if fsync == "batch" else parts.boot())
+    assert order == (["sync", "rename"] if fsync == "batch" else [])
+
+
+def test_a_part_whose_sync_fails_is_not_kept(server, get, here, make_answer, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    server.answer("/a", make_answer(200, BODY, {"ETag": '"1"'}, cut=600_000))
+    assert "broke off" in get("/a", retries=0)["/a"].error
+    assert here() == {}
+
+
+def test_a_synced_part_loses_that_name_for_good_before_more_is_written(
+    server, get, here, make_answer, tmp_path, monkeypatch
+):
+    server.answer("/a", make_answer(200, BODY, {"ETag": '"1"'}, cut=600_000))
+    get("/a", retries=0)
+    server.file("/a", BODY)
+    order, sync, write = [], parts.sync_directory, parts.Part.write
+    monkeypatch.setattr(parts, "sync_directory", lambda path: [order.append(path), sync(path)])
+    monkeypatch.setattr(
+        parts.Part, "write", lambda self, data: [order.append("write"), write(self, data)]
+    )
+    assert get("/a")["/a"].error is None
+    assert order[:2] == [tmp_path / "out", "write"]
 
 
 def test_two_runs_at_once_do_no_harm(server, tmp_path):
@@ -578,7 +747,7 @@ def test_a_part_that_the_disk_refuses_to_keep_leaves_the_failure_as_it_was(
         return write(descriptor, data)
 
     monkeypatch.setattr(os, "write", refuse)
-    found = get("/a", "/b", retries=-1)
+    found = get("/a", "/b", retries=0)
     assert "broke off" in found["/a"].error
     assert here() == {"b": b"x"}
 
@@ -713,6 +882,27 @@ def test_bytes_are_counted_as_they_come(server, get):
     told = []
     get("/a", "/b", on_bytes=told.append)
     assert sum(told) == 2 * len(BODY)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("concurrency", one) for one in (0, -1, 1.5, True, "4", None, 10**9)),
+        *(("retries", one) for one in (-1, 1.5, True, "4", None)),
+        *(("timeout", one) for one in (0, -1, float("nan"), True, "4", None)),
+        *(("fsync", one) for one in ("all", "", None, True, [])),
+        *(("max_bytes_per_second", one) for one in (0, -1, float("nan"), "4")),
+        *(("max_requests_per_second", one) for one in (0, -1, float("nan"), "4")),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_anything_begins(
+    server, get, tmp_path, name, value
+):
+    server.file("/a", b"x")
+    with pytest.raises(UsageError, match=f"^{name} is "):
+        get("/a", **{name: value})
+    assert server.asked == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_buffer_is_small():

@@ -1,10 +1,15 @@
 """Part files: what is here of a file that is still coming.
 
-A part stands beside its final name as ``.part-NAME-VALIDATOR-RUN``: a hash of the final name, a
-hash of the validator that the server gave with these bytes (``0`` where it gave none, or the file
-is too small for a part to be worth keeping), and the id of the run that writes it with a number. So
-a later run knows from the name alone what it may go on with, and two runs never write to the same
-file.
+A part stands beside its final name as ``.part-NAME-VALIDATOR-SYNC-RUN``: a hash of the final name,
+a hash of the validator that the server gave with these bytes (``0`` where it gave none, or the file
+is too small for a part to be worth keeping), whether its bytes are on the disk, and the id of the
+run that writes it with a number. So a later run knows from the name alone what it may go on with,
+and two runs never write to the same file.
+
+After a power cut a part that was not synced may hold zeros where its bytes were. A run that ends in
+order syncs the parts that it leaves and says so: SYNC is then ``synced``. Before that it is a hash
+of the machine's boot, and only runs of the same boot go on with the part; where a system tells its
+boots not apart it is ``0``, and none does.
 """
 
 from __future__ import annotations
@@ -20,13 +25,18 @@ from pathlib import Path
 
 from haversack.download.digest import Digest
 from haversack.storage.calls import calls
+from haversack.storage.publish import sync_directory
 
 PREFIX = ".part-"
 NO_VALIDATOR = "0"
+SYNCED = "synced"
+_UNKNOWN_BOOT = "0"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _WORTH_KEEPING = 64 << 10
 _WORTH_BEGINNING = 256 << 10
 _BLOCK = 1 << 20
 _DIRECTORIES = 4096
+_FIELDS = 5  # of a part's name, between dashes
 
 WriteBack = Callable[[int, int, int], None]
 
@@ -58,12 +68,20 @@ def _name_hash(name: str) -> str:
     return _hash(name, 16)
 
 
+def boot() -> str:
+    """Hash what tells this boot of the machine from others; ``0`` where nothing does."""
+    try:
+        return _hash(_BOOT_ID.read_text("ascii").strip(), 8)
+    except (OSError, ValueError):
+        return _UNKNOWN_BOOT
+
+
 @dataclass(slots=True)
 class Part:
     """A part of this run on disk; closed when nothing is being written to it.
 
     ``write_back`` begins to bring a range of it to the disk, where that is wanted and can be had;
-    ``error`` is why bytes are missing in it.
+    ``error`` is why bytes are missing in it; ``to_sync`` whether it is synced when it is left.
     """
 
     path: str
@@ -73,6 +91,7 @@ class Part:
     descriptor: int | None = None
     status: os.stat_result | None = None
     error: OSError | None = None
+    to_sync: bool = False
 
     def write(self, data: bytes) -> None:
         """Add bytes at the end."""
@@ -112,9 +131,15 @@ class Part:
         """Leave what a later run can go on with; remove the rest, and what may not be on disk."""
         try:
             self.close()
+            if self.validator == NO_VALIDATOR or self.size < _WORTH_KEEPING:
+                self.remove()
+            elif self.to_sync:
+                sync_file(self.path)
+                begin, _, run = self.path.rsplit("-", 2)
+                os.rename(self.path, f"{begin}-{SYNCED}-{run}")  # noqa: PTH104 (plain texts)
+        except FileNotFoundError:
+            pass  # another run took it over
         except OSError:
-            self.remove()
-        if self.validator == NO_VALIDATOR or self.size < _WORTH_KEEPING:
             self.remove()
 
     def remove(self) -> None:
@@ -134,11 +159,13 @@ class Parts:
     run
         Id of the run, a few letters and digits.
     synced
-        Whether they will be synced, so that bringing them to the disk may begin early.
+        Whether they will be synced, so that bringing them to the disk may begin early; those that
+        are left too.
     """
 
     def __init__(self, run: str, *, synced: bool) -> None:
         self._run, self._count = run, 0
+        self._boot, self._synced = boot(), synced
         self._write_back: WriteBack | None = calls.write_back if synced else None
         self._left: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
         self._made: list[str] = []
@@ -147,8 +174,9 @@ class Parts:
         """Name the part of a file whose bytes have this validator."""
         self._count += 1
         folder, slash, name = final.rpartition(os.sep)
-        part = f"{PREFIX}{_name_hash(name)}-{validator}-{self._run}.{self._count:x}"
-        return Part(folder + slash + part, validator, self._write_back)
+        run = f"{self._boot}-{self._run}.{self._count:x}"
+        part = f"{folder}{slash}{PREFIX}{_name_hash(name)}-{validator}-{run}"
+        return Part(part, validator, self._write_back, to_sync=self._synced)
 
     def small(self, final: str, size: int, validator: Callable[[], str]) -> Part:
         """Name the part of a file that is written at once; few are worth keeping half."""
@@ -195,17 +223,26 @@ class Parts:
         """Take over the largest part that is worth it, and hash its bytes."""
         for name in left:
             path = Path(final).with_name(name)
-            kind = name.split("-")[2]
-            if kind == NO_VALIDATOR:
+            kind, sync = self._told(name)
+            if kind == NO_VALIDATOR or not sync:
                 continue
             part = self.new(final, kind)
             with suppress(FileNotFoundError):
                 if path.stat().st_size >= _WORTH_KEEPING:
                     # Of two runs that want it, one gets it.
                     path.rename(part.path)
+                    if sync == SYNCED:
+                        # Its name must not come back after a power cut, with more bytes in it.
+                        sync_directory(path.parent)
                     part.size = _hash_file(Path(part.path), digest)
                     return part
         return None
+
+    def _told(self, name: str) -> tuple[str, str]:
+        """Read validator and sync from a part's name; the latter empty where it may hold zeros."""
+        fields = name.split("-")
+        trusted = {SYNCED, self._boot} - {_UNKNOWN_BOOT}
+        return fields[2], fields[3] if len(fields) == _FIELDS and fields[3] in trusted else ""
 
 
 def _scan(directory: str, run: str) -> dict[str, list[str]]:
@@ -213,13 +250,24 @@ def _scan(directory: str, run: str) -> dict[str, list[str]]:
     with os.scandir(directory) as entries:
         for entry in entries:
             fields = entry.name.split("-")
-            if not entry.name.startswith(PREFIX) or len(fields) != 4 or _run(fields[3]) == run:
+            # Those of earlier versions have a field less; they are cleared away.
+            ours = entry.name.startswith(PREFIX) and len(fields) in {_FIELDS - 1, _FIELDS}
+            if not ours or _run(fields[-1]) == run:
                 continue
             with suppress(FileNotFoundError):
                 if entry.is_file(follow_symlinks=False):
                     size = entry.stat(follow_symlinks=False).st_size
                     found.setdefault(fields[1], []).append((size, entry.name))
     return {stem: [name for _, name in sorted(names)[::-1]] for stem, names in found.items()}
+
+
+def sync_file(path: str) -> None:
+    """Bring all of a file to the disk."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _run(field: str) -> str:
