@@ -6,7 +6,6 @@ import pytest
 
 from haversack.download.pace import Pace
 from haversack.download.transfer import Request, transfer
-from haversack.errors import UsageError
 
 
 class Clock:
@@ -44,12 +43,6 @@ def test_requests_are_spaced():
         sent.append(clock.now)
     gaps = [after - before for before, after in itertools.pairwise(sent)]
     assert gaps == pytest.approx([0.1] * 4)
-
-
-@pytest.mark.parametrize("limits", [(0, None), (None, 0), (-1, None), (None, float("nan"))])
-def test_a_limit_is_more_than_nothing(limits):
-    with pytest.raises(UsageError, match="per_second"):
-        Pace(*limits)
 
 
 def test_a_limited_transfer_brings_everything(server, tmp_path):

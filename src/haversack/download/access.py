@@ -6,23 +6,12 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
-from haversack.download.commit import Sync
 from haversack.download.origin import Origin
 from haversack.download.secrets import Secrets
 from haversack.download.transfer import Outcome, Request, transfer
-
-
-class Tuning(TypedDict, total=False):
-    """How to transfer, as :func:`haversack.download.transfer.transfer` takes it."""
-
-    concurrency: int
-    fsync: Sync
-    retries: int
-    timeout: float
-    max_bytes_per_second: float | None
-    max_requests_per_second: float | None
+from haversack.download.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True)

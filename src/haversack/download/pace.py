@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from haversack.errors import UsageError
-
 _BURST = 0.25  # seconds of the rate that may come at once
 
 
@@ -34,9 +32,6 @@ class Pace:
         requests_per_second: float | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        for name, rate in (("bytes", bytes_per_second), ("requests", requests_per_second)):
-            if rate is not None and not rate > 0:
-                raise UsageError(f"max_{name}_per_second is more than 0, or None: not {rate!r}")
         self._bytes, self._requests, self._clock = bytes_per_second, requests_per_second, clock
         self._free_at = self._ask_at = clock()
         self._seen = 0

@@ -17,6 +17,7 @@ from haversack.download.pace import Pace
 from haversack.download.parts import Parts
 from haversack.download.schedule import Schedule
 from haversack.download.secrets import Secrets
+from haversack.download.tuning import check_tuning
 from haversack.download.writer import Writer
 
 __all__ = ["Outcome", "Request", "Secrets", "Version", "transfer"]
@@ -83,6 +84,8 @@ def transfer(
     ------
     StorageError
         The disk is full, read-only or failing. What was published stays.
+    UsageError
+        A number makes no sense; nothing has begun.
 
     Examples
     --------
@@ -92,6 +95,12 @@ def transfer(
     >>> print(outcome.error)
     http://127.0.0.1:9 is a more private address than the catalog's own, so it is not reached: ...
     """
+    limits = {
+        "max_bytes_per_second": max_bytes_per_second,
+        "max_requests_per_second": max_requests_per_second,
+    }
+    numbers = {"concurrency": concurrency, "retries": retries, "timeout": timeout, "fsync": fsync}
+    check_tuning(numbers | limits, "transfer")
     network = Network(source=source_origin, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
     pace = Pace(max_bytes_per_second, max_requests_per_second)
     committer = Committer(fsync, ledger)
