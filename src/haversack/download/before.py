@@ -28,12 +28,22 @@ class Before:
 
     def checksum(self, row: int, size: int) -> str | None:
         """Give the checksum of an asset that was here, whole, with this size."""
-        asset = self._assets(self._document(row)).get(self._catalog.assets.key[row])
-        if not isinstance(asset, dict) or "://" in str(asset.get("href")):
-            return None
+        asset = self._asset(row)
         checksum = asset.get("file:checksum")
         known = isinstance(checksum, str) and checksum.startswith("1220") and len(checksum) == 68
         return checksum if known and asset.get("file:size") == size else None
+
+    def size(self, row: int) -> int | None:
+        """Give the bytes of an asset that was here, whole."""
+        size = self._asset(row).get("file:size")
+        return size if isinstance(size, int) else None
+
+    def _asset(self, row: int) -> dict[str, Any]:
+        """Give an asset of the local catalog that says that it is here, else an empty one."""
+        asset = self._assets(self._document(row)).get(self._catalog.assets.key[row])
+        if isinstance(asset, dict) and "://" not in str(asset.get("href")):
+            return asset
+        return {}
 
     def _document(self, row: int) -> str:
         item = int(self._catalog.assets.item[row])

@@ -166,7 +166,15 @@ class Survey:
                 return State.ABSENT, None
             return State.PRESENT, checksum
         verified = known is not None or expected == size or place in self.brought
+        if not verified and self._was_larger_or_smaller(row, place, size):
+            return State.ABSENT, None
         return State.PRESENT if verified else State.UNVERIFIED, known
+
+    def _was_larger_or_smaller(self, row: int, place: str, size: int) -> bool:
+        """Tell whether an earlier run left a file of another size there: this one is spoilt."""
+        entry = self.ledger.get(self.output.root / place) if self.ledger else None
+        before = self.before.size(row) if entry is None else entry.size
+        return before not in {None, size}
 
     def _known(self, row: int, place: str, size: int) -> str | None:
         """Give the checksum that an earlier run computed of the file that still stands there."""

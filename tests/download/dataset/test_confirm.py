@@ -52,6 +52,28 @@ def test_what_nobody_knows_is_kept_and_told(farms, source, out, server, left, ma
         assert place.read_bytes() == b"of the old client"
 
 
+@pytest.mark.parametrize("lost", ["nothing", "ledger", "catalog"])
+def test_a_file_that_is_not_as_long_as_it_was_is_fetched_again_though_no_server_tells(
+    farms, source, out, server, make_answer, lost
+):
+    body = b"image 0" * 100
+    server.answer(
+        "/0/red.tif",
+        lambda asked: make_answer(405 if asked.method == "HEAD" else 200, body),
+    )
+    archive, place = farms.archive(source), out / "farms/fields/item0/red.tif"
+    download(archive, out, **LOCAL)
+    place.write_bytes(b"cut")
+    if lost == "ledger":
+        (out / "farms/mlhub_stac_assets.db").unlink()
+    if lost == "catalog":
+        (out / "farms/fields/item0/item0.json").unlink()
+    report = download(archive, out, **LOCAL)
+    assert (report.fetched, report.present, report.unverified) == (1, 6, 0)
+    assert place.read_bytes() == body
+    assert read_catalog(out / "farms").verify() == []
+
+
 def test_a_dead_server_is_asked_once(empty, source, out):
     for n in range(20):
         empty.add_item(f"item{n}", {"red": f"http://127.0.0.1:9/{n}.tif"})
