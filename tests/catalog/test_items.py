@@ -123,3 +123,10 @@ def test_a_parquet_file_that_is_no_stac_is_refused(tmp_path):
     pq.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(FormatError, match="row 0"):
         read_catalog(path)
+
+
+def test_an_item_collection_without_items_is_named_in_the_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none.json").write_text('{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(FormatError, match=r"^none\.json holds no"):
+        read_catalog("none.json")

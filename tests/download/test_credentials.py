@@ -10,7 +10,7 @@ from haversack.download.credentials import SasService, SasToken, from_netrc
 from haversack.download.http import request
 from haversack.download.origin import Origin
 from haversack.download.s3 import S3Signature, authorization
-from haversack.download.secrets import Secrets
+from haversack.download.secrets import Fixed, Secrets
 from haversack.download.transfer import Request, transfer
 from haversack.errors import APIKeyNotFound, UsageError
 
@@ -185,3 +185,15 @@ def test_a_key_in_the_query_is_added_by_request_too(server, make_answer):
     server.answer("/a", make_answer(200, b"{}"))
     request("GET", server.url("/a"), secrets=Secrets.in_query(server.url("/"), "k"))
     assert server.asked[0].path == "/a?key=k"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\0", "\nX-Other: header"])
+def test_a_secret_with_a_line_break_is_refused_and_not_shown(end):
+    for make in (
+        lambda key: Secrets.bearer("https://a.example", key),
+        lambda key: Secrets({"https://a.example": {"X-API-Key": key}}),
+        lambda key: Fixed({"X-API-Key": key}),
+    ):
+        with pytest.raises(UsageError, match="has a line break") as told:
+            make(f"my-key{end}")
+        assert "my-key" not in str(told.value)

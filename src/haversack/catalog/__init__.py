@@ -59,16 +59,17 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
     if not path.exists():
         raise PathNotFoundError(f"{path} does not exist")
     if path.is_file() and looks_like_items(path):
-        return _catalog(*read_items(path), path.stem)
+        return _catalog(path, *read_items(path), path.stem)
     if path.is_file() and looks_like_geoparquet(path):
-        return _catalog(*read_geoparquet(path), path.stem)
+        return _catalog(path, *read_geoparquet(path), path.stem)
     if path.is_file() and path.suffix != ".json":
         if not looks_like_archive(path):
             raise FormatError(f"{path} is no catalog archive: it is not gzip-compressed")
         archive, table, place = read_archive(path)
-        return _catalog(archive, table, place, path.name.removesuffix(".gz").removesuffix(".tar"))
+        name = path.name.removesuffix(".gz").removesuffix(".tar")
+        return _catalog(path, archive, table, place, name)
     tree, table, place = read_tree(path)
-    return _catalog(tree, table, place, tree.path.name)
+    return _catalog(path, tree, table, place, tree.path.name)
 
 
 def is_catalog(path: str | os.PathLike[str]) -> bool:
@@ -81,11 +82,11 @@ def is_catalog(path: str | os.PathLike[str]) -> bool:
     return looks_like_tree(path)
 
 
-def _catalog(source: Source, table: Table, place: str | None, fallback: str) -> Catalog:
+def _catalog(path: Path, source: Source, table: Table, place: str | None, fallback: str) -> Catalog:
     """Put the parts together; the id is the root's, or what the file is called."""
     collections = table.finish()
     if place is None and not collections:
-        raise FormatError(f"{source.path} holds no STAC catalog, collection or item")
+        raise FormatError(f"{path} holds no STAC catalog, collection or item")
     root = None if place is None else decode(source.document(place), place)
     return Catalog(
         id=root.id if root else fallback,

@@ -143,10 +143,14 @@ def _wait(holder: _Holder, path: Path) -> None:
 def _remove(path: Path, content: bytes) -> None:
     """Take a dead holder's file away; of several that try, one succeeds."""
     aside = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
-    with suppress(FileNotFoundError):
+    try:
         if _bytes(path) == content:
             path.rename(aside)
             aside.unlink()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise storage_error("take away", path, error) from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -105,13 +105,14 @@ def obtain(
     *,
     filters: Filters,
     ledger: Path | None,
-    dry_run: bool = False,
+    scratch: Path | None = None,
 ) -> Obtained:
     """Bring the catalog's archive to ``output``, unless it is there, and read it.
 
     To sync, the server is asked whether it has another version than the one in the ``ledger``.
 
-    A dry run fetches an archive given by URL, for it says what there is, but copies none.
+    A dry run gives a ``scratch`` directory: what has to be fetched or read to know what there is
+    goes there, and what lies here already is copied nowhere.
 
     Raises
     ------
@@ -122,27 +123,35 @@ def obtain(
     """
     catalog, dataset_id = named.catalog, named.dataset_id
     if catalog is None:
-        here = _Here(output, dataset_id, ledger if if_exists == "sync" else None)
+        here = _Here(output, dataset_id, ledger if if_exists == "sync" else None, scratch)
         return _Obtaining(named.source, here, filters, access, progress).run(if_exists)
     archive = None
     if isinstance(catalog.source, ArchiveSource):
         archive = output / f"{component(dataset_id)}.tar.gz"
-        if not dry_run:
+        if scratch is None:
             _copy(catalog.path, archive)
     return Obtained(catalog, dataset_id, archive, None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Here:
-    """Where an archive lies or shall lie, and the ledger that knows its version."""
+    """Where an archive lies or shall lie, and the ledger that knows its version.
+
+    ``scratch`` is where it goes instead when nothing may be left behind.
+    """
 
     output: Path
     name: str
     ledger: Path | None
+    scratch: Path | None
 
     @property
     def archive(self) -> Path:
         return self.output / f"{component(self.name)}.tar.gz"
+
+    @property
+    def target(self) -> Path:
+        return (self.scratch or self.output) / self.archive.name
 
     def read(self) -> tuple[Path, Catalog] | None:
         # The old client's documents show the archive in either place.
@@ -183,26 +192,26 @@ class _Obtaining:
         log.info("read %s...", self.here.name)
         here = self.here
         origin = bundle(
-            self.source, here.name, here.archive, self.filters, self.access, self.progress
+            self.source, here.name, here.target, self.filters, self.access, self.progress
         )
-        return Obtained(read_catalog(here.archive), here.name, here.archive, origin)
+        return Obtained(read_catalog(here.target), here.name, here.archive, origin)
 
     def _fetch(self, found: tuple[Path, Catalog] | None) -> Obtained:
         assert isinstance(self.source, str)
-        archive, origin = self.here.archive, Origin.of(self.source)
+        archive, target, origin = self.here.archive, self.here.target, Origin.of(self.source)
         is_ours = found is not None and found[0] == archive
         log.info("fetch %s from %s...", archive.name, shown(self.source))
         wanted = Request(
             self.source,
-            Output(archive.parent).file(archive.name),
+            Output(target.parent).file(target.name),
             unless=self.here.version() if is_ours else None,
         )
         came = _fetch(wanted, origin, self.access, self.progress)
         if found is not None and came.unchanged:
             return Obtained(found[1], self.here.name, archive, origin)
-        if _begins_as_json(archive):
+        if _begins_as_json(target):
             return self._bundle()
-        return Obtained(read_catalog(archive), self.here.name, archive, origin, came)
+        return Obtained(read_catalog(target), self.here.name, archive, origin, came)
 
 
 def _begins_as_json(path: Path) -> bool:

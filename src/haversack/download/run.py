@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Unpack, get_args
 
 from haversack.catalog import Catalog, Filters, Match, Selection, Where
 from haversack.catalog.filters import select
 from haversack.catalog.sources import with_sources as add_sources
-from haversack.download.access import Access, Tuning
+from haversack.download.access import Access
 from haversack.download.bring import Bringing
 from haversack.download.holdings import IfExists
 from haversack.download.layout import REPORT
@@ -25,6 +26,7 @@ from haversack.download.plan import Plan, make_plan
 from haversack.download.report import DownloadReport, as_csv, read_csv
 from haversack.download.result import failures_of, not_chosen, only_failed, raise_failed, report_of
 from haversack.download.secrets import Secrets
+from haversack.download.tuning import Tuning, check_tuning
 from haversack.errors import UsageError
 from haversack.events import Progress
 from haversack.storage.names import component
@@ -93,8 +95,8 @@ def download(
     progress
         True draws bars; a callable gets :class:`haversack.events.Event` values.
     dry_run
-        Only say what would be fetched. An archive given by URL is fetched, for it says what the
-        dataset has.
+        Only say what would be fetched, and leave nothing behind. A catalog given by URL is fetched
+        into the directory for temporary files, for it says what the dataset has.
     retry_failed
         Fetch only what ``err_report.csv`` of an earlier run names.
     raise_errors
@@ -119,7 +121,7 @@ def download(
     Raises
     ------
     UsageError
-        Filters that contradict each other or name what is not there.
+        Filters that contradict each other or name what is not there; options that make no sense.
     EmptySelectionError
         Filters that leave nothing.
     FormatError
@@ -142,6 +144,7 @@ def download(
     """
     if if_exists not in get_args(IfExists):
         raise UsageError(f"if_exists is one of {get_args(IfExists)}, not {if_exists!r}")
+    check_tuning(tuning, "download")
     started = time.perf_counter()
     times_and_places = collection_filter, datetime, bbox, intersects
     filters = Filters(*times_and_places, asset_keys, roles, media_types, where, match)
@@ -154,7 +157,7 @@ def download(
     folder = component(named.dataset_id)
     place = output / folder
     assets = place if asset_output_dir is None else Path(asset_output_dir) / folder
-    with _leases(() if dry_run else {place, assets}):
+    with _leases(() if dry_run else {place, assets}), _scratch(dry_run=dry_run) as scratch:
         before = read_csv(assets / REPORT) if retry_failed else []
         ledger_path = assets / LEDGER_NAME
         obtained = obtain(
@@ -165,13 +168,15 @@ def download(
             progress,
             filters=filters,
             ledger=ledger_path,
-            dry_run=dry_run,
+            scratch=scratch,
         )
         selection = _choose(obtained.catalog, filters, with_sources=with_sources)
         if retry_failed:
             selection = only_failed(selection, before)
         with nullcontext() if dry_run else Ledger(ledger_path) as ledger:
-            plan = make_plan(selection, place, assets, if_exists, ledger)
+            # What no asset is fetched over is still here.
+            keeps = catalog_only and if_exists == "overwrite"
+            plan = make_plan(selection, place, assets, "resume" if keeps else if_exists, ledger)
             bringing = Bringing(obtained, plan, access, if_exists == "sync")
             _tell(plan)
             if ledger is not None:
@@ -197,6 +202,16 @@ def _leases(folders: Iterable[Path]) -> Iterator[None]:
         for folder in sorted(folders):
             stack.enter_context(lease(folder))
         yield
+
+
+@contextmanager
+def _scratch(*, dry_run: bool) -> Iterator[Path | None]:
+    """Make a directory for what a dry run has to fetch, and take it away."""
+    if not dry_run:
+        yield None
+        return
+    with TemporaryDirectory(prefix="haversack-") as folder:
+        yield Path(folder)
 
 
 def _choose(catalog: Catalog, filters: Filters, *, with_sources: bool) -> Selection:

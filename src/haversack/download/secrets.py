@@ -12,8 +12,10 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 from haversack.download.origin import Origin
+from haversack.errors import UsageError
 
 Signed = tuple[str, dict[str, str]]
+_LINE_BREAKS = frozenset("\r\n\0")
 
 
 class Credential(Protocol):
@@ -36,6 +38,14 @@ class Fixed:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if not _LINE_BREAKS.isdisjoint(name + value):
+                raise UsageError(
+                    f"the value of the header {name!r} has a line break: take it off, as in "
+                    "key.strip()"
+                )
+
     def sign(self, method: str, url: str) -> Signed:  # noqa: ARG002 (as every credential takes it)
         if self.query:
             url = f"{url}{'&' if '?' in url else '?'}{urlencode(self.query)}"
@@ -52,6 +62,11 @@ class Secrets:
     ----------
     headers
         For each origin (or any URL of it) the headers to send there, or a :class:`Credential`.
+
+    Raises
+    ------
+    UsageError
+        A value has a line break, which would end its header.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Writers take turns; a dead one is not waited for."""
 
+import errno
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from haversack.download import download, lease
-from haversack.errors import EmptySelectionError
+from haversack.errors import EmptySelectionError, StorageError
 
 HOLD = """
 import sys, time
@@ -123,6 +124,17 @@ def test_a_holder_that_beats_keeps_the_lease_for_longer_than_the_limit(out, quic
         assert free == []
     thread.join()
     assert len(free) == 1
+
+
+def test_a_dead_lease_that_may_not_be_taken_away_is_an_error_of_the_disk(out, quick, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    out.mkdir()
+    (out / lease.LEASE_NAME).write_bytes(b"{}")
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(StorageError, match="permission denied"), lease.lease(out):
+        pass
 
 
 def test_two_processes_fetch_nothing_twice(farms, source, out, server):

@@ -143,6 +143,18 @@ def test_catalog_only_fetches_no_asset(farms, source, out, server):
     assert (out / "farms/fields/item2/item2.json").is_file()
 
 
+def test_catalog_only_forgets_no_asset_that_is_here(farms, source, out, server):
+    archive = farms.archive(source)
+    download(archive, out, **LOCAL)
+    asked = len(server.asked)
+    report = download(archive, out, catalog_only=True, if_exists="overwrite", **LOCAL)
+    assert _counts(report) == (0, 7, 0, 0, 0)
+    assert len(server.asked) == asked
+    catalog = read_catalog(out / "farms")
+    assert all(catalog.local_file(row) for row in range(7))
+    assert catalog.verify() == []
+
+
 def test_a_dry_run_tells_and_writes_nothing(farms, source, out, server):
     farms.files["farms/fields/item0/item0.json"]["assets"]["red"]["file:size"] = 700
     report = download(farms.archive(source), out, dry_run=True)
@@ -151,6 +163,36 @@ def test_a_dry_run_tells_and_writes_nothing(farms, source, out, server):
     assert f"to fetch: 700 bytes and 4 files of unknown size; {report.free_bytes:,}" in str(report)
     assert not out.exists()
     assert server.asked == []
+
+
+@pytest.mark.parametrize("kind", ["archive", "items", "list", "damaged"])
+def test_a_dry_run_of_what_lies_elsewhere_leaves_nothing_behind(
+    farms, out, server, tmp_path, monkeypatch, kind
+):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    url = server.file("/farms.tar.gz", farms.packed()[: -30 if kind == "damaged" else None])
+    item = farms.files["farms/fields/item0/item0.json"]
+    items = json.dumps({"type": "FeatureCollection", "features": [item]}).encode()
+    sources = {"items": server.file("/items.json", items), "list": [server.url("/0/red.tif")]}
+    if kind == "damaged":
+        with pytest.raises(FormatError):
+            download(url, out, dry_run=True)
+    else:
+        report = download(sources.get(kind, url), out, dry_run=True, allow_hosts=["127.0.0.1"])
+        assert report.waiting == {"archive": 7, "items": 2, "list": 1}[kind]
+    assert not out.exists()
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_dry_run_reads_the_archive_that_is_here(farms, out, server, listing):
+    url = server.file("/farms.tar.gz", farms.packed())
+    download(url, out, collection_filter={"fields": ["table"]})
+    before, asked = listing(out), len(server.asked)
+    report = download(url, out, dry_run=True)
+    assert _counts(report) == (0, 1, 0, 0, 6)
+    assert (listing(out), len(server.asked)) == (before, asked)
+    assert report.archive == out / "farms.tar.gz"
 
 
 def test_failures_are_named_counted_and_raised_at_the_end(farms, source, out, server, make_answer):
@@ -276,12 +318,23 @@ def test_too_little_space_is_said_before_anything_moves(empty, source, out, serv
         {"bbox": [0, 0, 1, 1], "intersects": {"type": "Point", "coordinates": [0, 0]}},
         {"datetime": "soon"},
         {"bbox": [500000, 4600000, 510000, 4700000]},
+        {"concurrency": 0},
+        {"retries": -1},
+        {"timeout": float("nan")},
+        {"fsync": "all"},
+        {"max_bytes_per_second": "fast"},
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_fetched(out, server, options):
     with pytest.raises(UsageError):
         download(server.url("/farms.tar.gz"), out, **options)
     assert server.asked == []
+
+
+def test_an_option_that_is_not_there_is_refused_by_its_name(farms, source, out):
+    with pytest.raises(UnsupportedError, match=r"download\(\) has no option 'workers'"):
+        download(farms.archive(source), out, workers=4)  # type: ignore[call-arg]
+    assert not out.exists()
 
 
 def test_an_output_that_is_a_file_is_refused(farms, source, tmp_path):
