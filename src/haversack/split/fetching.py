@@ -8,7 +8,7 @@ threads go on.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,14 +143,20 @@ class OwnFetch:
         """Compare Blosc blocks with their checksums, before anything in them is interpreted."""
         starts = [base + at for at, _ in span.pieces]
         ends = [*starts[1:], base + span.end]
-        found = crc32cs(memory[at:end] for at, end in zip(starts, ends, strict=True))
-        for (at, wanted), crc in zip(span.pieces, found, strict=True):
-            if crc != wanted:
-                what = f"the Blosc block at byte {span.offset + at} does not match its checksum"
-                raise self._damaged(span.cell, what)
+        stored = (memory[at:end] for at, end in zip(starts, ends, strict=True))
+        if wrong := mismatch(span.offset, span.pieces, stored):
+            raise self._damaged(span.cell, wrong)
 
     def _array(self, memory: NDArray[np.uint8], at: int, span: Span) -> NDArray[Any]:
         return np.ndarray((span.rows, *self._inner), self._dtype, memory, at)
+
+
+def mismatch(offset: int, pieces: Iterable[tuple[int, int]], stored: Iterable[Any]) -> str | None:
+    """Say which of a chunk's Blosc blocks, if any, does not match its checksum."""
+    for (at, wanted), crc in zip(pieces, crc32cs(stored), strict=True):
+        if crc != wanted:
+            return f"the Blosc block at byte {offset + at} does not match its checksum"
+    return None
 
 
 def _runs(spans: Sequence[Span]) -> Iterator[Sequence[Span]]:

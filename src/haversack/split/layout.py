@@ -31,8 +31,6 @@ def lay_out(
     if 0 in selection.shape:
         return result, None
     everything = whole(selection)
-    if everything.rows is None and not selection.flipped:
-        return result, (result.reshape([len(axis) for axis in selection.axes]), everything)
     lone = selection.lone
     lengths = [len(selection.axes[number]) for number in lone]
     flips = tuple(slice(None, None, -1 if n in selection.flipped else 1) for n in lone)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError, IntegrityError
 from haversack.split.block import Place, Shape, Wanted, cells, check_dtype
 from haversack.split.chunk import StoredChunk, check_chunk_shape
-from haversack.split.fetching import OwnFetch, Span
+from haversack.split.fetching import OwnFetch, Span, mismatch
 from haversack.split.tail import read_tail
-from haversack.storage.checksum import crc32c, crc32cs
+from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
 from haversack.storage.ranges import RangeFile
 
@@ -162,7 +162,4 @@ class OwnBlock:
             return str(error)
         if [*stored.header] != header or stored.starts != starts:
             return "its head is not what it was"
-        for (at, wanted), crc in zip(pieces, crc32cs(stored.pieces()), strict=True):
-            if crc != wanted:
-                return f"the Blosc block at byte {offset + at} does not match its checksum"
-        return None
+        return mismatch(offset, pieces, stored.pieces())

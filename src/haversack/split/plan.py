@@ -85,15 +85,23 @@ def _in_one_cell(
     where: list[int] = []
     axes: list[Axis] = []
     for axis, length, end in zip(part.axes, cell_shape, last, strict=True):
-        if type(axis) is not range or not axis:
+        found = _within(axis, length, end)
+        if found is None:
             return None
-        cell = min(axis.start // length, end)
-        base = cell * length
-        if axis.stop > base + length and cell < end:
-            return None
-        where.append(cell)
-        axes.append(range(axis.start - base, axis.stop - base, axis.step) if base else axis)
+        where.append(found[0])
+        axes.append(found[1])
     return tuple(where), Part(tuple(axes), part.target, None)
+
+
+def _within(wanted: Axis, length: int, last: int) -> tuple[int, range] | None:
+    """Find the one cell that holds all of a range, and the range in it; None if there is none."""
+    if not isinstance(wanted, range) or not wanted:
+        return None
+    cell = min(wanted.start // length, last)
+    base = cell * length
+    if wanted.stop > base + length and cell < last:
+        return None
+    return cell, range(wanted.start - base, wanted.stop - base, wanted.step)
 
 
 def _divide_points(
@@ -123,11 +131,8 @@ def _pieces(wanted: Axis, target: Target, length: int, last: int) -> list[_Piece
     if not isinstance(wanted, range):
         return list(_pieces_of_points(wanted, target, length, last))
     assert isinstance(target, slice)
-    if wanted.step == 1 and wanted:  # most axes of most reads
-        cell = min(wanted.start // length, last)
-        base = cell * length
-        if wanted.stop <= base + length or cell == last:
-            return [(cell, range(wanted.start - base, wanted.stop - base), target)]
+    if found := _within(wanted, length, last):  # most axes of most reads
+        return [(*found, target)]
     pieces: list[_Piece] = []
     index = 0
     while index < len(wanted):

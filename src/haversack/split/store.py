@@ -34,8 +34,6 @@ from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
 _FORESEEN = 8  # blocks of which the disk is told before they are opened
-
-
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _stores: WeakSet[BlockStore] = WeakSet()
 
@@ -206,7 +204,8 @@ class BlockStore(BlockGrid):
             block = self._open.pop(number, None) or self._open_with_room(number)
             self._open[number] = block
             if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)
+                with suppress(KeyError):  # another array has let go of all of them just now
+                    self._open.popitem(last=False)
             return block
 
     def _open_with_room(self, number: int) -> Block:

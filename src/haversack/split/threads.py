@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,7 +17,9 @@ _Result = TypeVar("_Result")
 _AHEAD = 64  # tasks handed out before their turn, so that a plan of millions is never held whole
 _DEEP = 2  # tasks for each thread that wait while the caller does one itself
 _CORES = min(8, os.cpu_count() or 1)
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+_pools: dict[int, ThreadPoolExecutor] = {}  # by how many threads they have
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)  # a child has none of its parent's threads
 
 
 def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -87,15 +90,17 @@ def _ended(waiting: deque[Future[Any]]) -> Iterator[None]:
 def _submit(workers: int, work: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
     try:
         return _pool(workers).submit(work, item)
-    except RuntimeError:  # the interpreter is ending, and begins no work in threads
+    except RuntimeError:
+        if threading.main_thread().is_alive():
+            raise
+        # The interpreter is ending, and begins no work in threads.
         done: Future[_Result] = Future()
         done.set_result(work(item))
         return done
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:
-    key = os.getpid(), workers  # a forked child has none of its parent's threads
-    pool = _pools.get(key)
+    pool = _pools.get(workers)
     if pool is None:
-        pool = _pools[key] = ThreadPoolExecutor(workers, "haversack-split")
+        pool = _pools[workers] = ThreadPoolExecutor(workers, "haversack-split")
     return pool

@@ -278,7 +278,7 @@ def save_to_split_dataset(
     progress: events.Progress = None,
     **about: Any,
 ) -> SplitDataset:
-    """Save an array as a split array, one block in memory at a time.
+    """Save an array as a split array, with a block and the file of the one before in memory.
 
     Parameters
     ----------
