@@ -12,7 +12,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from haversack.errors import FormatError
 
 _THREADS = 1
 _MOST_KEPT = 16 << 20  # bytes of memory that stays with a thread
-_LIBRARIES = (".so", ".dylib", ".dll")
+_SUFFIXES = (".so", ".dylib", ".dll")
 
 
 class Memory:
@@ -74,40 +73,13 @@ class _Parameters(ctypes.Structure):
     )
 
 
-_Decompress = Callable[[Memory, int, Memory, int], int]
-
-
-def _decompressor() -> _Decompress:
-    library = _library()
-    if library is None:
-        return _by_numcodecs
-    context = library.blosc2_create_dctx(_Parameters(nthreads=_THREADS))
-    function = library.blosc2_decompress_ctx
-
-    def decompress(source: Memory, size: int, target: Memory, nbytes: int) -> int:
-        found: int = function(context, source.address, size, target.address, nbytes)
-        return found
-
-    weakref.finalize(decompress, library.blosc2_free_ctx, context).atexit = False
-    return decompress
-
-
-def _by_numcodecs(source: Memory, size: int, target: Memory, nbytes: int) -> int:
-    try:
-        blosc.decompress(source.data[:size], target.data[:nbytes])
-    except RuntimeError:
-        return -1
-    return nbytes
-
-
-@cache
-def _library() -> Any:
+def _load() -> Any:
     """Find libblosc2, without importing its package."""
     spec = find_spec("blosc2")
     if spec is None or spec.origin is None:
         return None
     for path in sorted(Path(spec.origin).parent.glob("**/*blosc2*")):
-        if path.suffix in _LIBRARIES and "ext" not in path.name:
+        if path.suffix in _SUFFIXES and "ext" not in path.name:
             try:
                 library = ctypes.CDLL(str(path))
                 _declare(library)
@@ -129,6 +101,35 @@ def _declare(library: Any) -> None:
     )
     library.blosc2_free_ctx.argtypes = (ctypes.c_void_p,)
     library.blosc2_init()
+
+
+# Before a read: by then the process may have no file left to open.
+_library = _load()
+
+
+_Decompress = Callable[[Memory, int, Memory, int], int]
+
+
+def _decompressor() -> _Decompress:
+    if _library is None:
+        return _by_numcodecs
+    context = _library.blosc2_create_dctx(_Parameters(nthreads=_THREADS))
+    function = _library.blosc2_decompress_ctx
+
+    def decompress(source: Memory, size: int, target: Memory, nbytes: int) -> int:
+        found: int = function(context, source.address, size, target.address, nbytes)
+        return found
+
+    weakref.finalize(decompress, _library.blosc2_free_ctx, context).atexit = False
+    return decompress
+
+
+def _by_numcodecs(source: Memory, size: int, target: Memory, nbytes: int) -> int:
+    try:
+        blosc.decompress(source.data[:size], target.data[:nbytes])
+    except RuntimeError:
+        return -1
+    return nbytes
 
 
 class _Kept(threading.local):
