@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from haversack.download.commit import Whole
 from haversack.download.digest import Digest, of_catalog, of_headers
 from haversack.download.outcome import Request
 from haversack.download.parts import Part, Parts, validator
+from haversack.download.whole import Whole
 from haversack.download.writer import Writer
 
 _BUFFER = 512 << 10
@@ -112,7 +112,6 @@ class Body:
             self.headers.get("etag"),
             self.headers.get("last-modified"),
             self._left,
-            self._parts.made(),
             source,
             is_begun,
         )

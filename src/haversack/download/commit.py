@@ -1,77 +1,42 @@
-"""Publish files in batches: check and write them, sync them, rename them all, sync the names.
+"""Publish files: check and write them, sync them, give them their names, sync the names.
 
-One thread does this while another moves bytes. What stands under a final name is whole at any
-moment, also after a power cut (but for ``fsync="none"``).
+What stands under a final name is whole at any moment, also after a power cut (but for
+``fsync="none"``). The mover's thread does all but wait for the disk: that is for a thread of its
+own, which brings the parts of some files and the names of those before them there in one go. More
+threads would cost small files more than they bring, for each takes the interpreter from the others
+at every call.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from queue import Empty, SimpleQueue
 
-from haversack.download.digest import Digest, Expected
 from haversack.download.ledger import Entry, Ledger
-from haversack.download.outcome import Request
-from haversack.download.parts import Part, sync_file
-from haversack.storage.calls import calls
-from haversack.storage.publish import storage_error, sync_directory
+from haversack.download.syncing import Sync, sync_all
+from haversack.download.whole import Whole, rename, settle
+from haversack.errors import StorageError
+from haversack.storage.publish import storage_error
 
-Sync = Literal["batch", "each", "none"]
 _MOST = 1000
-_AT_ONCE = 64
 _SECONDS = 0.2
-_WORTH_A_SYNCFS = 16
 _QUEUED = 4 * _MOST
-_QUEUED_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
-class Whole:
-    """A file that has all its bytes, waiting for its name.
+class _Syncing:
+    """What the disk is busy with: parts that then get their names, and names that got them."""
 
-    ``content`` is what still has to be hashed and written to the part. ``error`` or ``wrong`` is
-    why it gets no name: the disk refused it, or its bytes are not those that were meant; ``lost``
-    that its part is gone, so that it has to come again.
-    """
-
-    request: Request
-    path: str
-    part: Part
-    content: bytes
-    digest: Digest
-    etag: str | None
-    last_modified: str | None
-    leftovers: Sequence[str]
-    made: Sequence[str]  # directories with new subdirectories on the way to it
-    source: Any  # what the mover wants back with the answer
-    is_begun: bool = False  # some of it has been given to the writer
-    is_settled: bool = False
-    error: OSError | None = None
-    wrong: Expected | None = None
-    lost: bool = False
-
-    @property
-    def named(self) -> bool:
-        return self.error is None and self.wrong is None
-
-    @property
-    def size(self) -> int:
-        return self.part.size
-
-    @property
-    def status(self) -> os.stat_result:
-        assert self.part.status is not None
-        return self.part.status
+    parts: list[Whole]
+    names: list[Whole]
+    done: Future[None]
 
 
 class Committer:
-    """The thread that publishes.
+    """Gives files their names; used by one thread, but for :meth:`arrive`.
 
     Parameters
     ----------
@@ -80,38 +45,46 @@ class Committer:
         to the system.
     ledger
         Where published files are remembered; None for nowhere.
+    made
+        Gives the directories that got new subdirectories since it was asked last.
+
+    Attributes
+    ----------
+    open
+        How many files are still to come out.
     """
 
-    def __init__(self, sync: Sync, ledger: Ledger | None) -> None:
-        self._sync, self._ledger = sync, ledger
-        self._change = threading.Condition()
-        self._waiting: list[Whole] = []
-        self._published: list[Whole] = []
-        self._failure: BaseException | None = None
-        self._urgent = self._closed = False
-        self._unwritten = 0
+    def __init__(
+        self, sync: Sync, ledger: Ledger | None, made: Callable[[], Sequence[str]]
+    ) -> None:
+        self._sync, self._ledger, self._made = sync, ledger, made
+        self._thread = ThreadPoolExecutor(1, "haversack-sync")
+        self._arrived: SimpleQueue[Whole] = SimpleQueue()
+        self._settled: list[Whole] = []
+        self._named: list[Whole] = []  # their names are still to be synced
+        self._syncing: _Syncing | None = None
+        self._failure: StorageError | None = None
+        self._last = time.monotonic()
         self.open = 0
-        self._thread = threading.Thread(target=self._run, name="haversack-commit", daemon=True)
-        self._thread.start()
 
     @property
     def full(self) -> bool:
         """Whether the disk has fallen behind the network."""
-        return self.open >= _QUEUED or self._unwritten >= _QUEUED_BYTES
+        return self.open >= _QUEUED
 
-    def expect(self, count: int) -> None:
-        """Count files that will be put: so many more have to come out."""
-        self.open += count
+    def put(self, whole: Whole) -> None:
+        """Take in a file whose bytes are in memory."""
+        self.open += 1
+        settle(whole)
+        self._settled.append(whole)
 
-    def put(self, files: list[Whole]) -> None:
-        """Queue files, from any thread."""
-        size = sum(len(whole.content) for whole in files)
-        with self._change:
-            empty = not self._waiting
-            self._waiting += files
-            self._unwritten += size
-            if empty or len(self._waiting) >= _AT_ONCE:
-                self._change.notify_all()
+    def expect(self) -> None:
+        """Count a file that will arrive."""
+        self.open += 1
+
+    def arrive(self, whole: Whole) -> None:
+        """Take in a file that is settled, from any thread."""
+        self._arrived.put(whole)
 
     def published(self, timeout: float = 0.0) -> list[Whole]:
         """Give what has come out since the last call, each with why it was not published.
@@ -121,165 +94,101 @@ class Committer:
         Raises
         ------
         StorageError
-            The disk refuses a sync: nothing of that batch is published.
+            The disk refuses a sync: nothing that waited for it is published.
         """
-        with self._change:
-            if timeout and not self._published:
-                self._urgent = True
-                self._change.notify_all()
-                self._change.wait_for(lambda: self._published or self._failure, timeout)
-            done, self._published = self._published, []
-            self.open -= len(done)
-            if self._failure is not None and not done:
-                raise self._failure
-        return done
+        if self._failure is not None:
+            raise self._failure
+        self._gather()
+        if self._syncing is None:
+            self._begin(urgent=timeout > 0)
+        if self._syncing is None:
+            self._wait_for_arrival(timeout)
+            return []
+        if timeout:
+            wait([self._syncing.done], timeout)
+        return self._end() if self._syncing.done.done() else []
 
     def close(self) -> None:
-        """Publish what is queued and end the thread."""
-        with self._change:
-            self._closed = True
-            self._change.notify_all()
-        self._thread.join()
+        """Publish what is queued, and end the thread.
 
-    def _run(self) -> None:
-        try:
-            while batch := self._next_batch():
-                try:
-                    self._commit(batch)
-                except OSError as error:
-                    raise storage_error(
-                        "publish files in", batch[0].request.path.parent, error
-                    ) from error
-                with self._change:
-                    self._published += batch
-                    self._urgent = False
-                    self._change.notify_all()
-        except BaseException as error:  # noqa: BLE001 (raised again in the mover's thread)
-            with self._change:
-                self._failure = error
-                self._change.notify_all()
-
-    def _next_batch(self) -> list[Whole]:
-        """Write files as they come, until they are worth a sync."""
-        batch: list[Whole] = []
-        with self._change:
-            self._change.wait_for(lambda: self._waiting or self._closed)
-        until = time.monotonic() + _SECONDS
-        while files := self._take(until):
-            for whole in files:
-                settle(whole)
-            batch += files
-            if len(batch) >= _MOST or time.monotonic() >= until:
-                break
-        return batch
-
-    def _take(self, until: float) -> list[Whole]:
-        with self._change:
-            self._change.wait_for(
-                lambda: len(self._waiting) >= _AT_ONCE or self._urgent or self._closed,
-                max(0.0, until - time.monotonic()),
-            )
-            files = self._waiting[:_AT_ONCE]
-            del self._waiting[:_AT_ONCE]
-            self._unwritten -= sum(len(whole.content) for whole in files)
-        return files
-
-    def _commit(self, batch: list[Whole]) -> None:
-        named = [whole for whole in batch if whole.named]
-        try:
-            self._sync_parts(named)
-        except OSError:
-            # After a failed sync nobody knows what is in them.
-            for whole in named:
-                whole.part.remove()
-            raise
-        for whole in named:
-            _rename(whole)
-        self._sync_names(batch)
-        self._remember([whole for whole in named if whole.named])
-
-    def _sync_parts(self, named: list[Whole]) -> None:
-        if self._at_once(named):
-            _sync_file_systems(_folders(named))
-        elif self._sync != "none":
-            for whole in named:
-                with suppress(FileNotFoundError):
-                    sync_file(whole.part.path)
-
-    def _sync_names(self, batch: list[Whole]) -> None:
-        """Sync the names of files, and those of directories that any file of the batch brought.
-
-        A directory that came with a file that gets no name may hold others that have theirs.
+        Raises
+        ------
+        StorageError
+            The disk refuses a sync.
         """
-        named = [whole for whole in batch if whole.named]
-        made = {Path(directory) for whole in batch for directory in whole.made}
-        if self._at_once(named):
-            _sync_file_systems(_folders(named) | {each.stat().st_dev: each for each in made})
-        elif self._sync != "none":
-            for directory in made | {whole.request.path.parent for whole in named}:
-                sync_directory(directory)
-
-    def _at_once(self, named: list[Whole]) -> bool:
-        return self._sync == "batch" and len(named) >= _WORTH_A_SYNCFS and calls.syncfs is not None
-
-    def _remember(self, published: list[Whole]) -> None:
-        if self._ledger is None:
-            return
-        name = self._ledger.name
-        self._ledger.add(
-            Entry(
-                name(whole.path),
-                whole.size,
-                whole.status.st_mtime_ns,
-                whole.digest.checksum,
-                whole.etag,
-                whole.last_modified,
-            )
-            for whole in published
-        )
-
-
-def settle(whole: Whole) -> None:
-    """Check and write what is not in the part yet, unless that has been done."""
-    if whole.is_settled:
-        return
-    whole.is_settled = True
-    content, whole.content = whole.content, b""
-    if whole.part.error is None:  # else bytes are missing in it, whatever they hash to
-        whole.digest.update(content)
-        whole.wrong = whole.digest.mismatch()
-    try:
-        if whole.wrong is None:
-            whole.part.finish(content)
-            return
-    except OSError as error:
-        whole.error = error
-    whole.part.remove()
-
-
-def _rename(whole: Whole) -> None:
-    try:
-        # First, for nobody looks at them once the file is there.
-        for name in whole.leftovers:
-            whole.request.path.with_name(name).unlink(missing_ok=True)
-        os.replace(whole.part.path, whole.path)  # noqa: PTH105 (done for every file)
-    except OSError as error:
-        whole.error = error
-        # Where it is gone, another run took it over, by mistake.
-        whole.lost = isinstance(error, FileNotFoundError)
-        whole.part.remove()
-
-
-def _folders(named: Iterable[Whole]) -> dict[int, Path]:
-    """Give a directory on each file system that one of the files is on."""
-    some = {whole.status.st_dev: whole for whole in named}
-    return {device: whole.request.path.parent for device, whole in some.items()}
-
-
-def _sync_file_systems(folders: Mapping[int, Path]) -> None:
-    for folder in folders.values():
-        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            calls.syncfs(descriptor)
+            self._gather()
+            while self._failure is None and (self._syncing or self._settled or self._named):
+                self.published(1.0)
         finally:
-            os.close(descriptor)
+            self._thread.shutdown()
+
+    def _gather(self) -> None:
+        while not self._arrived.empty():
+            self._settled.append(self._arrived.get())
+
+    def _wait_for_arrival(self, timeout: float) -> None:
+        if timeout and self.open:
+            try:
+                self._settled.append(self._arrived.get(timeout=timeout))
+            except Empty:
+                return
+
+    def _begin(self, *, urgent: bool) -> None:
+        """Have the disk do what waits for it, where that is enough or has waited for long."""
+        waiting, now = len(self._settled) + len(self._named), time.monotonic()
+        due = urgent or len(self._settled) >= _MOST or now - self._last >= _SECONDS
+        if not waiting:
+            self._last = now
+        elif due:
+            parts, names = self._settled, self._named
+            self._settled, self._named = [], []
+            done = self._thread.submit(self._bring, parts, names, self._made())
+            self._syncing = _Syncing(parts, names, done)
+
+    def _bring(self, parts: list[Whole], names: list[Whole], made: Sequence[str]) -> None:
+        """Sync, and then remember what has its name for good; in the thread."""
+        named = [whole for whole in names if whole.named]
+        sync_all(self._sync, [whole for whole in parts if whole.named], named, made)
+        if self._ledger is not None and named:
+            self._ledger.add(_entries(self._ledger, named))
+
+    def _end(self) -> list[Whole]:
+        """Give names to what is on the disk now; give back what had its name before."""
+        assert self._syncing is not None
+        ended, self._syncing = self._syncing, None
+        self._last = time.monotonic()
+        try:
+            ended.done.result()
+        except OSError as error:
+            self._fail(ended, error)
+        for whole in ended.parts:
+            if whole.named:
+                rename(whole)
+        self._named = ended.parts
+        self.open -= len(ended.names)
+        return ended.names
+
+    def _fail(self, ended: _Syncing, error: OSError) -> None:
+        """Give up all that has no name: a later sync would not tell again what was lost."""
+        waiting = [*ended.parts, *self._settled]
+        self._settled = []
+        for whole in waiting:
+            whole.part.remove()
+        folder = (waiting or ended.names)[0].request.path.parent
+        self._failure = storage_error("publish files in", folder, error)
+        raise self._failure from error
+
+
+def _entries(ledger: Ledger, published: Iterable[Whole]) -> Iterable[Entry]:
+    return (
+        Entry(
+            ledger.name(whole.path),
+            whole.size,
+            whole.status.st_mtime_ns,
+            whole.digest.checksum,
+            whole.etag,
+            whole.last_modified,
+        )
+        for whole in published
+    )

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from enum import Enum
 
 from haversack.download.body import Body
-from haversack.download.commit import Whole
 from haversack.download.digest import Expected, of_catalog
 from haversack.download.failure import Failure, Kind, of_status
 from haversack.download.fit import unfit
@@ -16,6 +15,7 @@ from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Refused, ne
 from haversack.download.origin import located, shown
 from haversack.download.outcome import Request
 from haversack.download.parts import NO_VALIDATOR, Parts, validator
+from haversack.download.whole import Whole
 from haversack.download.writer import Writer
 from haversack.errors import UsageError
 

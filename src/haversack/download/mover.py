@@ -1,4 +1,4 @@
-"""Move bytes: one thread that drives every transfer and hands what is whole to the committer."""
+"""Move bytes: one thread that drives every transfer and has what is whole published."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
-from haversack.download.commit import Committer, Whole
+from haversack.download.commit import Committer
 from haversack.download.failure import Failure, Kind
 from haversack.download.fetch import Fetch, Unchanged
 from haversack.download.flights import Flight, Flights
@@ -17,6 +17,7 @@ from haversack.download.line import Refused
 from haversack.download.outcome import Outcome, Request
 from haversack.download.parts import Parts
 from haversack.download.schedule import Schedule
+from haversack.download.whole import Whole
 from haversack.download.writer import Writer
 from haversack.errors import HaversackError, UsageError
 from haversack.storage.publish import storage_error
@@ -39,7 +40,7 @@ class Mover:
     schedule, flights, parts
         Where a file waits for its turn, where its bytes come, and where they go.
     writer, committer
-        Who brings the bytes of large files there, and who publishes what is whole.
+        Who brings the bytes of large files there, and what publishes all that is whole.
     retries
         How often to try again without having got further.
     """
@@ -63,7 +64,6 @@ class Mover:
         self._inside = 0
         # Each is counted by one thread, and only read by the other.
         self._answered = self._taken = 0
-        self._whole: list[Whole] = []
         self._ready: list[Outcome] = []
         self._outcomes: SimpleQueue[list[Outcome] | BaseException | None] = SimpleQueue()
         self._stopping = threading.Event()
@@ -172,9 +172,6 @@ class Mover:
             return
         for flight, code, detail in self._flights.step(patience):
             self._ended(flight, code, detail)
-        if self._whole:
-            self._committer.put(self._whole)
-            self._whole = []
 
     def _patience(self) -> float:
         """Seconds to wait for the network before looking at anything else."""
@@ -205,11 +202,11 @@ class Mover:
         host.answered()
         if isinstance(result, Whole):
             self._inside -= 1
-            self._committer.expect(1)
             if result.is_begun:
+                self._committer.expect()
                 self._writer.finish(result)
             else:
-                self._whole.append(result)
+                self._committer.put(result)
         elif isinstance(result, Unchanged):
             self._inside -= 1
             fetch.suspend()
@@ -283,5 +280,4 @@ class Mover:
         for fetch in self._schedule.left():
             fetch.suspend()
         self._writer.close()
-        self._committer.put(self._whole)
         self._committer.close()

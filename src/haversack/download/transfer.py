@@ -6,7 +6,7 @@ import os
 import secrets as random_ids
 from collections.abc import Callable, Iterable, Iterator
 
-from haversack.download.commit import Committer, Sync
+from haversack.download.commit import Committer
 from haversack.download.flights import Flights
 from haversack.download.ledger import Ledger
 from haversack.download.line import Network
@@ -17,6 +17,7 @@ from haversack.download.pace import Pace
 from haversack.download.parts import Parts
 from haversack.download.schedule import Schedule
 from haversack.download.secrets import Secrets
+from haversack.download.syncing import Sync
 from haversack.download.tuning import check_tuning
 from haversack.download.writer import Writer
 
@@ -41,10 +42,10 @@ def transfer(
 ) -> Iterator[Outcome]:
     """Fetch files, each of which appears under its final name only when it is whole.
 
-    One thread takes bytes; another writes those of large files into parts beside the final names; a
-    third writes small files, and publishes what is whole in batches. Memory does not grow with the
-    number of files. Ending the iteration (also by Ctrl-C) publishes what is whole and leaves the
-    parts of large files, which the next call goes on with.
+    One thread takes bytes, writes small files and publishes what is whole; another writes large
+    files into parts beside the final names; a third waits for the disk. Memory does not grow with
+    the number of files. Ending the iteration (also by Ctrl-C) publishes what is whole and leaves
+    the parts of large files, which the next call goes on with.
 
     Parameters
     ----------
@@ -103,13 +104,14 @@ def transfer(
     check_tuning(numbers | limits, "transfer")
     network = Network(source=source_origin, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
     pace = Pace(max_bytes_per_second, max_requests_per_second)
-    committer = Committer(fsync, ledger)
+    parts = Parts(random_ids.token_hex(4), synced=fsync != "none")
+    committer = Committer(fsync, ledger, parts.made)
     mover = Mover(
         iter(requests),
         schedule=Schedule(concurrency, pace),
         flights=Flights(network, concurrency, timeout, pace, on_bytes),
-        parts=Parts(random_ids.token_hex(4), synced=fsync != "none"),
-        writer=Writer(committer.put),
+        parts=parts,
+        writer=Writer(committer.arrive),
         committer=committer,
         retries=retries,
     )

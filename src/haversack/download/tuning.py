@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, get_args
 
-from haversack.download.commit import Sync
+from haversack.download.syncing import Sync
 from haversack.errors import UnsupportedError, UsageError
 
 _MOST_AT_ONCE = 1000  # more than any host grants, and fewer than there are descriptors

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from haversack.download.commit import Whole, settle
 from haversack.download.digest import Digest
 from haversack.download.parts import Part
+from haversack.download.whole import Whole, settle
 
 _BEHIND = 32 << 20  # bytes that wait, beyond which the network has to
 
@@ -30,7 +30,7 @@ class Writer:
         Takes each whole file, in this thread.
     """
 
-    def __init__(self, done: Callable[[list[Whole]], None]) -> None:
+    def __init__(self, done: Callable[[Whole], None]) -> None:
         self._done = done
         self._tasks: SimpleQueue[_Bytes | Whole | threading.Event | None] = SimpleQueue()
         self._given = self._written = 0
@@ -91,7 +91,7 @@ class Writer:
             self._write(task)
         elif isinstance(task, Whole):
             settle(task)
-            self._done([task])
+            self._done(task)
         else:
             task.set()
 

@@ -1,0 +1,78 @@
+"""A file that has all its bytes: check and write them, then give it its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from haversack.download.digest import Digest, Expected
+from haversack.download.outcome import Request
+from haversack.download.parts import Part
+
+
+@dataclass(slots=True)
+class Whole:
+    """A file that has all its bytes, waiting for its name.
+
+    ``content`` is what still has to be hashed and written to the part. ``error`` or ``wrong`` is
+    why it gets no name: the disk refused it, or its bytes are not those that were meant; ``lost``
+    that its part is gone, so that it has to come again.
+    """
+
+    request: Request
+    path: str
+    part: Part
+    content: bytes
+    digest: Digest
+    etag: str | None
+    last_modified: str | None
+    leftovers: Sequence[str]
+    source: Any  # what the mover wants back with the answer
+    is_begun: bool = False  # some of it has been given to the writer
+    error: OSError | None = None
+    wrong: Expected | None = None
+    lost: bool = False
+
+    @property
+    def named(self) -> bool:
+        return self.error is None and self.wrong is None
+
+    @property
+    def size(self) -> int:
+        return self.part.size
+
+    @property
+    def status(self) -> os.stat_result:
+        assert self.part.status is not None
+        return self.part.status
+
+
+def settle(whole: Whole) -> None:
+    """Check and write what is not in the part yet."""
+    content, whole.content = whole.content, b""
+    if whole.part.error is None:  # else bytes are missing in it, whatever they hash to
+        whole.digest.update(content)
+        whole.wrong = whole.digest.mismatch()
+    try:
+        if whole.wrong is None:
+            whole.part.finish(content)
+            return
+    except OSError as error:
+        whole.error = error
+    whole.part.remove()
+
+
+def rename(whole: Whole) -> None:
+    """Give the file its name."""
+    try:
+        # First, for nobody looks at them once the file is there.
+        for name in whole.leftovers:
+            whole.request.path.with_name(name).unlink(missing_ok=True)
+        os.replace(whole.part.path, whole.path)  # noqa: PTH105 (done for every file)
+    except OSError as error:
+        whole.error = error
+        # Where it is gone, another run took it over, by mistake.
+        whole.lost = isinstance(error, FileNotFoundError)
+        whole.part.remove()
