@@ -4,15 +4,17 @@ import errno
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from haversack.download import commit
-from haversack.download.commit import Committer, Whole
+from haversack.download import commit, syncing
+from haversack.download.commit import Committer
 from haversack.download.digest import Digest, of_catalog
 from haversack.download.outcome import Request
 from haversack.download.parts import NO_VALIDATOR, Parts
+from haversack.download.whole import Whole, settle
 from haversack.errors import StorageError
 from haversack.storage.calls import calls
 
@@ -38,7 +40,6 @@ def whole(parts, tmp_path):
             None,
             None,
             left,
-            parts.made(),
             None,
         )
 
@@ -48,79 +49,101 @@ def whole(parts, tmp_path):
 @pytest.fixture
 def synced(monkeypatch):
     """Directories that are synced, in order."""
-    seen, sync = [], commit.sync_directory
-    monkeypatch.setattr(commit, "sync_directory", lambda path: [seen.append(path), sync(path)])
+    seen, sync = [], syncing.sync_directory
+    monkeypatch.setattr(syncing, "sync_directory", lambda path: [seen.append(path), sync(path)])
     return seen
 
 
-def publish(*files, sync="batch"):
+@pytest.fixture
+def publish(parts):
     """Publish files as one batch."""
-    committer = Committer(sync, None)
-    committer.expect(len(files))
-    committer.put(list(files))
-    try:
-        done = []
-        while committer.open:
-            done += committer.published(1.0)
-    finally:
-        committer.close()
-    return done
+
+    def run(*files, sync="batch"):
+        committer, done = Committer(sync, None, parts.made), []
+        try:
+            for one in files:
+                committer.put(one)
+            while committer.open:
+                done += committer.published(1.0)
+        finally:
+            committer.close()
+        return done
+
+    return run
 
 
-def test_what_is_waited_for_waits_for_no_other(whole, monkeypatch):
+def test_what_is_waited_for_waits_for_no_other(whole, publish, monkeypatch):
     monkeypatch.setattr(commit, "_SECONDS", 3600.0)
-    committer, done = Committer("none", None), []
-    committer.expect(1)
-    committer.put([whole("a")])
-    waiting = threading.Thread(target=lambda: done.extend(committer.published(3600.0)), daemon=True)
+    done = []
+    waiting = threading.Thread(target=lambda: done.extend(publish(whole("a"))), daemon=True)
     waiting.start()
     waiting.join(30)
     assert [one.error for one in done] == [None]
+
+
+def test_a_large_file_is_waited_for_until_its_writer_has_it(whole, parts):
+    committer, late = Committer("batch", None, parts.made), whole("late")
+    settle(late)
+    committer.expect()
+    assert committer.published(0.01) == []
+    threading.Timer(0.05, committer.arrive, [late]).start()
+    done, until = [], time.monotonic() + 30
+    while committer.open and time.monotonic() < until:
+        done += committer.published(1.0)
+    assert done == [late]
+    assert late.request.path.read_bytes() == b"content"
     committer.close()
 
 
-def test_what_comes_while_others_are_published_is_waited_for_again(whole, monkeypatch):
-    monkeypatch.setattr(commit, "_SECONDS", 3600.0)
-    committer, write, late = Committer("none", None), commit.settle, whole("late")
+def test_what_is_whole_when_it_ends_is_published(whole, parts):
+    committer, files = Committer("batch", None, parts.made), [whole(f"d/{n}") for n in range(40)]
+    for one in files[:20]:
+        committer.put(one)
+    committer.published()
+    for one in files[20:39]:
+        committer.put(one)
+    settle(files[39])
+    committer.expect()
+    committer.arrive(files[39])
+    committer.close()
+    assert all(one.request.path.read_bytes() == b"content" for one in files)
 
-    def put_more(one):
-        write(one)
-        if one is not late:
-            committer.put([late])
 
-    monkeypatch.setattr(commit, "settle", put_more)
-    committer.expect(2)
-    committer.put([whole("first")])
+def test_nothing_has_its_name_while_the_disk_has_not_its_bytes(whole, parts, monkeypatch):
+    allowed, sync = threading.Event(), syncing.sync_file
+    monkeypatch.setattr(syncing, "sync_file", lambda path: [allowed.wait(30), sync(path)])
+    committer, first, second = Committer("each", None, parts.made), whole("first"), whole("second")
+    committer.put(first)
+    assert committer.published(0.01) == []
+    committer.put(second)
+    assert committer.published(0.01) == []
+    assert not first.request.path.exists()
+    allowed.set()
     done = []
-
-    def wait():
-        while committer.open:
-            done.extend(committer.published(1.0))
-
-    waiting = threading.Thread(target=wait, daemon=True)
-    waiting.start()
-    waiting.join(30)
-    assert sorted(Path(one.path).name for one in done) == ["first", "late"]
+    while committer.open:
+        done += committer.published(1.0)
+    assert done == [first, second]
     committer.close()
 
 
-def test_a_directory_that_a_refused_file_brought_is_synced_for_the_others(whole, tmp_path, synced):
+def test_a_directory_that_a_refused_file_brought_is_synced_for_the_others(
+    whole, publish, tmp_path, synced
+):
     refused = whole("new/deep/bad", checksum="1220" + "00" * 32)
     good = whole("new/deep/good")
-    assert (list(good.made), len(refused.made)) == ([], 2)
     done = publish(refused, good)
     assert [one.named for one in done] == [False, True]
     assert set(synced) == {tmp_path, tmp_path / "new", tmp_path / "new" / "deep"}
 
 
-def test_a_directory_that_came_with_nothing_else_is_synced_too(whole, tmp_path, synced):
+def test_a_directory_that_came_with_nothing_else_is_synced_too(whole, publish, tmp_path, synced):
     publish(whole("new/bad", checksum="1220" + "00" * 32))
     publish(whole("new/good"))
     assert set(synced) == {tmp_path, tmp_path / "new"}
 
 
 @pytest.mark.skipif(calls.syncfs is None, reason="this system syncs no whole file system")
-def test_many_names_are_synced_by_file_system(whole, synced, monkeypatch):
+def test_many_names_are_synced_by_file_system(whole, publish, synced, monkeypatch):
     seen, syncfs = [], calls.syncfs
     monkeypatch.setattr(
         calls, "syncfs", lambda one: [seen.append(os.fstat(one).st_dev), syncfs(one)]
@@ -130,13 +153,11 @@ def test_many_names_are_synced_by_file_system(whole, synced, monkeypatch):
     assert (len(seen), len(set(seen)), synced) == (2, 1, [])
 
 
-def test_only_a_part_that_is_gone_is_lost(whole, tmp_path, monkeypatch):
-    write = commit.settle
-
+def test_only_a_part_that_is_gone_is_lost(whole, publish, tmp_path, monkeypatch):
     def spoil(one):
         if one.request.path.name == "gone":
             shutil.rmtree(one.request.path.parent)
-        write(one)
+        settle(one)
         if one.request.path.name == "taken":
             Path(one.part.path).unlink()
 
@@ -147,7 +168,26 @@ def test_only_a_part_that_is_gone_is_lost(whole, tmp_path, monkeypatch):
     assert isinstance(next(one.error for one in done if one.path.endswith("gone")), OSError)
 
 
-def test_a_part_that_lacks_bytes_is_the_disks_fault_whatever_it_hashes_to(whole, tmp_path):
+@pytest.mark.parametrize("count", [3, 40])
+def test_a_directory_removed_after_its_files_had_their_names_fails_no_other(
+    whole, parts, tmp_path, count
+):
+    committer, done = Committer("batch", None, parts.made), []
+    for n in range(count):
+        committer.put(whole(f"gone/{n}"))
+        committer.put(whole(f"kept/{n}"))
+    while not (tmp_path / "gone" / "0").exists():
+        done += committer.published(1.0)
+    shutil.rmtree(tmp_path / "gone")
+    while committer.open:
+        done += committer.published(1.0)
+    committer.close()
+    assert len(done) == 2 * count
+    assert all(one.named for one in done)
+    assert len(list((tmp_path / "kept").iterdir())) == count
+
+
+def test_a_part_that_lacks_bytes_is_the_disks_fault_whatever_it_hashes_to(whole, publish, tmp_path):
     one = whole("a", checksum="1220" + "00" * 32)
     one.part.error = OSError(errno.ENOSPC, "No space left on device")
     publish(one)
@@ -155,12 +195,34 @@ def test_a_part_that_lacks_bytes_is_the_disks_fault_whatever_it_hashes_to(whole,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_sync_says_so_though_its_parts_cannot_be_removed(whole, tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.EIO, "Input/output error")
+def refuse(*_):
+    raise OSError(errno.EIO, "Input/output error")
 
+
+def test_a_failed_sync_says_so_though_its_parts_cannot_be_removed(
+    whole, publish, tmp_path, monkeypatch
+):
     monkeypatch.setattr(os, "fsync", refuse)
     monkeypatch.setattr(os, "unlink", refuse)
     with pytest.raises(StorageError, match="publish files in"):
         publish(whole("a"))
     assert not (tmp_path / "a").exists()
+
+
+def test_nothing_is_published_after_a_failed_sync(whole, parts, tmp_path, monkeypatch):
+    # The kernel tells of lost pages once: what was written before that may be among them.
+    allowed = threading.Event()
+    monkeypatch.setattr(syncing, "sync_file", lambda _: [allowed.wait(30), refuse()])
+    committer = Committer("batch", None, parts.made)
+    committer.put(whole("first"))
+    committer.published(0.01)
+    committer.put(whole("second"))
+    monkeypatch.setattr(syncing, "sync_file", lambda _: None)
+    allowed.set()
+    with pytest.raises(StorageError, match="publish files in"):
+        while True:
+            committer.published(1.0)
+    with pytest.raises(StorageError, match="publish files in"):
+        committer.published()
+    committer.close()
+    assert list(tmp_path.iterdir()) == []

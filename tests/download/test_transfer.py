@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from haversack.download import body as bytes_here
-from haversack.download import commit, mover, parts
+from haversack.download import commit, mover, parts, syncing
 from haversack.download.digest import Digest
 from haversack.download.ledger import Ledger
 from haversack.download.secrets import Secrets
@@ -803,23 +803,21 @@ def test_parts_are_synced_before_their_names_and_names_before_the_ledger(
     server, get, tmp_path, monkeypatch
 ):
     order = []
-    for name in ("_sync_parts", "_sync_names", "_remember"):
-        real = getattr(commit.Committer, name)
+    for module, name in (
+        (syncing, "sync_file"),
+        (commit, "rename"),
+        (syncing, "sync_directory"),
+        (Ledger, "add"),
+    ):
+        real = getattr(module, name)
         monkeypatch.setattr(
-            commit.Committer,
-            name,
-            lambda self, batch, name=name, real=real: [order.append(name), real(self, batch)],
+            module, name, lambda *given, name=name, real=real: [order.append(name), real(*given)]
         )
-    rename = commit._rename
-
-    def tell(whole):
-        order.append("rename")
-        return rename(whole)
-
-    monkeypatch.setattr(commit, "_rename", tell)
     server.file("/a", b"x")
-    get("/a")
-    assert order == ["_sync_parts", "rename", "_sync_names", "_remember"]
+    (tmp_path / "out").mkdir()
+    with Ledger(tmp_path / "out" / "ledger.db") as ledger:
+        get("/a", ledger=ledger)
+    assert order == ["sync_file", "rename", "sync_directory", "add"]
 
 
 def test_published_files_are_in_the_ledger(server, get, tmp_path):
@@ -851,19 +849,18 @@ def test_memory_stays_flat_while_requests_stream(server, tmp_path, monkeypatch):
 
 
 def test_a_slow_disk_holds_the_network_back(server, get, here, monkeypatch):
-    monkeypatch.setattr(commit, "_QUEUED_BYTES", 20_000)
-    write, waiting = commit.settle, []
-    put = commit.Committer.put
+    monkeypatch.setattr(commit, "_QUEUED", 8)
+    waiting, put, sync = [], commit.Committer.put, commit.sync_all
 
-    def note(self, files):
-        put(self, files)
-        waiting.append(self._unwritten)
+    def note(self, whole):
+        put(self, whole)
+        waiting.append(self.open)
 
     monkeypatch.setattr(commit.Committer, "put", note)
-    monkeypatch.setattr(commit, "settle", lambda whole: [time.sleep(0.005), write(whole)])
+    monkeypatch.setattr(commit, "sync_all", lambda *given: [time.sleep(0.02), sync(*given)])
     names = [server.file(f"/{n}", bytes(5000)) and f"/{n}" for n in range(60)]
     assert all(o.error is None for o in get(*names, concurrency=4).values())
-    assert max(waiting) <= 20_000 + 4 * 5000
+    assert max(waiting) <= 8 + 4
     assert len(here()) == 60
 
 

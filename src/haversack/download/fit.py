@@ -28,15 +28,19 @@ def unfit(request: Request, url: str, headers: Mapping[str, str], total: int | N
         return f"{shown(url)}: sent as {encoding}, although that was not asked"
     if wanted is not None and total is not None and total != wanted:
         return f"{shown(url)}: has {total} bytes, the catalog says {wanted}"
-    page = headers.get("content-type", "").lower().startswith(_PAGE_TYPES)
     known = wanted is not None or request.checksum is not None
-    meant = (request.media_type or "").lower().startswith(_PAGE_TYPES) or _suffix(url) in _PAGES
-    if page and not known and not meant:
-        return (
-            f"{shown(url)}: answered with a web page instead of the file (where a page is meant, "
-            "the asset's type in the catalog has to say text/html)"
-        )
-    return None
+    if known or not _is_page(headers.get("content-type", "")):
+        return None
+    if _is_page(request.media_type or "") or _suffix(url) in _PAGES:
+        return None
+    return (
+        f"{shown(url)}: answered with a web page instead of the file (where a page is meant, "
+        "the asset's type in the catalog has to say text/html)"
+    )
+
+
+def _is_page(media_type: str) -> bool:
+    return media_type.lower().startswith(_PAGE_TYPES)
 
 
 def _suffix(url: str) -> str:

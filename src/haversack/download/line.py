@@ -176,8 +176,8 @@ def parse_answer(lines: list[bytes]) -> tuple[int, dict[str, str]]:
     (200, {'etag': 'x'})
     """
     status, headers = 0, dict[str, str]()
-    for line in b"".join(lines).decode("latin-1").split("\n"):
-        name, colon, value = line.partition(":")
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
         if name.startswith("HTTP/"):
             status, headers = int(line.split(maxsplit=2)[1]), {}
         elif colon:
