@@ -12,6 +12,7 @@ import pytest
 from haversack.download import commit, syncing
 from haversack.download.commit import Committer
 from haversack.download.digest import Digest, of_catalog
+from haversack.download.ending import Ending
 from haversack.download.outcome import Request
 from haversack.download.parts import NO_VALIDATOR, Parts
 from haversack.download.whole import Whole, settle
@@ -59,7 +60,7 @@ def publish(parts):
     """Publish files as one batch."""
 
     def run(*files, sync="batch"):
-        committer, done = Committer(sync, None, parts.made), []
+        committer, done = Committer(sync, None, parts.made, Ending()), []
         try:
             for one in files:
                 committer.put(one)
@@ -82,7 +83,7 @@ def test_what_is_waited_for_waits_for_no_other(whole, publish, monkeypatch):
 
 
 def test_a_large_file_is_waited_for_until_its_writer_has_it(whole, parts):
-    committer, late = Committer("batch", None, parts.made), whole("late")
+    committer, late = Committer("batch", None, parts.made, Ending()), whole("late")
     settle(late)
     committer.expect()
     assert committer.published(0.01) == []
@@ -96,7 +97,10 @@ def test_a_large_file_is_waited_for_until_its_writer_has_it(whole, parts):
 
 
 def test_what_is_whole_when_it_ends_is_published(whole, parts):
-    committer, files = Committer("batch", None, parts.made), [whole(f"d/{n}") for n in range(40)]
+    committer, files = (
+        Committer("batch", None, parts.made, Ending()),
+        [whole(f"d/{n}") for n in range(40)],
+    )
     for one in files[:20]:
         committer.put(one)
     committer.published()
@@ -112,7 +116,11 @@ def test_what_is_whole_when_it_ends_is_published(whole, parts):
 def test_nothing_has_its_name_while_the_disk_has_not_its_bytes(whole, parts, monkeypatch):
     allowed, sync = threading.Event(), syncing.sync_file
     monkeypatch.setattr(syncing, "sync_file", lambda path: [allowed.wait(30), sync(path)])
-    committer, first, second = Committer("each", None, parts.made), whole("first"), whole("second")
+    committer, first, second = (
+        Committer("each", None, parts.made, Ending()),
+        whole("first"),
+        whole("second"),
+    )
     committer.put(first)
     assert committer.published(0.01) == []
     committer.put(second)
@@ -172,7 +180,7 @@ def test_only_a_part_that_is_gone_is_lost(whole, publish, tmp_path, monkeypatch)
 def test_a_directory_removed_after_its_files_had_their_names_fails_no_other(
     whole, parts, tmp_path, count
 ):
-    committer, done = Committer("batch", None, parts.made), []
+    committer, done = Committer("batch", None, parts.made, Ending()), []
     for n in range(count):
         committer.put(whole(f"gone/{n}"))
         committer.put(whole(f"kept/{n}"))
@@ -213,7 +221,7 @@ def test_nothing_is_published_after_a_failed_sync(whole, parts, tmp_path, monkey
     # The kernel tells of lost pages once: what was written before that may be among them.
     allowed = threading.Event()
     monkeypatch.setattr(syncing, "sync_file", lambda _: [allowed.wait(30), refuse()])
-    committer = Committer("batch", None, parts.made)
+    committer = Committer("batch", None, parts.made, Ending())
     committer.put(whole("first"))
     committer.published(0.01)
     committer.put(whole("second"))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from haversack.download.ending import Ending
 from haversack.download.fetch import Fetch
 from haversack.download.flights import Flights
 from haversack.download.hosts import Host
@@ -26,7 +27,7 @@ def flights(server):
 def test_what_ended_but_was_not_taken_is_closed_like_the_rest(
     server, flights, tmp_path, make_answer, monkeypatch
 ):
-    host, parts, writer = Host(4), Parts("0123abcd", synced=True), Writer(lambda _: None)
+    host, parts, writer = Host(4), Parts("0123abcd", synced=True), Writer(lambda _: None, Ending())
     for name in "ab":
         server.answer(f"/{name}", make_answer(200, BODY, {"ETag": '"1"'}, cut=90_000))
         flights.begin(Fetch(Request(server.url(f"/{name}"), tmp_path / name), parts, writer), host)

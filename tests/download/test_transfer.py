@@ -505,7 +505,7 @@ def test_without_boots_to_tell_apart_only_synced_parts_are_gone_on_with(monkeypa
     for one in (first.new(str(tmp_path / "a"), "ab"), first.new(str(tmp_path / "b"), "ab")):
         one.write(bytes(100_000))
         one.close()
-    one.keep_or_remove()
+    one.keep_or_remove(sync=True)
     later = parts.Parts("89abcdef", synced=True)
     found = [
         later.adopt(name, later.prepare(name), Digest([]))

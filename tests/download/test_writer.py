@@ -10,6 +10,7 @@ import pytest
 
 from haversack.download import writer as writing
 from haversack.download.digest import Digest
+from haversack.download.ending import Ending
 from haversack.download.parts import Part, Parts
 from haversack.download.writer import Writer
 from haversack.errors import StorageError
@@ -93,7 +94,7 @@ def test_a_slow_disk_holds_large_files_back(server, get, here, monkeypatch):
 
 
 def test_a_writer_that_breaks_raises_and_hangs_nobody(tmp_path, monkeypatch):
-    writer = Writer(lambda _: None)
+    writer = Writer(lambda _: None, Ending())
     monkeypatch.setattr(Part, "write", lambda *_: 1 / 0)
     writer.write(Part(str(tmp_path / "part"), "0"), Digest([]), [b"x"], 1)
     waiting = threading.Thread(target=writer.wait, daemon=True)

@@ -134,17 +134,18 @@ class Body:
         self._clear()
 
     def leave(self, *, keep: bool) -> None:
-        """Leave in a part what another run can go on with, as far as the disk takes it.
+        """Leave in a part what another run can go on with, as far as the disk takes it in time.
 
         Parameters
         ----------
         keep
             Whether what is in memory goes there too.
         """
-        if keep and self._held:
+        ending = self._writer.ending
+        if keep and self._held and not ending.is_over():
             with suppress(OSError):
                 self._flush()
         self._clear()
         part = self._stopped()
         if part is not None:
-            part.keep_or_remove()
+            part.keep_or_remove(sync=not ending.is_over())

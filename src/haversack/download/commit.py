@@ -15,9 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from haversack.download.ending import Ending
 from haversack.download.ledger import Entry, Ledger
 from haversack.download.syncing import Sync, sync_all
-from haversack.download.whole import Whole, rename, settle
+from haversack.download.whole import Whole, abandon, rename, settle
 from haversack.errors import StorageError
 from haversack.storage.publish import storage_error
 
@@ -47,6 +48,8 @@ class Committer:
         Where published files are remembered; None for nowhere.
     made
         Gives the directories that got new subdirectories since it was asked last.
+    ending
+        When it is over, nothing more is written or synced.
 
     Attributes
     ----------
@@ -55,9 +58,13 @@ class Committer:
     """
 
     def __init__(
-        self, sync: Sync, ledger: Ledger | None, made: Callable[[], Sequence[str]]
+        self,
+        sync: Sync,
+        ledger: Ledger | None,
+        made: Callable[[], Sequence[str]],
+        ending: Ending,
     ) -> None:
-        self._sync, self._ledger, self._made = sync, ledger, made
+        self._sync, self._ledger, self._made, self._ending = sync, ledger, made, ending
         self._thread = ThreadPoolExecutor(1, "haversack-sync")
         self._arrived: SimpleQueue[Whole] = SimpleQueue()
         self._settled: list[Whole] = []
@@ -75,7 +82,7 @@ class Committer:
     def put(self, whole: Whole) -> None:
         """Take in a file whose bytes are in memory."""
         self.open += 1
-        settle(whole)
+        (abandon if self._ending.is_over() else settle)(whole)
         self._settled.append(whole)
 
     def expect(self) -> None:
@@ -109,7 +116,7 @@ class Committer:
         return self._end() if self._syncing.done.done() else []
 
     def close(self) -> None:
-        """Publish what is queued, and end the thread.
+        """Publish what is queued, as far as there is time, and end the thread.
 
         Raises
         ------
@@ -119,9 +126,18 @@ class Committer:
         try:
             self._gather()
             while self._failure is None and (self._syncing or self._settled or self._named):
-                self.published(1.0)
+                if self._ending.is_over() and self._syncing is None:
+                    self._abandon()
+                else:
+                    self.published(1.0)
         finally:
             self._thread.shutdown()
+
+    def _abandon(self) -> None:
+        for whole in self._settled:
+            if whole.named:
+                abandon(whole)
+        self._settled, self._named = [], []
 
     def _gather(self) -> None:
         while not self._arrived.empty():
@@ -149,7 +165,8 @@ class Committer:
     def _bring(self, parts: list[Whole], names: list[Whole], made: Sequence[str]) -> None:
         """Sync, and then remember what has its name for good; in the thread."""
         named = [whole for whole in names if whole.named]
-        sync_all(self._sync, [whole for whole in parts if whole.named], named, made)
+        to_sync = [whole for whole in parts if whole.named]
+        sync_all(self._sync, to_sync, named, made, self._ending)
         if self._ledger is not None and named:
             self._ledger.add(_entries(self._ledger, named))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
 from haversack.download.commit import Committer
+from haversack.download.ending import Ending
 from haversack.download.failure import Failure, Kind
 from haversack.download.fetch import Fetch, Unchanged
 from haversack.download.flights import Flight, Flights
@@ -43,6 +44,8 @@ class Mover:
         Who brings the bytes of large files there, and what publishes all that is whole.
     retries
         How often to try again without having got further.
+    ending
+        Told when the run is to end before its time.
     """
 
     def __init__(
@@ -55,18 +58,18 @@ class Mover:
         writer: Writer,
         committer: Committer,
         retries: int,
+        ending: Ending,
     ) -> None:
         self._requests, self._exhausted = requests, False
         self._schedule, self._flights = schedule, flights
         self._parts, self._writer, self._committer = parts, writer, committer
-        self._retries = retries
+        self._retries, self._ending = retries, ending
         self._most_inside = _AHEAD * flights.concurrency
         self._inside = 0
         # Each is counted by one thread, and only read by the other.
         self._answered = self._taken = 0
         self._ready: list[Outcome] = []
         self._outcomes: SimpleQueue[list[Outcome] | BaseException | None] = SimpleQueue()
-        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="haversack-move", daemon=True)
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -92,7 +95,7 @@ class Mover:
 
     def stop(self) -> None:
         """End the transfers, publish what is whole, and leave parts to go on with."""
-        self._stopping.set()
+        self._ending.begin()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -108,7 +111,7 @@ class Mover:
         self._outcomes.put(end)
 
     def _move(self) -> None:
-        while not self._stopping.is_set():
+        while not self._ending.begun.is_set():
             self._refill()
             if self._exhausted and not self._inside and not self._committer.open:
                 return
@@ -164,11 +167,11 @@ class Mover:
 
     def _step(self, patience: float) -> None:
         if wait := self._flights.too_fast():
-            self._stopping.wait(min(wait, _STEP))
+            self._ending.begun.wait(min(wait, _STEP))
             return
         if self._writer.is_behind():
             self._flights.hold()
-            self._stopping.wait(_BREATH)
+            self._ending.begun.wait(_BREATH)
             return
         for flight, code, detail in self._flights.step(patience):
             self._ended(flight, code, detail)

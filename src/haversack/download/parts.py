@@ -127,13 +127,16 @@ class Part:
             finally:
                 os.close(descriptor)
 
-    def keep_or_remove(self) -> None:
-        """Leave what a later run can go on with; remove the rest, and what may not be on disk."""
+    def keep_or_remove(self, *, sync: bool) -> None:
+        """Leave what a later run can go on with; remove the rest, and what may not be on disk.
+
+        Where there is no time to ``sync``, only a run of the same boot goes on with it.
+        """
         try:
             self.close()
             if self.validator == NO_VALIDATOR or self.size < _WORTH_KEEPING:
                 self.remove()
-            elif self.to_sync:
+            elif sync and self.to_sync:
                 sync_file(self.path)
                 begin, _, run = self.path.rsplit("-", 2)
                 os.rename(self.path, f"{begin}-{SYNCED}-{run}")  # noqa: PTH104 (plain texts)

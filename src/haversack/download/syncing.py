@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from haversack.download.ending import Ending
 from haversack.download.parts import sync_file
-from haversack.download.whole import Whole
+from haversack.download.whole import Whole, abandon
 from haversack.storage.calls import calls
 from haversack.storage.publish import sync_directory
 
@@ -18,11 +19,15 @@ _WORTH_A_SYNCFS = 16
 
 
 def sync_all(
-    sync: Sync, parts: Sequence[Whole], named: Sequence[Whole], made: Iterable[str]
+    sync: Sync,
+    parts: Sequence[Whole],
+    named: Sequence[Whole],
+    made: Iterable[str],
+    ending: Ending,
 ) -> None:
     """Sync parts, the names of other files, and the directories that got new ones.
 
-    What was removed meanwhile needs none.
+    What was removed meanwhile needs none; parts whose turn does not come in time are abandoned.
 
     Raises
     ------
@@ -35,6 +40,9 @@ def sync_all(
         _sync_file_systems([*parts, *named], made)
         return
     for whole in parts:
+        if ending.is_over():
+            abandon(whole)
+            continue
         with suppress(FileNotFoundError):
             sync_file(whole.part.path)
     for directory in {*map(Path, made), *(whole.request.path.parent for whole in named)}:

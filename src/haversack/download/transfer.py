@@ -7,6 +7,7 @@ import secrets as random_ids
 from collections.abc import Callable, Iterable, Iterator
 
 from haversack.download.commit import Committer
+from haversack.download.ending import Ending
 from haversack.download.flights import Flights
 from haversack.download.ledger import Ledger
 from haversack.download.line import Network
@@ -45,7 +46,8 @@ def transfer(
     One thread takes bytes, writes small files and publishes what is whole; another writes large
     files into parts beside the final names; a third waits for the disk. Memory does not grow with
     the number of files. Ending the iteration (also by Ctrl-C) publishes what is whole and leaves
-    the parts of large files, which the next call goes on with.
+    the parts of large files, which the next call goes on with. It takes less than a second: bytes
+    that a slow disk has not taken by then come again.
 
     Parameters
     ----------
@@ -105,15 +107,17 @@ def transfer(
     network = Network(source=source_origin, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
     pace = Pace(max_bytes_per_second, max_requests_per_second)
     parts = Parts(random_ids.token_hex(4), synced=fsync != "none")
-    committer = Committer(fsync, ledger, parts.made)
+    ending = Ending()
+    committer = Committer(fsync, ledger, parts.made, ending)
     mover = Mover(
         iter(requests),
         schedule=Schedule(concurrency, pace),
         flights=Flights(network, concurrency, timeout, pace, on_bytes),
         parts=parts,
-        writer=Writer(committer.arrive),
+        writer=Writer(committer.arrive, ending),
         committer=committer,
         retries=retries,
+        ending=ending,
     )
     try:
         yield from mover.outcomes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,6 +63,13 @@ def settle(whole: Whole) -> None:
     except OSError as error:
         whole.error = error
     whole.part.remove()
+
+
+def abandon(whole: Whole) -> None:
+    """Give a file no name, for there is no time: leave what another run can go on with."""
+    whole.content = b""
+    whole.error = OSError(errno.ECANCELED, "the run was ended")
+    whole.part.keep_or_remove(sync=False)
 
 
 def rename(whole: Whole) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from haversack.download.digest import Digest
+from haversack.download.ending import Ending
 from haversack.download.parts import Part
-from haversack.download.whole import Whole, settle
+from haversack.download.whole import Whole, abandon, settle
 
 _BEHIND = 32 << 20  # bytes that wait, beyond which the network has to
 
@@ -28,10 +30,12 @@ class Writer:
     ----------
     done
         Takes each whole file, in this thread.
+    ending
+        When it is over, nothing more is written: parts stay as long as they are.
     """
 
-    def __init__(self, done: Callable[[Whole], None]) -> None:
-        self._done = done
+    def __init__(self, done: Callable[[Whole], None], ending: Ending) -> None:
+        self._done, self.ending = done, ending
         self._tasks: SimpleQueue[_Bytes | Whole | threading.Event | None] = SimpleQueue()
         self._given = self._written = 0
         self._failure: BaseException | None = None
@@ -90,12 +94,14 @@ class Writer:
         if isinstance(task, _Bytes):
             self._write(task)
         elif isinstance(task, Whole):
-            settle(task)
+            (abandon if self.ending.is_over() else settle)(task)
             self._done(task)
         else:
             task.set()
 
     def _write(self, task: _Bytes) -> None:
+        if task.part.error is None and self.ending.is_over():
+            task.part.error = OSError(errno.ECANCELED, "the run was ended")
         try:
             if task.part.error is None:
                 # At once: each call lets go of the interpreter, and has to get it back.
