@@ -38,7 +38,7 @@ def haversack(wanted: list[tuple[str, Path]], ca: str | None, fsync: str = "batc
     from haversack.download.ledger import LEDGER_NAME, Ledger
     from haversack.download.transfer import Request, transfer
 
-    requests = [Request(url, path) for url, path in wanted]
+    requests = [Request(url, str(path)) for url, path in wanted]
     folder = wanted[0][1].parents[1]
     folder.mkdir(parents=True)
     with Ledger(folder / LEDGER_NAME) as ledger:

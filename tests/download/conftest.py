@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -191,7 +192,7 @@ def get(server, tmp_path):
             for path in paths
         ]
         found = transfer(wanted, source_origin=server.url("/"), **options)
-        return {"/" + str(o.request.path.relative_to(tmp_path / "out")): o for o in found}
+        return {"/" + str(Path(o.request.path).relative_to(tmp_path / "out")): o for o in found}
 
     return run
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_any_mixture_of_faults_ends_exact_or_named(
         outcomes = list(transfer(wanted, source_origin=server.url("/"), concurrency=4))
         assert len(outcomes) == FILES
         for outcome in outcomes:
-            place = outcome.request.path
+            place = Path(outcome.request.path)
             assert not (last and outcome.error), outcome
             if outcome.error is None or place.exists():
                 assert place.read_bytes() in faulty.versions[f"/{place.name}"], outcome

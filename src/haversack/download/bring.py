@@ -91,8 +91,8 @@ class Bringing:
                 self._fail(row, _no_address(self.plan.catalog.target(row)))
             return None
         size = int(assets.size[row])
-        file = self.plan.assets.file(self.plan.holdings.elsewhere.get(row, path))
-        known = None if state is State.ABSENT else ledger.whole(file)
+        file = self.plan.assets.place(self.plan.holdings.elsewhere.get(row, path))
+        known = None if state is State.ABSENT else ledger.whole(Path(file))
         return _Wanted(
             place,
             file,

@@ -192,7 +192,7 @@ class Committer:
         self._settled = []
         for whole in waiting:
             whole.part.remove()
-        folder = (waiting or ended.names)[0].request.path.parent
+        folder = (waiting or ended.names)[0].folder
         self._failure = storage_error("publish files in", folder, error)
         raise self._failure from error
 
@@ -203,7 +203,7 @@ def _entries(ledger: Ledger, published: Iterable[Whole]) -> Iterable[Entry]:
             ledger.name(whole.path),
             whole.size,
             whole.status.st_mtime_ns,
-            whole.digest.checksum,
+            whole.checksum,
             whole.etag,
             whole.last_modified,
         )

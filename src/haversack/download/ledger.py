@@ -12,11 +12,10 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
-
-import msgspec
 
 from haversack.download.outcome import Version
 
@@ -28,9 +27,8 @@ _TABLE = """CREATE TABLE files (
     checksum TEXT NOT NULL, etag TEXT, last_modified TEXT
 ) WITHOUT ROWID"""
 
-_INSERT = """INSERT OR REPLACE INTO files
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
-    FROM json_each(?)"""
+_AT_ONCE = 100  # rows of one statement, so that even an old SQLite takes their values
+_ROW = "(?, ?, ?, ?, ?, ?)"
 
 
 class Entry(NamedTuple):
@@ -122,13 +120,16 @@ class Ledger:
     def add(self, entries: Iterable[Entry]) -> None:
         """Remember files, in one transaction."""
         rows = list(entries)
-        packed = msgspec.json.encode(rows).decode()
-        if "\\u0000" in packed:  # where SQLite's JSON ends
-            for row in rows:
-                self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
-        else:
-            # One statement for all of them: SQLite then lets other threads run meanwhile.
-            self._write(_INSERT, (packed,))
+        with self._lock:
+            if self._database is None:
+                return
+            try:
+                with self._database as database:
+                    for begin in range(0, len(rows), _AT_ONCE):
+                        _insert(database, rows[begin : begin + _AT_ONCE])
+            except sqlite3.Error:
+                # Users delete it while it is open; the next run makes it again.
+                self._give_up()
 
     def __iter__(self) -> Iterator[Entry]:
         last = ""
@@ -171,21 +172,16 @@ class Ledger:
                 self._give_up()
                 return []
 
-    def _write(self, query: str, values: tuple[object, ...]) -> None:
-        with self._lock:
-            if self._database is None:
-                return
-            try:
-                with self._database:
-                    self._database.execute(query, values)
-            except sqlite3.Error:
-                # Users delete it while it is open; the next run makes it again.
-                self._give_up()
-
     def _give_up(self) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+
+def _insert(database: sqlite3.Connection, rows: list[Entry]) -> None:
+    """Insert rows by one statement, during which SQLite lets other threads run."""
+    statement = "INSERT OR REPLACE INTO files VALUES " + ", ".join([_ROW] * len(rows))  # noqa: S608
+    database.execute(statement, [*chain.from_iterable(rows)])
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ import errno
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from haversack.download.commit import Committer
@@ -248,7 +249,7 @@ class Mover:
         elif whole.error is None:
             told = (
                 whole.size,
-                whole.digest.checksum,
+                whole.checksum,
                 whole.etag,
                 None,
                 fetch.tries,
@@ -263,7 +264,7 @@ class Mover:
             self._refused_by_disk(whole.request, whole.error)
 
     def _refused_by_disk(self, request: Request, error: OSError) -> None:
-        refused = storage_error("write", request.path, error)
+        refused = storage_error("write", Path(request.path), error)
         if error.errno in _FATAL:
             raise refused from error
         self._answer(Outcome(request, error=str(refused)))

@@ -56,7 +56,7 @@ class Obtained:
         came = self.arrived
         if came is not None and came.checksum is not None:
             version = {"etag": came.etag, "last_modified": came.last_modified}
-            ledger.add([ledger.entry(came.request.path, came.checksum, **version)])
+            ledger.add([ledger.entry(Path(came.request.path), came.checksum, **version)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def _readable(archive: Path) -> Catalog | None:
 
 def _fetch(wanted: Request, origin: Origin, access: Access, progress: Progress) -> Outcome:
     with (
-        events.task(progress, f"fetch {wanted.path.name}", unit="B") as work,
+        events.task(progress, f"fetch {Path(wanted.path).name}", unit="B") as work,
         access.fetching([wanted], origin, on_bytes=work.advance) as outcomes,
     ):
         (outcome,) = outcomes

@@ -50,7 +50,7 @@ class Request:
     """
 
     url: str
-    path: Path
+    path: Path | str
     size: int | None = None
     checksum: str | None = None
     unless: Version | None = None

@@ -88,7 +88,14 @@ class Output:
 
     def file(self, path: str) -> Path:
         """Give the place of a file whose directory is made and is no link."""
-        return self.folder(path.rpartition("/")[0]) / path.rpartition("/")[2]
+        return Path(self.place(path))
+
+    def place(self, path: str) -> str:
+        """Give the same as a text, which costs the least: there may be millions."""
+        folder = path.rpartition("/")[0]
+        if folder not in self._known:
+            self.folder(folder)
+        return self._prefix + path.replace("/", os.sep)
 
     def status(self, path: str) -> os.stat_result | None:
         """Give the status of a regular file, None where there is none."""

@@ -45,7 +45,7 @@ def sync_all(
             continue
         with suppress(FileNotFoundError):
             sync_file(whole.part.path)
-    for directory in {*map(Path, made), *(whole.request.path.parent for whole in named)}:
+    for directory in {*map(Path, made), *(whole.folder for whole in named)}:
         with suppress(FileNotFoundError):
             sync_directory(directory)
 
@@ -55,7 +55,7 @@ def _sync_file_systems(files: Iterable[Whole], made: Iterable[str]) -> None:
     synced: set[int] = set()
     for whole in files:
         if whole.status.st_dev not in synced:
-            synced |= _sync_file_system_of(whole.request.path.parent)
+            synced |= _sync_file_system_of(whole.folder)
     for directory in made:
         with suppress(FileNotFoundError):
             if os.stat(directory).st_dev not in synced:  # noqa: PTH116 (a plain text)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import select
 import selectors
-from contextlib import suppress
 from typing import Any, Protocol
 
 import pycurl
@@ -37,7 +36,9 @@ class Sockets(Protocol):
 class _Epoll:
     def __init__(self) -> None:
         self._poll: Any = select.epoll()
-        self._known: set[int] = set()
+        # Curl lets go of a connection after each file and takes it up for the next, so sockets
+        # stay registered meanwhile; one that is closed leaves by itself.
+        self._wanted: set[int] = set()
         both = select.EPOLLIN | select.EPOLLOUT
         self._masks = {
             pycurl.POLL_IN: select.EPOLLIN,
@@ -52,17 +53,23 @@ class _Epoll:
 
     def watch(self, what: int, descriptor: int, *_: object) -> None:
         if what == pycurl.POLL_REMOVE:
-            self._known.discard(descriptor)
-            with suppress(OSError):  # a closed socket has left by itself
-                self._poll.unregister(descriptor)
-        elif descriptor in self._known:
+            self._wanted.discard(descriptor)
+            return
+        self._wanted.add(descriptor)
+        try:
             self._poll.modify(descriptor, self._masks[what])
-        else:
+        except FileNotFoundError:
             self._poll.register(descriptor, self._masks[what])
-            self._known.add(descriptor)
 
     def wait(self, seconds: float) -> Ready:
-        return [(fd, self._bits[event & 255]) for fd, event in self._poll.poll(seconds)]
+        ready = []
+        for descriptor, event in self._poll.poll(seconds):
+            if descriptor in self._wanted:
+                ready.append((descriptor, self._bits[event & 255]))
+            else:
+                # Nobody waits for it now; when somebody does, it is registered again.
+                self._poll.unregister(descriptor)
+        return ready
 
     def close(self) -> None:
         self._poll.close()

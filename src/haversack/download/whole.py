@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from haversack.download.digest import Digest, Expected
@@ -32,6 +33,7 @@ class Whole:
     leftovers: Sequence[str]
     source: Any  # what the mover wants back with the answer
     is_begun: bool = False  # some of it has been given to the writer
+    checksum: str = ""  # once it is settled
     error: OSError | None = None
     wrong: Expected | None = None
     lost: bool = False
@@ -39,6 +41,10 @@ class Whole:
     @property
     def named(self) -> bool:
         return self.error is None and self.wrong is None
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.path).parent
 
     @property
     def size(self) -> int:
@@ -59,6 +65,7 @@ def settle(whole: Whole) -> None:
     try:
         if whole.wrong is None:
             whole.part.finish(content)
+            whole.checksum = whole.digest.checksum
             return
     except OSError as error:
         whole.error = error
@@ -77,7 +84,7 @@ def rename(whole: Whole) -> None:
     try:
         # First, for nobody looks at them once the file is there.
         for name in whole.leftovers:
-            whole.request.path.with_name(name).unlink(missing_ok=True)
+            (whole.folder / name).unlink(missing_ok=True)
         os.replace(whole.part.path, whole.path)  # noqa: PTH105 (done for every file)
     except OSError as error:
         whole.error = error
