@@ -61,6 +61,9 @@ class GzipFile:
     def read(self, offset: int, size: int) -> bytes:
         """Read ``size`` bytes of the content at ``offset``; going on forwards is cheapest."""
         block, mark = self._start(offset)
+        begin = offset - mark.plain + len(block)
+        if begin + size <= len(block):
+            return block[begin : begin + size]
         parts, wanted, place = [], size, mark.plain - len(block)
         with self.path.open("rb") as file:
             cursor = _Cursor(file, mark)

@@ -103,14 +103,15 @@ class Body:
             part = self._parts.small(self._path, self._held_bytes, lambda: self.version)
         content = b"".join(self._held)
         self._clear()
+        headers, self.headers = self.headers, {}
         return Whole(
             self._request,
             self._path,
             part,
             content,
             self._digest,
-            self.headers.get("etag"),
-            self.headers.get("last-modified"),
+            headers.get("etag"),
+            headers.get("last-modified"),
             self._left,
             source,
             is_begun,

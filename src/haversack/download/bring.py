@@ -55,6 +55,7 @@ class Bringing:
     bytes: int = 0
     errors: dict[int, str] = field(default_factory=dict)
     tries: dict[int, int] = field(default_factory=dict)
+    _tells: bool = field(default_factory=lambda: log.isEnabledFor(logging.DEBUG))
 
     def run(self, ledger: Ledger, progress: Progress) -> None:
         total = sum(self.plan.count_files(state) for state in self._wanted())
@@ -119,7 +120,8 @@ class Bringing:
             self.plan.holdings.state[request.row] = State.PRESENT
             return
         self._got(request.row, outcome.size, outcome.checksum)
-        log.debug("%s -> %s", shown(request.url), request.path)
+        if self._tells:
+            log.debug("%s -> %s", shown(request.url), request.path)
 
     def _copy(self, ledger: Ledger, work: Task) -> None:
         """Copy what lies in the source's own directory, in batches."""

@@ -161,7 +161,7 @@ class Fetch:
             raise self._problem
         if self._problem is not None:
             return self._problem
-        status, headers = self._answer
+        (status, headers), self._answer = self._answer, (0, {})  # thousands wait for their names
         if self._unchanged and self.request.unless is not None:
             return Unchanged.UNCHANGED
         if status in REDIRECTS and "location" in headers:

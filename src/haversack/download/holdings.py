@@ -81,7 +81,7 @@ class Holdings:
         return int(np.count_nonzero(self.lead == np.arange(len(self.lead), dtype=np.int32)))
 
     def is_here(self, row: int) -> bool:
-        return self.state[self.lead[row]] in _HERE
+        return int(self.state[self.lead[row]]) in _HERE  # numpy compares enums slowly
 
     def states(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         return self.state[self.lead[rows]]

@@ -56,6 +56,7 @@ class Layout:
             self._taken[folder] = _Names((COLLECTION, COMMON))
         # Only what differs from the ordinary name is kept.
         self._renamed: dict[int, str] = {}
+        self._last = -1, ""  # the item asked for last, and its folder
         self._reserve_items()
         self._common = _common(catalog)
         self._paths: dict[str, str] = {}
@@ -70,8 +71,12 @@ class Layout:
         return f"{self._folders[row]}/{COLLECTION}"
 
     def item_folder(self, row: int) -> str:
-        name = self._renamed.get(row) or component(self._catalog.items.id[row])
-        return f"{self._folders[self._catalog.items.collection.codes[row]]}/{name}"
+        last, folder = self._last
+        if row != last:
+            name = self._renamed.get(row) or component(self._catalog.items.id[row])
+            folder = f"{self._folders[self._catalog.items.collection.codes[row]]}/{name}"
+            self._last = row, folder
+        return folder
 
     def item_file(self, row: int) -> str:
         return f"{self.item_folder(row)}/{component(self._catalog.items.id[row] + '.json')}"

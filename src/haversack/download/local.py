@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from secrets import token_hex
 from typing import Any
@@ -47,14 +47,20 @@ class LocalCatalog:
         self._catalog, self._layout, self._holdings = catalog, layout, holdings
         self._assets_at = assets_at
 
-    def write(self, output: Output, items: Iterable[int]) -> None:
-        """Write the documents of some items, and those of all collections and the catalog."""
+    def write(self, output: Output, items: Iterable[int], *, changed: bool) -> None:
+        """Write the documents of some items, and those of all collections and the catalog.
+
+        Whatever stands there already is left as it is; items that are known to have ``changed`` are
+        not looked at before.
+        """
         for row in items:
-            output.write_if_changed(self._layout.item_file(row), _whole(self._item(row)))
+            path, pieces = self._layout.item_file(row), [_encode(self._item(row))]
+            if changed or not output.holds(path, pieces):
+                output.write(path, pieces)
         for row in range(len(self._catalog.collections)):
             path = self._layout.collection_file(row)
             output.write_if_changed(path, partial(self._collection, row))
-        output.write_if_changed(CATALOG, _whole(self._root()))
+        output.write_if_changed(CATALOG, lambda: [_encode(self._root())])
 
     def _root(self) -> Document:
         catalog = self._catalog
@@ -171,7 +177,7 @@ class LocalCatalog:
             others = alternates if isinstance(alternates, dict) else {}
             asset["alternate"] = {"remote": {"href": remote}} | others
         asset["href"] = _way(folder, posixpath.join(self._assets_at, path))
-        if self._holdings.state[lead] != State.UNVERIFIED:
+        if int(self._holdings.state[lead]) != State.UNVERIFIED:
             asset["file:size"] = self._holdings.size(lead)
             checksum = self._holdings.checksum(lead)
             if checksum is not None:
@@ -216,12 +222,6 @@ def _way(folder: str, path: str) -> str:
     while here and here[0] == there[0]:
         del here[0], there[0]
     return ("../" * len(here) or "./") + "/".join(there)
-
-
-def _whole(document: Document) -> Callable[[], list[bytes]]:
-    """Give a document as often as it is asked for, in one piece."""
-    pieces = [_encode(document)]
-    return lambda: pieces
 
 
 def _encode(document: Document) -> bytes:

@@ -9,12 +9,12 @@ import threading
 from pathlib import Path
 
 from haversack.catalog.spool import nameless_file
-from haversack.storage.calls import calls
 from haversack.storage.publish import storage_error
 
 # One more than the size, so that a row of nothing but zeros is one that was never noted.
 _RECORD = struct.Struct("<Q32s")
-_NO_DIGEST = bytes(32)
+_NO_DIGEST, _NOTHING = bytes(32), bytes(_RECORD.size)
+_AT_ONCE = 1000
 
 
 class Measures:
@@ -31,6 +31,8 @@ class Measures:
     def __init__(self) -> None:
         self._descriptor = nameless_file(self)
         self._lock = threading.Lock()
+        # Those that are not there yet: a call of the system for each would cost more than all else.
+        self._fresh: dict[int, bytes] = {}
 
     def note(self, row: int, size: int, digest: bytes | None) -> None:
         """Note the bytes of a file and its SHA-256, None where that is not known.
@@ -40,35 +42,40 @@ class Measures:
         StorageError
             The disk of temporary files is full.
         """
-        self._write(row, _RECORD.pack(size + 1, digest or _NO_DIGEST))
+        self._note(row, _RECORD.pack(size + 1, digest or _NO_DIGEST))
 
     def forget(self, row: int) -> None:
-        self._write(row, bytes(_RECORD.size))
+        self._note(row, _NOTHING)
+
+    def _note(self, row: int, record: bytes) -> None:
+        with self._lock:
+            self._fresh[row] = record
+            if len(self._fresh) >= _AT_ONCE:
+                self._write_fresh()
 
     def of(self, row: int) -> tuple[int, bytes | None] | None:
         """Give size and digest of a file, None where they were not noted."""
-        content = self._read(row)
+        with self._lock:
+            content = self._fresh.get(row) or self._read(row)
         size, digest = _RECORD.unpack(content) if content else (0, _NO_DIGEST)
         return (size - 1, None if digest == _NO_DIGEST else digest) if size else None
 
-    def _write(self, row: int, content: bytes) -> None:
-        place = row * _RECORD.size
+    def _write_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, {}
+        rows = sorted(fresh)
+        begins = [n for n, row in enumerate(rows) if not n or row != rows[n - 1] + 1]
         try:
-            if calls.pwrite is not None:
-                calls.pwrite(self._descriptor, content, place)
-                return
-            with self._lock:
-                os.lseek(self._descriptor, place, os.SEEK_SET)
-                os.write(self._descriptor, content)
+            for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True):
+                self._write(rows[begin], b"".join(fresh[row] for row in rows[begin:end]))
         except OSError as error:
             folder = Path(tempfile.gettempdir())
             raise storage_error("note what is here in", folder, error) from error
 
+    def _write(self, row: int, records: bytes) -> None:
+        os.lseek(self._descriptor, row * _RECORD.size, os.SEEK_SET)
+        while records:
+            records = records[os.write(self._descriptor, records) :]
+
     def _read(self, row: int) -> bytes:
-        place = row * _RECORD.size
-        if calls.pread is not None:
-            content: bytes = calls.pread(self._descriptor, _RECORD.size, place)
-            return content
-        with self._lock:
-            os.lseek(self._descriptor, place, os.SEEK_SET)
-            return os.read(self._descriptor, _RECORD.size)
+        os.lseek(self._descriptor, row * _RECORD.size, os.SEEK_SET)
+        return os.read(self._descriptor, _RECORD.size)

@@ -17,7 +17,7 @@ from haversack.storage.publish import (
     storage_error,
     sweep,
     sync_directory,
-    temporary_beside,
+    temporary_name,
 )
 
 _MOST = 1000
@@ -45,7 +45,8 @@ class Output:
         self.root, self._alone = root, alone
         self._prefix = os.path.join(root, "")  # noqa: PTH118
         self._known: set[str] = set()
-        self._pending: list[tuple[Path, Path]] = []
+        # Plain texts, as paths would cost more than the calls of the system.
+        self._pending: list[tuple[str, str]] = []
         self._fresh: set[Path] = set()
 
     def folder(self, path: str) -> Path:
@@ -107,16 +108,15 @@ class Output:
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
         """Write a file; it gets its name with the next commit, replacing what was there."""
-        final = self.file(path)
-        temporary = temporary_beside(final)
+        final = self.place(path)
+        temporary = os.path.join(os.path.dirname(final), temporary_name())  # noqa: PTH118, PTH120
         try:
-            with temporary.open("xb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
+            with open(temporary, "xb") as file:  # noqa: PTH123
+                file.writelines(chunks)
         except BaseException as error:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
             if isinstance(error, OSError):
-                raise storage_error("write", final, error) from error
+                raise storage_error("write", Path(final), error) from error
             raise
         self._pending.append((temporary, final))
         if len(self._pending) >= _MOST:
@@ -124,29 +124,32 @@ class Output:
 
     def write_if_changed(self, path: str, chunks: Callable[[], Iterable[bytes]]) -> None:
         """Write what a call gives, unless it stands there already."""
-        if self.status(path) is None or not self._holds(path, chunks()):
+        if not self.holds(path, chunks()):
             self.write(path, chunks())
 
-    def _holds(self, path: str, chunks: Iterable[bytes]) -> bool:
-        with (self.root / path).open("rb") as file:
+    def holds(self, path: str, chunks: Iterable[bytes]) -> bool:
+        """Tell whether a file has just these bytes."""
+        if self.status(path) is None:
+            return False
+        with open(self._prefix + path, "rb") as file:  # noqa: PTH123
             return all(file.read(len(chunk)) == chunk for chunk in chunks) and not file.read(1)
 
     def commit(self) -> None:
         """Sync what was written, name it, and sync the names."""
         pending, self._pending = self._pending, []
-        folders = {final.parent for _, final in pending} | self._fresh
+        folders = {Path(final).parent for _, final in pending} | self._fresh
         try:
             _sync([temporary for temporary, _ in pending])
             while pending:
                 temporary, final = pending.pop()
-                temporary.replace(final)
+                os.replace(temporary, final)  # noqa: PTH105
             for folder in folders:
                 sync_directory(folder)
             self._fresh.clear()
         except OSError as error:
             raise storage_error("write to", self.root, error) from error
         finally:
-            _remove(pending)
+            self._drop(pending)
 
     def __enter__(self) -> Self:
         return self
@@ -157,10 +160,15 @@ class Output:
         if kind is None:
             self.commit()
         else:
-            _remove(self._pending)
+            self._drop(self._pending)
+
+    def _drop(self, pending: list[tuple[str, str]]) -> None:
+        for temporary, _ in pending:
+            _remove(temporary)
+        pending.clear()
 
 
-def _sync(files: list[Path]) -> None:
+def _sync(files: list[str]) -> None:
     if not files:
         return
     if calls.syncfs is not None and len(files) >= _WORTH_A_SYNCFS:
@@ -170,7 +178,7 @@ def _sync(files: list[Path]) -> None:
         _with_descriptor(file, os.fsync)
 
 
-def _with_descriptor(path: Path, call: Callable[[int], object]) -> None:
+def _with_descriptor(path: str, call: Callable[[int], object]) -> None:
     descriptor = os.open(path, os.O_RDWR)
     try:
         call(descriptor)
@@ -178,8 +186,6 @@ def _with_descriptor(path: Path, call: Callable[[int], object]) -> None:
         os.close(descriptor)
 
 
-def _remove(pending: list[tuple[Path, Path]]) -> None:
-    for temporary, _ in pending:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    pending.clear()
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)  # noqa: PTH108

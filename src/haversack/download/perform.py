@@ -38,7 +38,7 @@ def lay_out(plan: Plan, ledger: Ledger, if_exists: IfExists, progress: Progress)
         log.info("unarchive %s...", source.path.name)
         unpack(source, plan.placed, plan.assets, ledger, if_exists, progress)
         _note_unpacked(plan, ledger)
-    _write_catalog(plan, range(len(plan.catalog.items)))
+    _write_catalog(plan, range(len(plan.catalog.items)), changed=False)
 
 
 def bring_assets(
@@ -50,7 +50,7 @@ def bring_assets(
     if if_exists == "resume":
         confirm(bringing.obtained, plan, bringing.access, ledger, progress)
     bringing.run(ledger, progress)
-    _write_catalog(plan, _changed_items(plan, states))
+    _write_catalog(plan, _changed_items(plan, states), changed=True)
 
 
 def _note_unpacked(plan: Plan, ledger: Ledger) -> None:
@@ -64,12 +64,13 @@ def _note_unpacked(plan: Plan, ledger: Ledger) -> None:
                 holdings.set(row, State.PRESENT, entry.size, entry.checksum)
 
 
-def _write_catalog(plan: Plan, items: Iterable[int]) -> None:
+def _write_catalog(plan: Plan, items: Iterable[int], *, changed: bool) -> None:
     way = ""
     if plan.assets.root != plan.output.root:
         way = Path(os.path.relpath(plan.assets.root, plan.output.root)).as_posix()
     with plan.output as output:
-        LocalCatalog(plan.catalog, plan.layout, plan.holdings, way).write(output, items)
+        local = LocalCatalog(plan.catalog, plan.layout, plan.holdings, way)
+        local.write(output, items, changed=changed)
 
 
 def _changed_items(plan: Plan, before: NDArray[np.uint8]) -> Iterator[int]:

@@ -27,7 +27,12 @@ _ABANDONED = 24 * 3600.0  # seconds without a write, after which no writer goes 
 
 def temporary_beside(path: Path) -> Path:
     """Name a temporary in the directory of ``path`` that no other writer uses."""
-    return path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    return path.with_name(temporary_name())
+
+
+def temporary_name() -> str:
+    """Make up the name of a temporary that no other writer uses."""
+    return f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
 
 
 def sweep(folder: Path, *, older_than: float = _ABANDONED) -> None:

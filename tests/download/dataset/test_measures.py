@@ -1,4 +1,4 @@
-"""What is noted of a file is what is told of it, on every platform."""
+"""What is noted of a file is what is told of it."""
 
 import gc
 import os
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from haversack.download.measures import Measures
 from haversack.errors import StorageError
-from haversack.storage.calls import calls
 
 NOTES = st.tuples(
     st.integers(0, 30),
@@ -18,14 +17,12 @@ NOTES = st.tuples(
 )
 
 
-@pytest.mark.parametrize("platform", ["all calls", "no optional calls"])
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
 @given(notes=st.lists(NOTES))
-def test_the_last_note_of_each_row_is_told(platform, notes):
+def test_the_last_note_of_each_row_is_told(at_once, notes):
     with pytest.MonkeyPatch.context() as patch:
-        if platform == "no optional calls":
-            patch.setattr(calls, "pread", None)
-            patch.setattr(calls, "pwrite", None)
+        patch.setattr("haversack.download.measures._AT_ONCE", at_once)
         measures, oracle = Measures(), {}
         for row, note in notes:
             if note is None:
@@ -44,9 +41,10 @@ def test_a_full_disk_is_told(monkeypatch):
         raise OSError(28, "No space left on device")
 
     measures = Measures()
-    monkeypatch.setattr(calls, "pwrite", refuse)
+    monkeypatch.setattr(os, "write", refuse)
     with pytest.raises(StorageError, match="the disk is full"):
-        measures.note(0, 1, None)
+        for row in range(10_000):
+            measures.note(row, 1, None)
 
 
 def test_no_place_for_temporary_files_is_told(monkeypatch):
