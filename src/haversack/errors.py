@@ -22,7 +22,11 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
     │   └── IntegrityError                  its bytes disagree with their checksum
     ├── StorageError (OSError)              the disk refuses: full, read-only, failing
     ├── WorkerDiedError (RuntimeError)      a process that worked for us ended without an answer
-    ├── DownloadError (OSError)             assets that could not be fetched
+    ├── DownloadError (OSError)             a source or assets that could not be fetched
+    │   ├── SourceNotFoundError             also a NotFoundError: the server has no such thing
+    │   ├── AccessRefusedError (PermissionError)  the server wants a key, or another one
+    │   ├── NetworkError (ConnectionError)  a server that is not reached, or fails
+    │   └── UnexpectedAnswerError           also a FormatError: it answers something else
     └── MLHubException (ConnectionError)    the hub
         ├── AuthenticationError (PermissionError)
         ├── APIKeyNotFound (LookupError)
@@ -133,9 +137,33 @@ class WorkerDiedError(HaversackError, RuntimeError):
 
 
 class DownloadError(HaversackError, OSError):
-    """Assets that could not be fetched; the report lists them."""
+    """A source, or assets, that could not be fetched; the report lists the latter."""
 
     exit_code = 1
+
+
+class SourceNotFoundError(DownloadError, NotFoundError):
+    """A server has nothing at an address: it answers 404 or 410."""
+
+    exit_code = 3
+
+
+class AccessRefusedError(DownloadError, PermissionError):
+    """A server asks for a key, or refuses the one that it got: it answers 401 or 403."""
+
+    exit_code = 4
+
+
+class NetworkError(DownloadError, ConnectionError):
+    """A server that is not reached, breaks off, fails, or must not be reached."""
+
+    exit_code = 5
+
+
+class UnexpectedAnswerError(DownloadError, FormatError):
+    """A server answers something else than what it was asked for: a web page, other bytes."""
+
+    exit_code = 7
 
 
 class MLHubException(HaversackError, ConnectionError):  # noqa: N818 (the old client's name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from haversack.errors import (
 )
 from haversack.storage.looking import as_path, exists
 from haversack.storage.publish import storage_error
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # Path makes one slash of two
 
 
 def open(  # noqa: A001
@@ -53,7 +56,7 @@ def open(  # noqa: A001
     10
     """
     text = os.fspath(path)
-    if "://" in text:
+    if _URL.match(text):
         raise UnsupportedError(f"cannot open {text} in place: fetch it with `haversack download`")
     place = as_path(text)
     if not exists(place):

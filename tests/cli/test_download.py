@@ -48,4 +48,4 @@ def test_keys_that_are_not_there_are_asked_for(at_hub, monkeypatch, tmp_path):
 
 def test_a_url_that_is_no_api_cannot_be_searched(at_hub, hub):
     wrong = at_hub("download", f"{hub.url}/healthz", "--search", "-q")
-    assert (wrong.code, "no STAC API" in wrong.err) == (1, True)
+    assert (wrong.code, "no STAC API" in wrong.err) == (7, True)

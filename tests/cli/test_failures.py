@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -177,3 +179,84 @@ def test_sigterm_leaves_no_temporary(tmp_path):
     child.communicate(timeout=30)
     assert child.returncode == 143
     assert not list(tmp_path.glob("haversack-demo-*"))
+
+
+class _Faulty(BaseHTTPRequestHandler):
+    """Answers the status that the path's first part says, with a web page."""
+
+    def do_GET(self):
+        page = b"<html>please log in</html>"
+        self.send_response(int(self.path.split("/")[1]))
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def faulty():
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Faulty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    "source", ["farms/catalog.json", "farms.tar.gz", "farms", "items.ndjson", "folder/", "search"]
+)
+@pytest.mark.parametrize(
+    ("status", "code", "says"),
+    [
+        (404, 3, "it does not exist"),
+        (410, 3, "it is gone"),
+        (401, 4, "the key is missing or refused"),
+        (403, 4, "access is refused"),
+        (501, 5, "the server failed"),
+    ],
+)
+def test_a_source_that_is_not_had_ends_with_the_code_of_its_reason(
+    haversack, faulty, tmp_path, source, options, status, code, says
+):
+    search = ("--search",) if source == "search" else ()
+    result = haversack("download", f"{faulty}/{status}/{source}", "-q", *search, *options)
+    _assert_one_line(result, code, f"HTTP {status}", says, source)
+    assert not list(tmp_path.rglob("*.tar.gz"))
+
+
+@pytest.mark.parametrize("source", ["farms/catalog.json", "farms.tar.gz", "farms", "items.ndjson"])
+def test_a_web_page_in_place_of_a_source_is_no_source(haversack, faulty, source):
+    _assert_one_line(haversack("download", f"{faulty}/200/{source}", "-q"), 7, source)
+
+
+@pytest.mark.parametrize("source", ["farms/catalog.json", "farms.tar.gz", "folder/"])
+def test_a_source_whose_server_is_not_there(haversack, monkeypatch, source):
+    from haversack.download import hosts, http
+
+    for module in (hosts, http):
+        monkeypatch.setattr(module, "pause", lambda *_: 0.01)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    _assert_one_line(haversack("download", f"http://{place}/{source}", "-q"), 5, place)
+
+
+@pytest.mark.parametrize(
+    "source", ["./nowhere", "nowhere.txt", "nowhere.tar.gz", "nowhere.parquet"]
+)
+def test_a_source_that_is_a_path_where_nothing_stands(haversack, source):
+    _assert_one_line(haversack("download", source, "-q"), 3, source.removeprefix("./"))
+
+
+def test_a_list_of_urls_that_is_no_text(haversack, tmp_path):
+    (tmp_path / "urls.txt").write_bytes(b"\xff\xfe\x00")
+    _assert_one_line(haversack("download", "urls.txt", "-q"), 7, "urls.txt")
+
+
+@pytest.mark.parametrize("verb", ["info", "verify", "read"])
+def test_a_url_where_a_path_is_wanted_is_to_be_downloaded_first(haversack, verb):
+    result = haversack(verb, "http://127.0.0.1:9/farms/catalog.json")
+    _assert_one_line(result, 2, "haversack download")

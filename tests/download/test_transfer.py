@@ -912,3 +912,11 @@ def test_a_bare_name_is_fetched_into_the_current_directory(server, tmp_path, mon
     wanted = [Request(server.url("/bare"), Path("bare"))]
     assert [o.error for o in transfer(wanted, source_origin=server.url("/"))] == [None]
     assert (tmp_path / "bare").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(("retries", "told"), [(0, "tried once"), (1, "tried 2 times")])
+def test_how_often_a_file_was_tried_is_told_as_people_say_it(
+    server, get, make_answer, retries, told
+):
+    server.answer("/a", make_answer(500))
+    assert get("/a", retries=retries)["/a"].error.endswith(f"; {told}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from haversack.cli.console import as_json, progress, verbosity, write_json
+from haversack.cli.console import as_json, looks_like_path, progress, verbosity, write_json
 from haversack.cli.hub_options import hub_options
 from haversack.errors import UsageError
 
@@ -112,7 +112,7 @@ def _download(
         from haversack.download import StacApi, download
 
         return download(StacApi(source), raise_errors=False, **arguments)
-    if "://" in source or Path(source).exists() or source.endswith((".tar.gz", ".tgz", ".json")):
+    if "://" in source or Path(source).exists() or looks_like_path(source):
         from haversack.download import download
 
         return download(source, raise_errors=False, **arguments)

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from haversack.cli.console import as_json, of_version, open_version, verbose, write_info
+from haversack.cli.console import (
+    as_json,
+    looks_like_path,
+    of_version,
+    open_version,
+    verbose,
+    write_info,
+)
 from haversack.cli.hub_options import hub_options
 from haversack.errors import HaversackError
 
@@ -36,7 +43,7 @@ def command(
     A path may be a packed dataset, a split array, a DiskDataset, a downloaded catalog or a catalog
     archive (.tar.gz).
     """
-    if Path(target).exists() or _looks_like_path(target):
+    if "://" in target or Path(target).exists() or looks_like_path(target):
         write_info(open_version(target, version).info(), as_json=as_json)
         return
     from haversack.hub import Dataset
@@ -46,10 +53,6 @@ def command(
     except HaversackError as error:
         raise type(error)(f"there is no path {target}; as a dataset of a hub: {error}") from error
     write_info(_of_hub(dataset), as_json=as_json)
-
-
-def _looks_like_path(target: str) -> bool:
-    return target.startswith((".", "/", "~")) or target.endswith((".tar.gz", ".tgz", ".json"))
 
 
 def _of_hub(dataset: Any) -> dict[str, Any]:

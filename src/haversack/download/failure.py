@@ -12,6 +12,13 @@ from enum import Enum
 import pycurl
 
 from haversack.download.origin import Origin, shown
+from haversack.errors import (
+    AccessRefusedError,
+    DownloadError,
+    NetworkError,
+    SourceNotFoundError,
+    UnexpectedAnswerError,
+)
 
 _NEVER_BETTER = {501, 505}
 _BUSY = {408, 425, 429}
@@ -28,6 +35,12 @@ _MEANING = {
     404: "it does not exist",
     410: "it is gone",
     429: "too many requests",
+}
+_ERRORS: dict[int, type[DownloadError]] = {
+    401: AccessRefusedError,
+    403: AccessRefusedError,
+    404: SourceNotFoundError,
+    410: SourceNotFoundError,
 }
 _LONGEST_PAUSE = 30.0
 _LONGEST_WAIT = 300.0
@@ -47,18 +60,27 @@ class Failure:
     """Why a request failed.
 
     ``wait`` is how long the server asks to wait, in seconds; ``refused`` that somebody is there and
-    says no, rather than silence.
+    says no, rather than silence; ``status`` is that of the answer, 0 where none came.
     """
 
     kind: Kind
     message: str
     wait: float | None = None
     refused: bool = False
+    status: int = 0
 
     @property
     def sends_away(self) -> bool:
         """Whether the server asks to wait for longer than anybody would."""
         return self.wait is not None and self.wait > _LONGEST_WAIT
+
+    @property
+    def error(self) -> type[DownloadError]:
+        """The error that tells a caller of it."""
+        if self.status in _ERRORS:
+            return _ERRORS[self.status]
+        is_other = self.kind is Kind.FINAL and 200 <= self.status < 300
+        return UnexpectedAnswerError if is_other else NetworkError
 
 
 def of_status(status: int, headers: Mapping[str, str], url: str) -> Failure | None:
@@ -76,11 +98,12 @@ def of_status(status: int, headers: Mapping[str, str], url: str) -> Failure | No
     meaning = _MEANING.get(status, "the server failed" if status >= 500 else "refused")
     message = f"{shown(url)}: HTTP {status}, {meaning}"
     if status in _BUSY or (status >= 500 and status not in _NEVER_BETTER):
-        failure = Failure(Kind.BUSY, message, retry_after(headers.get("retry-after")))
+        wait = retry_after(headers.get("retry-after"))
+        failure = Failure(Kind.BUSY, message, wait, status=status)
         if failure.sends_away:
             return replace(failure, message=f"{message}; it asks to wait {failure.wait:,.0f} s")
         return failure
-    return Failure(Kind.FINAL, message)
+    return Failure(Kind.FINAL, message, status=status)
 
 
 def of_curl(code: int, detail: str, url: str, *, connected: bool) -> Failure:

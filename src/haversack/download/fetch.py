@@ -50,6 +50,7 @@ class Fetch:
         self.url, self.origin = located(request.url)
         self.tries, self.fruitless = 0, 1
         self.moved = 0
+        self.failure: Failure | None = None  # the last one
         self._body = Body(request, os.fspath(request.path), parts, writer)
         self._redirects = 0
         self._furthest = self._body.size
@@ -114,7 +115,7 @@ class Fetch:
         elif status == 200:
             self._from_zero(headers)
             reason = unfit(self.request, self.url, headers, self._body.total)
-            self._problem = Failure(Kind.FINAL, reason) if reason else None
+            self._problem = Failure(Kind.FINAL, reason, status=status) if reason else None
         self._takes = status in _FILE and self._problem is None and not self._unchanged
 
     def _is_here(self, headers: dict[str, str]) -> bool:
@@ -173,7 +174,8 @@ class Fetch:
         if code:
             return line.failure(code, detail)
         if status not in _FILE:
-            return Failure(Kind.FINAL, f"{shown(self.url)}: HTTP {status} is no file")
+            message = f"{shown(self.url)}: HTTP {status} is no file"
+            return Failure(Kind.FINAL, message, status=status)
         return self._check() or self._body.whole(self)
 
     def _beyond_the_end(self, headers: dict[str, str]) -> Whole | Failure:
@@ -230,7 +232,7 @@ class Fetch:
         if wanted is not None and size != wanted:
             self._body.discard()
             message = f"{shown(self.url)}: has {size} bytes, the catalog says {wanted}"
-            return Failure(Kind.FINAL, message)
+            return Failure(Kind.FINAL, message, status=self._answer[0])
         return None
 
     def refuted(self, wrong: Expected) -> Failure:
@@ -239,7 +241,7 @@ class Fetch:
         message = f"{shown(self.url)}: its {wrong.algorithm} is not that of {wrong.source}"
         kind = Kind.FINAL if self._checked_twice else Kind.BODY
         self._checked_twice = True
-        return Failure(kind, message)
+        return Failure(kind, message, status=self._answer[0])
 
     def suspend(self) -> None:
         """Stop, and leave what another run can go on with, as far as the disk takes it."""

@@ -19,7 +19,7 @@ from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Network, Re
 from haversack.download.multi import Multi
 from haversack.download.origin import canonical, located, shown
 from haversack.download.secrets import Secrets
-from haversack.errors import DownloadError, UsageError
+from haversack.errors import UnexpectedAnswerError, UsageError
 
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key"}
 _LONGEST_WAIT = 60.0
@@ -41,7 +41,7 @@ class Response:
 
         Raises
         ------
-        DownloadError
+        UnexpectedAnswerError
             It is something else: a web page, half an answer.
         """
         try:
@@ -49,7 +49,7 @@ class Response:
             return _printable(value) if _SURROGATE.search(self.body) else value
         except (ValueError, RecursionError):
             kind = self.headers.get("content-type", "no type")
-            raise DownloadError(
+            raise UnexpectedAnswerError(
                 f"{shown(self.url)} answers {kind} where JSON was expected: is it the right URL?"
             ) from None
 
@@ -145,7 +145,7 @@ def request(
             break
         time.sleep(seconds)
     if isinstance(answer, Failure):
-        raise DownloadError(answer.message)
+        raise answer.error(answer.message)
     return answer
 
 

@@ -219,6 +219,7 @@ class Mover:
             self._place(fetch)
 
     def _failed(self, fetch: Fetch, host: Host, failure: Failure) -> None:
+        fetch.failure = failure
         if failure.kind is Kind.FINAL:
             host.answered()
             self._give_up(fetch, failure.message)
@@ -232,14 +233,16 @@ class Mover:
         elif failure.sends_away:
             self._give_up(fetch, failure.message)
         elif fetch.fruitless > self._retries + 1 and failure.kind is not Kind.CONNECT:
-            self._give_up(fetch, f"{failure.message}; tried {fetch.tries} times")
+            times = "once" if fetch.tries == 1 else f"{fetch.tries} times"
+            self._give_up(fetch, f"{failure.message}; tried {times}")
         else:
             self._schedule.delay(fetch, until)
 
     def _give_up(self, fetch: Fetch, message: str) -> None:
         self._inside -= 1
         fetch.suspend()
-        self._answer(Outcome(fetch.request, error=message, tries=fetch.tries))
+        tries, failure = fetch.tries, fetch.failure
+        self._answer(Outcome(fetch.request, error=message, tries=tries, failure=failure))
 
     def _published(self, whole: Whole) -> None:
         fetch: Fetch = whole.source

@@ -29,7 +29,7 @@ from haversack.download.sources import (
 )
 from haversack.download.sources.choose import origin_of
 from haversack.download.transfer import Outcome, Request, Version
-from haversack.errors import DownloadError, ExistsError, FormatError, UnsupportedError
+from haversack.errors import ExistsError, FormatError, UnsupportedError
 from haversack.events import Progress
 from haversack.storage.names import component
 
@@ -233,8 +233,7 @@ def _fetch(wanted: Request, origin: Origin, access: Access, progress: Progress) 
         access.fetching([wanted], origin, on_bytes=work.advance) as outcomes,
     ):
         (outcome,) = outcomes
-    if outcome.error is not None:
-        raise DownloadError(f"the catalog could not be fetched: {outcome.error}")
+    outcome.raise_failed("the catalog could not be fetched: ")
     return outcome
 
 

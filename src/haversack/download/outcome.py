@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from haversack.download.failure import Failure
+from haversack.errors import DownloadError, NetworkError
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -63,7 +66,7 @@ class Outcome:
 
     ``checksum`` is the file's SHA-256 as hex multihash (``1220…``); ``etag`` and ``last_modified``
     are what the server sent; ``tries`` is how often it was asked; ``unchanged`` that the version of
-    ``unless`` is still the server's.
+    ``unless`` is still the server's; ``failure`` what went wrong on the network.
     """
 
     request: Request
@@ -74,3 +77,21 @@ class Outcome:
     tries: int = 1
     last_modified: str | None = None
     unchanged: bool = False
+    failure: Failure | None = None
+
+    def raise_failed(self, what: str = "") -> None:
+        """Tell of a file that could not be fetched.
+
+        Parameters
+        ----------
+        what
+            What the message says first.
+
+        Raises
+        ------
+        DownloadError
+            Of the kind that says why.
+        """
+        if self.error is not None:
+            kind: type[DownloadError] = self.failure.error if self.failure else NetworkError
+            raise kind(f"{what}{self.error}")

@@ -14,7 +14,7 @@ from typing import Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from haversack.download.transfer import Request, transfer
-from haversack.errors import DownloadError, EntityDoesNotExist, UnsupportedError
+from haversack.errors import EntityDoesNotExist, UnsupportedError
 from haversack.hub import shapes
 from haversack.hub.session import Parameters, Session, get_session
 from haversack.hub.shapes import Object
@@ -235,8 +235,7 @@ def download_collection_archive(
     wanted = Request(session.url(_path("archive", collection_id)), path)
     root = session.root_url
     for outcome in transfer([wanted], secrets=session.secrets, source_origin=root):
-        if outcome.error is not None:
-            raise DownloadError(outcome.error)
+        outcome.raise_failed()
     return path
 
 

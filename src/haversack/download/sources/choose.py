@@ -18,7 +18,7 @@ from haversack.download.sources.crawl import crawl
 from haversack.download.sources.document import Asker, Documents, absolute, links_of
 from haversack.download.sources.listing import Entry, is_listing, items_of, listed, place_of
 from haversack.download.sources.search import narrowing, search
-from haversack.errors import DownloadError, UsageError
+from haversack.errors import FormatError, PathNotFoundError, UnexpectedAnswerError, UsageError
 
 _ROOTS = frozenset({"catalog.json", "collection.json", "index.html", ""})
 _DOCUMENTS = frozenset({".json", ".geojson", *LINES})
@@ -42,8 +42,19 @@ Source = str | StacApi | tuple[str, ...]
 
 
 def urls_in(path: Path) -> tuple[str, ...]:
-    """Read a list of URLs, one a line; empty lines and those that begin with # are passed over."""
-    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    """Read a list of URLs, one a line; empty lines and those that begin with # are passed over.
+
+    Raises
+    ------
+    PathNotFoundError, FormatError
+        There is no such file, or it is no text.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    except FileNotFoundError:
+        raise PathNotFoundError(f"{path} does not exist") from None
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is no list of URLs: {error}") from None
     return checked([line for line in lines if line and not line.startswith("#")])
 
 
@@ -127,7 +138,7 @@ def documents_of(
     if links_of(root, "search"):
         return search(asker, url, root, filters), told | {"asked": narrowing(filters)}
     if isinstance(source, StacApi):
-        raise DownloadError(f"{shown(url)} is no STAC API: it links to no search")
+        raise UnexpectedAnswerError(f"{shown(url)} is no STAC API: it links to no search")
     return crawl(asker, url, root), told
 
 
@@ -137,7 +148,7 @@ def _lines(asker: Asker, url: str) -> Documents:
             try:
                 yield absolute(msgspec.json.decode(line, type=dict), url), None
             except msgspec.DecodeError as error:
-                raise DownloadError(f"{shown(url)}: line {number}: {error}") from None
+                raise UnexpectedAnswerError(f"{shown(url)}: line {number}: {error}") from None
 
 
 def _file_of(url: str) -> str:

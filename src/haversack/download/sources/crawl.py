@@ -14,11 +14,10 @@ from haversack.download.sources.document import (
     Asker,
     Document,
     Documents,
-    MissingError,
     absolute,
     links_of,
 )
-from haversack.errors import DownloadError
+from haversack.errors import SourceNotFoundError, UnexpectedAnswerError
 
 _AT_ONCE, _AHEAD = 16, 64
 
@@ -63,7 +62,7 @@ def crawl(asker: Asker, url: str, root: Document) -> Documents:
                 place, future = pending.popleft()
                 try:
                     yield from _taken(crawl, future.result(), place)
-                except MissingError as missing:
+                except SourceNotFoundError as missing:
                     log.warning("%s: a link leads there", missing)
         finally:
             pool.shutdown(cancel_futures=True)
@@ -90,7 +89,7 @@ def _taken(crawl: _Crawl, document: Document, place: _Place) -> Documents:
         for link in below + items:
             crawl.add(urljoin(place.url, link["href"]), parent)
     else:
-        raise DownloadError(f"{shown(place.url)} is no STAC: its type is {kind!r}")
+        raise UnexpectedAnswerError(f"{shown(place.url)} is no STAC: its type is {kind!r}")
 
 
 def _features(document: Document, place: _Place) -> Iterator[tuple[Document, str | None]]:

@@ -10,9 +10,10 @@ from urllib.parse import urljoin
 import msgspec
 
 from haversack.download.access import Access
+from haversack.download.failure import of_status
 from haversack.download.http import Response, request
 from haversack.download.origin import shown
-from haversack.errors import DownloadError
+from haversack.errors import UnexpectedAnswerError
 
 Document = dict[str, Any]
 Documents = Iterator[tuple[Document, str | None]]
@@ -21,10 +22,6 @@ _TREE = frozenset(
     {"root", "self", "parent", "child", "item", "items", "collection", "next", "prev"}
 )
 _MOST = 512 << 20
-
-
-class MissingError(DownloadError):
-    """A document that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +36,10 @@ class Asker:
 
         Raises
         ------
-        MissingError
+        SourceNotFoundError
             There is nothing.
-        DownloadError
-            The server is not reached, or fails.
+        AccessRefusedError, NetworkError
+            The server refuses, is not reached, or fails.
         """
         answer = request(
             "GET" if body is None else "POST",
@@ -55,10 +52,11 @@ class Asker:
             ca=self.access.ca,
             max_bytes=_MOST,
         )
-        if answer.status in {404, 410}:
-            raise MissingError(f"{shown(url)}: HTTP {answer.status}, it does not exist")
+        failure = of_status(answer.status, answer.headers, answer.url)
+        if failure is not None:
+            raise failure.error(failure.message)
         if not 200 <= answer.status < 300:
-            raise DownloadError(f"{shown(url)}: HTTP {answer.status}")
+            raise UnexpectedAnswerError(f"{shown(url)}: HTTP {answer.status} is no document")
         return answer
 
     def document(self, url: str, body: Document | None = None) -> Document:
@@ -66,13 +64,13 @@ class Asker:
 
         Raises
         ------
-        DownloadError
+        UnexpectedAnswerError
             It is something else.
         """
         answer = self.get(url, body)
         found = answer.json()
         if not isinstance(found, dict):
-            raise DownloadError(f"{shown(url)} answers JSON that is no STAC: no object")
+            raise UnexpectedAnswerError(f"{shown(url)} answers JSON that is no STAC: no object")
         return found
 
 

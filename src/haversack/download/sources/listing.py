@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
 
 from haversack.download.origin import shown
 from haversack.download.sources.document import Asker, Document, Documents
-from haversack.errors import DownloadError, UsageError
+from haversack.errors import UnexpectedAnswerError, UsageError
 
 _LOOSE = "items"
 _MOST_FOLDERS = 100_000
@@ -120,14 +120,14 @@ def _index(asker: Asker, source: str) -> Iterator[Entry]:
             else:
                 yield Entry(unquote(url[len(root) :]), url)
         if len(seen) > _MOST_FOLDERS * 100:
-            raise DownloadError(f"{shown(source)} lists files without an end")
+            raise UnexpectedAnswerError(f"{shown(source)} lists files without an end")
 
 
 def _below(asker: Asker, folder: str) -> list[str]:
     """Give what a page links to below itself: no parents, no other orders of the same."""
     answer = asker.get(folder)
     if not answer.headers.get("content-type", "text/html").startswith("text/html"):
-        raise DownloadError(f"{shown(folder)} is no list of files: it is no web page")
+        raise UnexpectedAnswerError(f"{shown(folder)} is no list of files: it is no web page")
     anchors = _Anchors()
     anchors.feed(answer.body.decode("utf-8", "replace"))
     found = (urljoin(folder, href).partition("#")[0] for href in anchors.hrefs)

@@ -20,11 +20,10 @@ from haversack.download.sources.document import (
     Asker,
     Document,
     Documents,
-    MissingError,
     absolute,
     links_of,
 )
-from haversack.errors import DownloadError
+from haversack.errors import DownloadError, SourceNotFoundError, UnexpectedAnswerError
 
 _PAGE = 500
 _SHORTEST = 1_000_000  # microseconds: a shorter span is not split any more
@@ -79,7 +78,7 @@ class _Search:
             return
         halves = _halves(span)
         if halves is None:
-            raise failed or DownloadError(
+            raise failed or UnexpectedAnswerError(
                 f"{shown(self.url)} says that {matched} items match, and gives {counted} of them"
             )
         log.info("the server gives %d of %s items at once: asked for by time", counted, matched)
@@ -161,6 +160,6 @@ def _collection(asker: Asker, url: str, root: Document, name: str) -> Documents:
     place = data or urljoin(url if url.endswith("/") else f"{url}/", "collections")
     try:
         document = asker.document(f"{place}/{name}")
-    except MissingError:
+    except SourceNotFoundError:
         return
     yield absolute(document, f"{place}/{name}"), None
