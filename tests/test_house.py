@@ -15,7 +15,7 @@ FLOORS = {
     1: {"storage"},
     2: {"catalog", "packed", "split"},
     3: {"download", "disk"},
-    4: {"hub", "convert", "loader", "view", "client", "models", "session", "opening"},
+    4: {"hub", "convert", "loader", "view", "client", "exceptions", "models", "session", "opening"},
     5: {"server", "cli", "demo"},
 }
 FLOOR = {part: floor for floor, parts in FLOORS.items() for part in parts}

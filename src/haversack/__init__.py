@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from haversack import client, models, session
+    from haversack import client, exceptions, models, session
     from haversack.convert.acumen import load_index, read_from_index, split_into_chunks
     from haversack.disk import DiskDataset, merge_datasets
     from haversack.errors import HaversackError, LockTimeoutException
@@ -42,6 +42,7 @@ __all__ = [
     "Record",
     "SplitDataset",
     "client",
+    "exceptions",
     "get_session",
     "load_index",
     "merge_datasets",
@@ -71,7 +72,7 @@ _PUBLIC = {
     ],
 }
 _WHERE = {name: f"haversack.{module}" for module, names in _PUBLIC.items() for name in names}
-_MODULES = {"client", "models", "session"}
+_MODULES = {"client", "exceptions", "models", "session"}
 
 
 def __getattr__(name: str) -> Any:

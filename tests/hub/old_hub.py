@@ -13,6 +13,7 @@ _TITLES = {
     "umd_mali_crop_type": "2019 Mali CropType Training Data",
 }
 _DOIS = {"ref_african_crops_kenya_02": "10.6084/m9.figshare.12047478.v2"}
+_BOTH = {"umd_mali_crop_type"}  # as the documents warn of
 _KEYS = {
     "sen12floods_s2_source": ["B02", "B03", "B04", "B08", "B11"],
     "sen12floods_s2_labels": ["labels", "documentation"],
@@ -36,7 +37,7 @@ def _dataset(home, name, title):
     links = [{"rel": "child", "href": f"./{one}/collection.json"} for one in collections]
     root = {"type": "Catalog", "stac_version": "1.0.0", "id": name, "title": title}
     _write(home / "catalog.json", root | {"description": title, "links": links})
-    types = [["source_imagery"], ["labels"]]
+    types = [["source_imagery", "labels"] if name in _BOTH else ["source_imagery"], ["labels"]]
     _write(
         home / "dataset.json",
         {

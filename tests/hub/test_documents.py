@@ -56,6 +56,13 @@ len(first_dataset.collections.labels)
 first_dataset.collections.labels[0].id
 """
 
+BOTH_KINDS = """
+same = (
+    len(dataset.collections.source_imagery) + len(dataset.collections.labels)
+    == len(dataset.collections)
+)
+"""
+
 WHOLE = """
 from radiant_mlhub.models import Dataset
 nasa_marine_debris = Dataset.fetch_by_id('nasa_marine_debris')
@@ -222,6 +229,12 @@ def test_collections_are_listed_by_type(run):
     run(COLLECTIONS)
     found = names["first_dataset"].collections
     assert (len(found), len(found.source_imagery), len(found.labels)) == (2, 1, 1)
+
+
+def test_a_collection_of_both_kinds_is_in_both_lists_as_the_documents_warn(run):
+    names, _ = run(FINDING, BOTH_KINDS)
+    assert names["dataset"].id == "umd_mali_crop_type"
+    assert names["same"] is False
 
 
 def test_texts_and_tags_as_the_documents_explain_them(run):
