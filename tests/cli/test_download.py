@@ -49,3 +49,15 @@ def test_keys_that_are_not_there_are_asked_for(at_hub, monkeypatch, tmp_path):
 def test_a_url_that_is_no_api_cannot_be_searched(at_hub, hub):
     wrong = at_hub("download", f"{hub.url}/healthz", "--search", "-q")
     assert (wrong.code, "no STAC API" in wrong.err) == (7, True)
+
+
+def test_a_path_or_url_may_be_given_a_name_and_a_dataset_of_a_hub_may_not(at_hub, hub, tmp_path):
+    source = f"{hub.api_root}catalog/demo_crop_seasons"
+    wrong = at_hub("download", "demo_crop_seasons", "--name", "mine", "-q")
+    assert (wrong.code, "--name" in wrong.err) == (2, True)
+    assert at_hub("download", source, "-q").code == 4  # a URL gets no key of the hub's
+    archive = at_hub("download", "demo_crop_seasons", "-q", "--catalog-only")
+    assert archive.code == 0
+    path = tmp_path / "demo_crop_seasons.tar.gz"
+    assert _report(at_hub("download", path, "--name", "mine", "-q", "--json", "--catalog-only"))
+    assert (tmp_path / "mine" / "catalog.json").is_file()

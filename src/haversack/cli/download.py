@@ -68,6 +68,7 @@ from haversack.errors import UsageError
 )
 @click.option("--sync", is_flag=True, help="Fetch what has changed too (--if-exists sync).")
 @click.option("--retry-failed", is_flag=True, help="Fetch only what err_report.csv names.")
+@click.option("--name", help="Call the dataset so, not as its catalog or URL does.")
 @click.option("--asset-output", type=click.Path(path_type=Path), help="Put the assets elsewhere.")
 @click.option("--search", is_flag=True, help="SOURCE is a STAC API: search it.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
@@ -116,6 +117,8 @@ def _download(
         from haversack.download import download
 
         return download(source, raise_errors=False, **arguments)
+    if arguments.pop("name") is not None:
+        raise UsageError("--name is for paths and URLs: a hub's dataset is called as the hub does")
     from haversack.hub import Dataset
 
     dataset = Dataset.fetch(
@@ -128,6 +131,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     rate: float | None = options["max_rate"]
     return {
         "output_dir": options["output"],
+        "name": options["name"],
         "asset_output_dir": options["asset_output"],
         "catalog_only": options["catalog_only"],
         "if_exists": "sync" if options["sync"] else options["if_exists"],

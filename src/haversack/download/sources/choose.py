@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ from haversack.errors import FormatError, PathNotFoundError, UnexpectedAnswerErr
 _ROOTS = frozenset({"catalog.json", "collection.json", "index.html", ""})
 _DOCUMENTS = frozenset({".json", ".geojson", *LINES})
 _ARCHIVES = (".tar.gz", ".tgz")
+_SAYS_NOTHING = re.compile(r"\.{0,2}|api|stac|mlhub|search|collections|items|v\d+(\.\d+)*")
+_SUFFIX = re.compile(
+    "|".join(f"{re.escape(one)}$" for one in (*_ARCHIVES, *_DOCUMENTS)), re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,10 @@ def is_bundled(source: Source) -> bool:
 
 
 def name_of(source: Source) -> str:
-    """Name the dataset of a source by its address.
+    """Name the dataset of a source by its address: the last part of its path that says something.
+
+    Where none does it is the host or bucket. What may be a secret (a query, a user, parameters of
+    the path) is in no name.
 
     Examples
     --------
@@ -90,16 +98,17 @@ def name_of(source: Source) -> str:
     ('farms', 'farms')
     >>> name_of("s3://bucket/floods/2020/"), name_of("https://a.example/items.json")
     ('2020', 'items')
+    >>> name_of("https://a.example/stac/v1/search?token=secret")
+    'a.example'
     """
     if isinstance(source, tuple):
         return "files"
     parts = urlsplit(source.url if isinstance(source, StacApi) else source)
-    path, last = posixpath.split(unquote(parts.path).rstrip("/"))
-    if last.lower() in _ROOTS:
-        last = posixpath.basename(path)
-    for suffix in (*_ARCHIVES, *_DOCUMENTS):
-        last = last.removesuffix(suffix)
-    return last or parts.netloc
+    for part in reversed(unquote(parts.path).split("/")):
+        name = part.partition(";")[0].strip()
+        if name.lower() not in _ROOTS and not _SAYS_NOTHING.fullmatch(name.lower()):
+            return _SUFFIX.sub("", name) or name
+    return parts.hostname or parts.netloc.rpartition("@")[2]
 
 
 def origin_of(source: Source) -> Origin | None:
