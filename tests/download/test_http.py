@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from haversack.download import line
 from haversack.download.http import request
 from haversack.download.origin import Origin, canonical, shown
 from haversack.download.secrets import Secrets
@@ -139,6 +140,22 @@ def test_half_an_answer_is_never_taken(server, make_answer, end):
     url = server.answer("/b", make_answer(200, b"x" * 1000, cut=500, end=end))
     with pytest.raises(DownloadError, match="broke off"):
         request("GET", url)
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("cut", [0, 500])
+def test_an_error_whose_body_breaks_off_is_told_as_the_error(server, make_answer, end, cut):
+    url = server.answer("/a", make_answer(403, b"x" * 1000, cut=cut, end=end))
+    assert request("GET", url).status == 403
+    assert len(server.asked) == 1
+
+
+def test_only_a_store_is_asked_for_paths_as_they_are(server, make_answer, monkeypatch):
+    for path in ("/a/../b", "/b"):
+        server.answer(path, make_answer(200, path.encode()))
+    assert request("GET", server.url("/a/../b")).body == b"/b"
+    monkeypatch.setattr(line, "_STORES", ("127.0.0.1",))
+    assert request("GET", server.url("/a/../b")).body == b"/a/../b"
 
 
 def test_a_stalled_server_is_given_up(server, make_answer):

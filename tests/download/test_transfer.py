@@ -920,3 +920,11 @@ def test_how_often_a_file_was_tried_is_told_as_people_say_it(
 ):
     server.answer("/a", make_answer(500))
     assert get("/a", retries=retries)["/a"].error.endswith(f"; {told}")
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+def test_an_error_whose_body_breaks_off_is_final_all_the_same(server, get, make_answer, end):
+    server.answer("/a", make_answer(403, b"x" * 1000, cut=0, end=end))
+    outcome = get("/a")["/a"]
+    assert "HTTP 403, access is refused" in outcome.error
+    assert (outcome.tries, len(server.asked)) == (1, 1)

@@ -155,8 +155,8 @@ class Fetch:
             The disk refused the bytes.
         """
         assert self._line is not None
-        if code == 0 and not self._began:
-            self._begin()
+        if not self._began:
+            self._without_body(code, self._line)
         line, self._line = self._line, None
         if isinstance(self._problem, Exception):
             raise self._problem
@@ -177,6 +177,13 @@ class Fetch:
             message = f"{shown(self.url)}: HTTP {status} is no file"
             return Failure(Kind.FINAL, message, status=status)
         return self._check() or self._body.whole(self)
+
+    def _without_body(self, code: int, line: Line) -> None:
+        """Look at an answer without a body; an error is one also where its body broke off."""
+        if code == 0:
+            self._begin()
+        else:
+            self._answer = line.answer()
 
     def _beyond_the_end(self, headers: dict[str, str]) -> Whole | Failure:
         """Take a part for the whole where nothing comes after it, if something can vouch for it."""

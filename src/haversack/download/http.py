@@ -194,9 +194,9 @@ class _Exchange:
             if content.too_large:
                 message = f"{shown(url)} answers more than {self._max_bytes} bytes"
                 return Failure(Kind.FINAL, message)
-            if code:
-                return line.failure(code, detail)
             status, got = line.answer()
+            if code and status < 400:  # an error is one, also where its body breaks off
+                return line.failure(code, detail)
             return Response(status, got, b"".join(content.chunks), line.url)
         finally:
             line.curl.close()

@@ -22,6 +22,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_SECONDS = 10
 _BUFFER = 256 << 10  # bytes that are handed over at once, as each call costs
 _BLOB_HOST = ".blob.core.windows.net"
+_STORES = (_BLOB_HOST, ".amazonaws.com", "storage.googleapis.com")
 # What goes along to another origin; anything else might tell it something.
 _TRAVELS = {"accept", "accept-encoding", "content-type", "range", "if-range"}
 
@@ -114,6 +115,8 @@ class Line:
         blob = {"x-ms-version": "2021-06-08"} if origin.host.endswith(_BLOB_HOST) else {}
         # Curl would wait for "100 Continue" before it sends a body.
         self._own_headers = {"Expect": "", **blob}
+        # To a store "a/../b" is the name of a file, and another one than "b".
+        self.curl.setopt(pycurl.PATH_AS_IS, origin.host.endswith(_STORES))
         self._credential = self._network.secrets.of(origin)
         proxy = self._network.proxy(origin)
         self.curl.setopt(pycurl.PROXY, proxy or "")

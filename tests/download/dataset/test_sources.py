@@ -310,6 +310,22 @@ def test_a_bucket_is_listed_page_after_page():
     assert "continuation-token=t%2B1" in store.asked[1]
 
 
+def test_names_of_a_bucket_that_xml_cannot_hold_are_listed():
+    page = """<ListBucketResult><EncodingType>url</EncodingType>
+        <Contents><Key>odd/a%20b%2Bc%01%0A.tif</Key><Size>1</Size></Contents>
+        <Contents><Key>odd/a+b.tif</Key><Size>2</Size></Contents>
+        <Contents><Key>odd/x/../%C3%BC%3F%23.tif</Key><Size>3</Size></Contents>
+        </ListBucketResult>"""
+    store = Store([page])
+    found = _assets(listed(cast("Any", store), "s3://bucket/odd/"))
+    assert [asset["href"].partition("/odd/")[2] for _, _, asset in found] == [
+        "a%20b%2Bc%01%0A.tif",
+        "a%20b.tif",
+        "x/../%C3%BC%3F%23.tif",
+    ]
+    assert "encoding-type=url" in store.asked[0]
+
+
 def test_a_container_of_azure_is_listed_with_its_checksums():
     digest = hashlib.md5(b"pixels").digest()
     md5 = base64.b64encode(digest).decode()

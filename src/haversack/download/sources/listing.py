@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from mimetypes import guess_type
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlencode, urljoin, urlsplit
 
 from haversack.download.origin import shown
 from haversack.download.sources.document import Asker, Document, Documents
@@ -152,10 +152,12 @@ def _keys(asker: Asker, base: str, prefix: str) -> Iterator[Entry]:
     """List as S3 does (ListObjectsV2)."""
     more: dict[str, str] = {}
     while True:
-        query = {"list-type": "2", "prefix": prefix, **more}
+        # Without it a name that XML cannot hold comes as another one.
+        query = {"list-type": "2", "prefix": prefix, "encoding-type": "url", **more}
         text = asker.get(f"{base}?{urlencode(query)}").body.decode("utf-8", "replace")
+        plain = unquote_plus if _text(text, "EncodingType") == "url" else str
         for one in _parts(text, "Contents"):
-            key, size = _text(one, "Key"), _text(one, "Size")
+            key, size = plain(_text(one, "Key") or ""), _text(one, "Size")
             if key and not key.endswith("/"):
                 yield _entry(base, prefix, key, size)
         token = _text(text, "NextContinuationToken")
