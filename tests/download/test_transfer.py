@@ -928,3 +928,34 @@ def test_an_error_whose_body_breaks_off_is_final_all_the_same(server, get, make_
     outcome = get("/a")["/a"]
     assert "HTTP 403, access is refused" in outcome.error
     assert (outcome.tries, len(server.asked)) == (1, 1)
+
+
+def test_a_directory_that_is_removed_meanwhile_costs_its_own_files_until_the_next_run(
+    server, get, here, tmp_path, make_answer
+):
+    gone = tmp_path / "out" / "gone"
+    names = [f"/{folder}/{n}" for folder in ("gone", "stay") for n in range(20)]
+    for name in names:
+        server.file(name, name.encode() * 100)
+    removed = []
+
+    def remove(asked):
+        if not removed:
+            removed.append(gone.exists())
+            shutil.rmtree(gone)
+        return make_answer(200, b"last")
+
+    server.answer("/gone/last", remove)
+    found = get("/gone/last", *names, concurrency=1)
+    assert removed == [True]
+    for path, outcome in found.items():
+        if path.startswith("/stay/"):
+            assert outcome.error is None
+        elif outcome.error:
+            assert outcome.error == (
+                f"cannot write {tmp_path}/out{path}: {gone} is gone, somebody removed it: "
+                "run the same again"
+            )
+    assert found["/gone/last"].error
+    assert all(outcome.error is None for outcome in get("/gone/last", *names).values())
+    assert here() == {name[1:]: name.encode() * 100 for name in names} | {"gone/last": b"last"}

@@ -231,4 +231,6 @@ def storage_error(doing: str, path: Path, error: OSError) -> StorageError:
         errno.EACCES: "permission denied",
         errno.EIO: "the disk reports an I/O error",
     }.get(error.errno or 0, error.strerror or str(error))
+    if error.errno == errno.ENOENT and not path.parent.is_dir():
+        advice = f"{path.parent} is gone, somebody removed it: run the same again"
     return StorageError(f"cannot {doing} {path}: {advice}")
