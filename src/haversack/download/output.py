@@ -137,7 +137,8 @@ class Output:
     def commit(self) -> None:
         """Sync what was written, name it, and sync the names."""
         pending, self._pending = self._pending, []
-        folders = {Path(final).parent for _, final in pending} | self._fresh
+        finals = [Path(final) for _, final in pending]
+        folders = {final.parent for final in finals} | self._fresh
         try:
             _sync([temporary for temporary, _ in pending])
             while pending:
@@ -147,7 +148,8 @@ class Output:
                 sync_directory(folder)
             self._fresh.clear()
         except OSError as error:
-            raise storage_error("write to", self.root, error) from error
+            homeless = (final for final in finals if not final.parent.is_dir())
+            raise storage_error("write to", next(homeless, self.root), error) from error
         finally:
             self._drop(pending)
 

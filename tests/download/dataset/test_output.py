@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -95,3 +96,17 @@ def test_a_file_where_a_directory_must_be_is_named(place):
         place.write("a", [b"x"])
     with pytest.raises(StorageError, match="file where a directory must be"):
         place.write("a/b", [b"x"])
+
+
+@pytest.mark.parametrize("count", [1, 20])  # each synced by itself, or the file system at once
+def test_a_directory_that_was_removed_is_named_with_what_to_do(place, count):
+    for number in range(count):
+        place.write(f"a/{number}.json", [b"{}"])
+    place.write("b.json", [b"{}"])
+    shutil.rmtree(place.root / "a")
+    with pytest.raises(StorageError, match="/out/a is gone, somebody removed it: run the same"):
+        place.commit()
+    assert sorted(path.name for path in place.root.iterdir()) in ([], ["b.json"])
+    with Output(place.root) as again:
+        again.write("a/0.json", [b"{}"])
+    assert (place.root / "a/0.json").read_bytes() == b"{}"
