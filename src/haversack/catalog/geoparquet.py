@@ -16,6 +16,7 @@ import numpy as np
 import shapely
 
 from haversack.catalog.items import ItemsSource, gather
+from haversack.catalog.stac import TREE_LINKS, resolve
 from haversack.catalog.table import NO_ITEM, Table
 from haversack.errors import FormatError
 from haversack.storage.publish import storage_error, temporary_beside, writing
@@ -146,7 +147,7 @@ def _schema(catalog: Catalog) -> Any:
         schema = pa.unify_schemas(both, promote_options="permissive")
     schema = pa.schema([]) if schema is None else schema
     codes = range(len(catalog.collections))
-    described = {catalog.collections[code].id: catalog.collection(code) for code in codes}
+    described = {catalog.collections[code].id: _collection(catalog, code) for code in codes}
     geometry = {"encoding": "WKB", "geometry_types": []}
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
     told = {"version": "1.0.0", "collections": described}
@@ -169,12 +170,11 @@ def _row(catalog: Catalog, row: int) -> dict[str, Any]:
     assets = item.get("assets") or {}
     for asset_row in catalog.items.assets_of(row):
         assert catalog.assets.item[asset_row] != NO_ITEM
-        target = catalog.target(asset_row)
-        assets[catalog.assets.key[asset_row]]["href"] = (
-            target if "://" in target else str(catalog.path.absolute() / target)
-        )
+        key = catalog.assets.key[asset_row]
+        assets[key]["href"] = _from_anywhere(catalog, catalog.target(asset_row))
     return {
         **{name: item.get(name) for name in _FIELDS},
+        "links": list(_links(catalog, item, catalog.items.place[row])),
         **{name: _timed(name, value) for name, value in (item.get("properties") or {}).items()},
         "geometry": None if shape is None else shapely.to_wkb(shape),
         "bbox": None
@@ -183,6 +183,32 @@ def _row(catalog: Catalog, row: int) -> dict[str, Any]:
         "assets": assets,
         "collection": catalog.items.collection[row],
     }
+
+
+def _collection(catalog: Catalog, code: int) -> dict[str, Any]:
+    document, place = catalog.collection(code), catalog.collections[code].place or ""
+    assets = document.get("assets")
+    moved = {
+        key: asset | {"href": _from_anywhere(catalog, resolve(asset["href"], place))}
+        for key, asset in (assets.items() if isinstance(assets, dict) else ())
+        if isinstance(asset, dict) and isinstance(asset.get("href"), str)
+    }
+    told = {"assets": moved} if moved else {}
+    return document | {"links": list(_links(catalog, document, place))} | told
+
+
+def _from_anywhere(catalog: Catalog, target: str) -> str:
+    """Write a reference that does not depend on where the document lies that holds it."""
+    return target if "://" in target else str(catalog.path.absolute() / target)
+
+
+def _links(catalog: Catalog, document: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:
+    """Give the links of a document but for those of a tree, which a table is not part of."""
+    links = document.get("links")
+    for link in links if isinstance(links, list) else ():
+        href = link.get("href") if isinstance(link, dict) else None
+        if isinstance(href, str) and (link.get("rel") not in TREE_LINKS or "://" in href):
+            yield link | {"href": _from_anywhere(catalog, resolve(href, place))}
 
 
 def _timed(name: str, value: Any) -> Any:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 
-from haversack.catalog.stac import is_absolute
+from haversack.catalog.stac import TREE_LINKS, is_absolute
 
 if TYPE_CHECKING:
     from haversack.catalog.catalog import Catalog
-
-_TREE_LINKS = {"root", "self", "parent", "child", "item", "collection", "items"}
 
 
 def to_pystac(catalog: Catalog) -> pystac.Catalog:
@@ -34,7 +32,7 @@ def to_pystac(catalog: Catalog) -> pystac.Catalog:
 
 def _bare(document: dict[str, Any], kind: str) -> dict[str, Any]:
     """Drop the links that pystac sets itself; a root that is a collection stands in as catalog."""
-    links = [link for link in document.get("links", ()) if link.get("rel") not in _TREE_LINKS]
+    links = [link for link in document.get("links", ()) if link.get("rel") not in TREE_LINKS]
     return document | {"links": links, "type": kind}
 
 

@@ -13,12 +13,14 @@ from haversack.catalog.filters import Selection
 from haversack.catalog.stac import is_absolute, resolve
 
 _OF_API = re.compile(r"/collections/([^/]+)/items/([^/]+)/?$")
+_OF_TREE = re.compile(r"(?:^|/)([^/]+)/([^/]+)/\2\.json$")  # as the old hub lays items out
 
 
 def with_sources(selection: Selection) -> Selection:
     """Add to a selection the items that its items name as ``source``, with all their assets.
 
-    Links are followed within the catalog, and to addresses of a STAC API's items of its ids.
+    Links are followed within the catalog, and to addresses of its ids: those that a STAC API gives
+    to items, and ``COLLECTION/ITEM/ITEM.json`` anywhere.
     """
     catalog = selection.catalog
     by_place = {place: row for row, place in enumerate(catalog.items.place)}
@@ -55,6 +57,9 @@ def _find(
 ) -> int | None:
     if not is_absolute(href):
         target = resolve(href, place)
-        return by_place.get(target, by_place.get(unquote(target)))
-    named = _OF_API.search(urlsplit(href).path)
+        found = by_place.get(target, by_place.get(unquote(target)))
+        if found is not None:
+            return found
+    path = urlsplit(href).path
+    named = _OF_API.search(path) or _OF_TREE.search(path)
     return by_name.get((unquote(named.group(1)), unquote(named.group(2)))) if named else None

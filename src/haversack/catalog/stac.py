@@ -16,6 +16,8 @@ import msgspec
 from haversack.errors import FormatError
 
 T = TypeVar("T")
+# Relations that say where a document lies in its tree.
+TREE_LINKS = frozenset({"root", "self", "parent", "child", "item", "collection", "items"})
 
 
 class StacAsset(msgspec.Struct, gc=False):
