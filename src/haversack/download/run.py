@@ -23,7 +23,7 @@ from haversack.download.ledger import LEDGER_NAME, Ledger
 from haversack.download.obtain import Given, name_dataset, obtain
 from haversack.download.perform import bring_assets, lay_out
 from haversack.download.plan import Plan, make_plan
-from haversack.download.report import DownloadReport, as_csv, read_csv
+from haversack.download.report import DownloadReport, FailedAsset, as_csv, read_csv
 from haversack.download.result import failures_of, not_chosen, only_failed, raise_failed, report_of
 from haversack.download.secrets import Secrets
 from haversack.download.tuning import Tuning, check_tuning
@@ -142,57 +142,52 @@ def download(
     >>> report.catalog.as_posix()
     'here/demo_flood_events/catalog.json'
     """
-    if if_exists not in get_args(IfExists):
-        raise UsageError(f"if_exists is one of {get_args(IfExists)}, not {if_exists!r}")
-    check_tuning(tuning, "download")
     started = time.perf_counter()
+    _check(if_exists, tuning)
     times_and_places = collection_filter, datetime, bbox, intersects
     filters = Filters(*times_and_places, asset_keys, roles, media_types, where, match)
     filters.check()
-    access = Access(secrets, tuple(allow_hosts), ca, tuning)
-    output = Path(output_dir)
+    output, access = Path(output_dir), Access(secrets, tuple(allow_hosts), ca, tuning)
     named = name_dataset(source, output, name)
     if named.catalog is not None:
         select(named.catalog, filters)
     folder = component(named.dataset_id)
-    place = output / folder
-    assets = place if asset_output_dir is None else Path(asset_output_dir) / folder
+    elsewhere = output if asset_output_dir is None else Path(asset_output_dir)
+    place, assets = output / folder, elsewhere / folder
     with _leases(() if dry_run else {place, assets}), _scratch(dry_run=dry_run) as scratch:
-        before = read_csv(assets / REPORT) if retry_failed else []
-        ledger_path = assets / LEDGER_NAME
-        obtained = obtain(
-            named,
-            output,
-            if_exists,
-            access,
-            progress,
-            filters=filters,
-            ledger=ledger_path,
-            scratch=scratch,
-        )
-        selection = _choose(obtained.catalog, filters, with_sources=with_sources)
-        if retry_failed:
-            selection = only_failed(selection, before)
-        with nullcontext() if dry_run else Ledger(ledger_path) as ledger:
-            # What no asset is fetched over is still here.
-            keeps = catalog_only and if_exists == "overwrite"
-            plan = make_plan(selection, place, assets, "resume" if keeps else if_exists, ledger)
+        failed = read_csv(assets / REPORT) if retry_failed else None
+        at = {"ledger": assets / LEDGER_NAME, "scratch": scratch}
+        obtained = obtain(named, output, if_exists, access, progress, filters=filters, **at)
+        selection = _choose(obtained.catalog, filters, failed, with_sources=with_sources)
+        with nullcontext() if dry_run else Ledger(assets / LEDGER_NAME) as ledger:
+            keeping = _keeping(if_exists, catalog_only=catalog_only)
+            plan = make_plan(selection, place, assets, keeping, ledger)
             bringing = Bringing(obtained, plan, access, if_exists == "sync")
             _tell(plan)
             if ledger is not None:
                 lay_out(plan, ledger, if_exists, progress)
                 obtained.remember(ledger)
-                if not catalog_only:
-                    bring_assets(bringing, ledger, if_exists, progress)
+            if ledger is not None and not catalog_only:
+                bring_assets(bringing, ledger, if_exists, progress)
         failures = failures_of(bringing)
         if not dry_run:
-            with plan.assets as writer:
-                writer.write(REPORT, [as_csv([*failures, *not_chosen(selection, before)])])
+            _write_report(plan, [*failures, *not_chosen(selection, failed or [])])
             log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
     report = report_of(bringing, failures, time.perf_counter() - started)
     if raise_errors:
         raise_failed(bringing, report)
     return report
+
+
+def _check(if_exists: IfExists, tuning: Tuning) -> None:
+    if if_exists not in get_args(IfExists):
+        raise UsageError(f"if_exists is one of {get_args(IfExists)}, not {if_exists!r}")
+    check_tuning(tuning, "download")
+
+
+def _keeping(if_exists: IfExists, *, catalog_only: bool) -> IfExists:
+    """Say what counts as here: what no asset is fetched over still is."""
+    return "resume" if catalog_only and if_exists == "overwrite" else if_exists
 
 
 @contextmanager
@@ -214,10 +209,24 @@ def _scratch(*, dry_run: bool) -> Iterator[Path | None]:
         yield Path(folder)
 
 
-def _choose(catalog: Catalog, filters: Filters, *, with_sources: bool) -> Selection:
+def _choose(
+    catalog: Catalog,
+    filters: Filters,
+    failed: Sequence[FailedAsset] | None,
+    *,
+    with_sources: bool,
+) -> Selection:
+    """Choose by the filters, and of that only what failed before, where that is known."""
     log.info("create stac asset list...")
     selection = select(catalog, filters)
-    return add_sources(selection) if with_sources else selection
+    if with_sources:
+        selection = add_sources(selection)
+    return selection if failed is None else only_failed(selection, failed)
+
+
+def _write_report(plan: Plan, failures: Sequence[FailedAsset]) -> None:
+    with plan.assets as writer:
+        writer.write(REPORT, [as_csv(failures)])
 
 
 def _tell(plan: Plan) -> None:
