@@ -2,9 +2,13 @@
 
 from urllib.parse import quote, urlsplit
 
+import pystac
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from haversack.catalog import read_catalog
+from haversack.download import download
 
 
 def _ids(answer):
@@ -202,3 +206,31 @@ def test_the_page_names_the_datasets_and_escapes_them(hub, serving):
 
 def test_health_is_told(ask):
     assert ask("/healthz").json == {"status": "ok"}
+
+
+def test_the_root_that_documents_link_to_is_a_catalog_of_all_collections(ask):
+    served = ask("collections").json["collections"]
+    (root,) = [link["href"] for link in served[0]["links"] if link["rel"] == "root"]
+    catalog = ask(root).json
+    assert pystac.Catalog.from_dict(catalog).id == "haversack"
+    assert ask(root.rstrip("/")).json == catalog
+    children = [link["href"] for link in catalog["links"] if link["rel"] == "child"]
+    assert [ask(href).json["id"] for href in children] == [one["id"] for one in served]
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_all_that_is_served_can_be_downloaded_from_there(ask, tmp_path, slash):
+    root = f"{ask.url}/mlhub/v1{slash}"
+    report = download(root, tmp_path, raise_errors=False, catalog_only=True)
+    here = read_catalog(report.path)
+    assert {row.id for row in here.collections} >= {"fields_source", "fields_labels"}
+    counts = [ask(f"collections/{row.id}/items").json["context"] for row in here.collections]
+    assert len(here.items) == sum(count["matched"] for count in counts)
+
+
+def test_the_page_says_how_to_reach_what_is_served(ask, ask_with_key):
+    for asked, key in ((ask, False), (ask_with_key, True)):
+        told = asked("/").body.decode()
+        assert "export MLHUB_ROOT_URL=http://" in told
+        assert "haversack list\nhaversack download ID" in told
+        assert ("export MLHUB_API_KEY" in told) is key

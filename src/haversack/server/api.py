@@ -12,7 +12,12 @@ from starlette.responses import RedirectResponse, Response
 
 from haversack.server.about import matches
 from haversack.server.archive import Archives
-from haversack.server.documents import Addresses, collection_answer, item_answer
+from haversack.server.documents import (
+    Addresses,
+    collection_answer,
+    item_answer,
+    landing_answer,
+)
 from haversack.server.files import file_answer, media_type
 from haversack.server.index import Contents, Dataset, Door, Index
 from haversack.server.paging import limit_of, page_links, start_of
@@ -30,6 +35,8 @@ class Api:
         api = "/mlhub/v1"
         return {
             "/assets/{token}/{path:path}": self.asset,
+            api: self.landing,
+            f"{api}/": self.landing,
             f"{api}/datasets": self.datasets,
             f"{api}/datasets/doi/{{doi:path}}": self.dataset_by_doi,
             f"{api}/datasets/{{dataset:path}}": self.dataset,
@@ -54,6 +61,9 @@ class Api:
     def contents(self) -> Contents:
         """Look at what is served now."""
         return self._index.refresh()
+
+    def landing(self, request: Request) -> Response:
+        return _json(landing_answer(self.contents().collections, self.addresses(request)))
 
     def datasets(self, request: Request) -> Response:
         tags, phrases = request.query_params.getlist("tags"), request.query_params.getlist("text")

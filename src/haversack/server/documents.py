@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -49,6 +50,18 @@ def archived(dataset: Dataset, path: str, addresses: Addresses) -> bytes:
     document = decode(dataset.tree.read(path), OBJECT)
     _move_assets(dataset, path, document, addresses)
     return msgspec.json.encode(document)
+
+
+def landing_answer(collections: Iterable[str], addresses: Addresses) -> dict[str, Any]:
+    """Make the STAC catalog of all that is served, which the root links of documents lead to."""
+    here = {"href": f"{addresses.api}/", "type": "application/json"}
+    data = {"href": f"{addresses.api}/collections", "type": "application/json"}
+    links = [{"rel": "self"} | here, {"rel": "root"} | here, {"rel": "data"} | data]
+    for name in collections:
+        href = addresses.collection(name)
+        links.append({"rel": "child", "href": href, "type": "application/json"})
+    told = {"type": "Catalog", "stac_version": "1.0.0", "id": "haversack", "title": "haversack"}
+    return told | {"description": "All collections that this server has.", "links": links}
 
 
 def collection_answer(dataset: Dataset, path: str, addresses: Addresses) -> dict[str, Any]:

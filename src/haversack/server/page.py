@@ -28,11 +28,12 @@ def page(contents: Contents | None, addresses: Addresses) -> Response:
         told = "<p>Nothing is served yet: the directory holds no dataset.</p>"
     else:
         told = "<dl>" + "".join(map(_entry, contents.datasets.values())) + "</dl>"
-    how = f"MLHUB_ROOT_URL={addresses.api}/ haversack list"
+    key = "" if contents is not None else "export MLHUB_API_KEY=...\n"
+    how = f"export MLHUB_ROOT_URL={addresses.api}/\n{key}haversack list\nhaversack download ID"
     html = (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         f"<meta name=viewport content='width=device-width'><title>haversack</title>"
-        f"<style>{_STYLE}</style><h1>haversack</h1>{told}<p><code>{escape(how)}</code></p></html>"
+        f"<style>{_STYLE}</style><h1>haversack</h1>{told}<pre><code>{escape(how)}</code></pre></html>"
     )
     return HTMLResponse(html, headers={"content-security-policy": _POLICY})
 

@@ -16,7 +16,7 @@ from haversack.catalog import Filters
 from haversack.catalog.items import LINES
 from haversack.download.origin import Origin, shown
 from haversack.download.sources.crawl import crawl
-from haversack.download.sources.document import Asker, Documents, absolute, links_of
+from haversack.download.sources.document import Asker, Document, Documents, absolute, links_of
 from haversack.download.sources.listing import Entry, is_listing, items_of, listed, place_of
 from haversack.download.sources.search import narrowing, search
 from haversack.errors import FormatError, PathNotFoundError, UnexpectedAnswerError, UsageError
@@ -139,16 +139,25 @@ def documents_of(
     if isinstance(source, tuple):
         return items_of(Entry(_file_of(url), url) for url in source), told
     url = source.url if isinstance(source, StacApi) else source
-    if is_listing(url) and not isinstance(source, StacApi):
+    root = None if isinstance(source, StacApi) else _at_folder(asker, url)
+    if root is None and is_listing(url) and not isinstance(source, StacApi):
         return listed(asker, url), told
     if posixpath.splitext(urlsplit(url).path)[1] in LINES:
         return _lines(asker, url), told
-    root = asker.document(url)
+    root = asker.document(url) if root is None else root
     if links_of(root, "search"):
         return search(asker, url, root, filters), told | {"asked": narrowing(filters)}
     if isinstance(source, StacApi):
         raise UnexpectedAnswerError(f"{shown(url)} is no STAC API: it links to no search")
     return crawl(asker, url, root), told
+
+
+def _at_folder(asker: Asker, url: str) -> Document | None:
+    """Give the STAC document that a web server has where others list a folder."""
+    if not (is_listing(url) and url.lower().startswith("http")):
+        return None
+    kind = asker.get(url).headers.get("content-type", "")
+    return asker.document(url) if "json" in kind else None
 
 
 def _lines(asker: Asker, url: str) -> Documents:
