@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_a_name_of_the_old_client_is_here_under_the_new_one(module, name):
     [(owner, name) for owner, names in ATTRIBUTES.items() for name in names.split()],
 )
 def test_what_the_old_objects_had_the_new_ones_have(owner, name):
-    found = haversack
+    found: Any = haversack
     for part in owner.split("."):
         found = getattr(found, part)
     if found is haversack.Dataset:
