@@ -1,11 +1,10 @@
 """The house keeps its rules: imports go down, and importing haversack costs little."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.running import run_python
 
 import haversack
 
@@ -130,10 +129,7 @@ def test_open_is_reached_but_not_starred():
 def test_import_loads_nothing_heavy():
     heavy = {"numpy", "pandas", "pyarrow", "duckdb", "h5py", "pycurl", "pystac", "shapely", "torch"}
     program = "import sys, haversack; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert not heavy & set(loaded)
+    assert not heavy & set(run_python(program).split())
 
 
 def test_import_stays_under_60_ms():
@@ -141,12 +137,7 @@ def test_import_stays_under_60_ms():
         "import time; start = time.perf_counter(); import haversack; "
         "print(time.perf_counter() - start)"
     )
-    times = [
-        float(
-            subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
-        )
-        for _ in range(5)
-    ]
+    times = [float(run_python(program)) for _ in range(5)]
     assert min(times) < 0.060
 
 

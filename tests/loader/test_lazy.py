@@ -1,7 +1,6 @@
 """torch is imported when it is asked for, and missed in plain words."""
 
-import subprocess
-import sys
+from tests.running import run_python
 
 PROGRAM = """
 import sys
@@ -17,10 +16,8 @@ except MissingExtraError as error:
 
 def test_importing_the_loader_imports_no_torch():
     program = "import sys, haversack.loader; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert done.stdout.strip() == b"False"
+    assert run_python(program) == "False\n"
 
 
 def test_without_torch_the_error_says_what_to_install():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)
-    assert done.stdout.decode().strip() == "TorchDataset needs torch: pip install torch"
+    assert run_python(PROGRAM) == "TorchDataset needs torch: pip install torch\n"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.running import run_python
 
 from haversack.errors import (
     ConflictError,
@@ -374,10 +375,7 @@ def test_frames_are_saved_in_bounded_memory(tmp_path):
         "save_frames(frames, 'saved', (10, None, None))\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    assert int(done.stdout) < 55
+    assert int(run_python(program, cwd=tmp_path)) < 55
 
 
 def test_the_metadata_of_a_growing_array_is_the_old_packages(tmp_path, frames):
