@@ -1,11 +1,11 @@
 """One array read by many threads, nested reads, forked children, and with few files to open."""
 
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from tests.running import run_python
 
 from haversack.split import FrameWriter, SplitDataset, save_to_split_dataset
 from haversack.split.growing import Growth
@@ -18,14 +18,8 @@ def many(tmp_path):
     return tmp_path / "many"
 
 
-def run(script, *arguments, timeout=60):
-    return subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *map(str, arguments)],
-        check=True,
-        timeout=timeout,
-        capture_output=True,
-        text=True,
-    ).stdout
+def run(script, *arguments):
+    return run_python(script, *arguments, flags=("-W", "ignore::DeprecationWarning"), timeout=60)
 
 
 FORKS = """
@@ -84,7 +78,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.0003)
 for _ in range(5):
     for row in range(300):
         assert (ds[row] == whole[row]).all()
-signal.setitimer(signal.ITIMER_REAL, 0)
+signal.signal(signal.SIGALRM, signal.SIG_IGN)  # the last one may come when this has ended
 assert len(told) > 10
 """
 
@@ -92,6 +86,63 @@ assert len(told) > 10
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="it has no timers")
 def test_a_signal_handler_may_read(many):
     run(SIGNALS, many)
+
+
+NESTED = """
+import faulthandler, json, os, signal, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+import h5py, numpy as np
+from haversack.split import SplitDataset
+faulthandler.dump_traceback_later(50, exit=True)
+whole = np.arange(300 * 50).reshape(300, 50)
+ds, handlers = SplitDataset(sys.argv[1]), SplitDataset(sys.argv[1])
+os.chdir(sys.argv[2])
+blocks = dict(crop_start=[0, 0], crop_end=[0, 0], padding=[0, 0])
+open("stack_metadata.json", "w").write(
+    json.dumps(dict(shape_full=[300, 50], shape_block=[100, 50], **blocks))
+)
+for number in range(3):
+    with h5py.File(f"000{number}.h5", "w") as hdf5:
+        rows = whole[number * 100:number * 100 + 100]
+        hdf5.create_dataset("stack", data=rows, chunks=(50, 50), compression="gzip")
+foreign, foreign_handlers = SplitDataset("."), SplitDataset(".")
+def read_foreign():
+    np.testing.assert_array_equal(foreign[20:], whole[20:])
+with h5py.File("other.h5", "w") as hdf5:
+    hdf5["other"] = whole
+def use_hdf5():
+    with h5py.File("other.h5") as hdf5:
+        hdf5["other"][3]
+def use_executor():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int)
+def use_threads():
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+def read():
+    np.testing.assert_array_equal(ds[10:40], whole[10:40])
+def handler(*_):
+    np.testing.assert_array_equal(handlers[100:110], whole[100:110])
+    np.testing.assert_array_equal(foreign_handlers[90:290], whole[90:290])
+    told.append(1)
+told, wanted = [], 0
+signal.signal(signal.SIGALRM, handler)
+for interrupted in (read, read_foreign, use_hdf5, use_executor, use_threads):
+    interrupted()
+    wanted += 60
+    while len(told) < wanted:
+        # Each signal comes at a moment of its own, and none before the last has been handled.
+        seen = len(told)
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + seen % 60 * 0.00005)
+        while len(told) == seen:
+            interrupted()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="it has no timers")
+def test_a_signal_handler_may_read_many_blocks_whatever_it_interrupts(many, tmp_path):
+    run(NESTED, many, tmp_path)
 
 
 FEW = """

@@ -21,6 +21,11 @@ Wanted = tuple[Shape, range]
 class Fetch(Protocol):
     """Some rows of each of some chunks of a block, that are to be read."""
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether reading takes a lock, so that other threads cannot help."""
+        ...
+
     def expect(self) -> None:
         """Have the disk bring what will soon be read."""
         ...
@@ -93,8 +98,11 @@ class ChunkByChunk:
         wanted: Sequence[Wanted],
         chunk: Callable[[Shape], NDArray[Any]],
         expect: Callable[[Shape], None] | None = None,
+        *,
+        is_locked: bool = False,
     ) -> None:
         self._wanted, self._chunk, self._expect = wanted, chunk, expect
+        self.is_locked = is_locked
 
     def expect(self) -> None:
         for cell, _ in self._wanted:

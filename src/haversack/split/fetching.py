@@ -70,6 +70,8 @@ class OwnFetch:
         Makes the error that names a chunk and what is wrong with it.
     """
 
+    is_locked = False
+
     def __init__(
         self,
         file: RangeFile,

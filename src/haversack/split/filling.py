@@ -35,12 +35,16 @@ def fill(of_blocks: OfBlocks, block: Callable[[int], Block]) -> None:
     tasks = (task for number, jobs in of_blocks for task in _tasks(block(number), jobs))
     first = [*islice(tasks, 2)]
     if len(first) == 2:
-        do_all(_do, _expected(chain(first, tasks)))
+        do_all(_do, _expected(chain(first, tasks)), _is_locked)
     elif first:
         (task,) = first
         if len(task.jobs) > 1:
             task.fetch.expect()
         _do(task)
+
+
+def _is_locked(task: _Task) -> bool:
+    return task.fetch.is_locked
 
 
 def _do(task: _Task) -> None:

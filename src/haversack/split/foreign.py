@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError, HaversackError, PathNotFoundError, UnsupportedError
 from haversack.split.block import BLOSC_FILTER, ChunkByChunk, Shape, Wanted, check_dtype
 from haversack.split.chunk import StoredChunk, as_chunk, check_chunk_shape
-from haversack.storage.forklock import ForkLock
 from haversack.storage.ranges import RangeFile
 
 _SLAB = 1 << 20  # bytes read at once of data that is not chunked
-_hdf5 = ForkLock()
 # What h5py raises where a file is damaged.
 _H5PY = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
 
@@ -51,16 +49,15 @@ class ForeignBlock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _hdf5:
-            self._hdf5 = open_hdf5(path)
-            try:
-                self._dataset = _stack(self._hdf5, path)
-                self._describe()
-            except BaseException as error:
-                self._hdf5.close()
-                if isinstance(error, HaversackError) or not isinstance(error, _H5PY):
-                    raise
-                raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
+        self._hdf5 = open_hdf5(path)
+        try:
+            self._dataset = _stack(self._hdf5, path)
+            self._describe()
+        except BaseException as error:
+            self._hdf5.close()
+            if isinstance(error, HaversackError) or not isinstance(error, _H5PY):
+                raise
+            raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
 
     @property
     def key(self) -> str:
@@ -91,7 +88,9 @@ class ForeignBlock:
         return found
 
     def fetch(self, wanted: Sequence[Wanted]) -> ChunkByChunk:
-        return ChunkByChunk(wanted, self._chunk, self._expect)
+        ranges = self._ranges
+        asks_hdf5 = ranges is None or any(cell not in ranges for cell, _ in wanted)
+        return ChunkByChunk(wanted, self._chunk, self._expect, is_locked=asks_hdf5)
 
     def _expect(self, cell: Shape) -> None:
         stored = self._ranges.get(cell) if self._ranges is not None else None
@@ -117,8 +116,7 @@ class ForeignBlock:
     def _through_hdf5(self, cell: Shape) -> NDArray[Any]:
         region = tuple(slice(i * n, i * n + n) for i, n in zip(cell, self.chunk_shape, strict=True))
         try:
-            with _hdf5:
-                data = self._dataset[region]
+            data = self._dataset[region]
         except _H5PY as error:
             raise FormatError(
                 f"{self.path}: chunk {cell} cannot be read (filters "
