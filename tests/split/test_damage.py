@@ -1,6 +1,7 @@
 """Damaged arrays give a precise error or right data, never wrong data."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from haversack.errors import FormatError, HaversackError, IntegrityError, NewerF
 from haversack.split import SplitDataset, save_to_split_dataset
 from haversack.split.chunk import StoredChunk
 from haversack.split.codec import coding_named, encode
+from haversack.split.metadata import METADATA, block_name, metadata_document, read_stack
 from haversack.storage.damage import Damage
 
 
@@ -164,3 +166,24 @@ def test_lying_chunk_headers_are_refused_before_decoding():
                 StoredChunk(bytes(bad)).decode(data.dtype, data.shape)
             except FormatError:
                 continue
+
+
+def test_blocks_that_are_only_claimed_are_missed_before_they_are_planned_for(tmp_path):
+    save_to_split_dataset(np.zeros((2, 6), "u1"), tmp_path / "array", (1, None))
+    stack = read_stack(tmp_path / "array", "")
+    claimed = metadata_document(replace(stack, shape=(4_000_000, 6)))
+    (tmp_path / "array" / METADATA).write_bytes(claimed)
+    for number in range(2):
+        (tmp_path / "array" / f"{number:04}.h5").rename(
+            tmp_path / "array" / block_name(number, 4_000_000, growable=False)
+        )
+    dataset = SplitDataset(tmp_path / "array")
+    assert dataset[1].tolist() == [0] * 6
+    for read in (
+        lambda: dataset[:, 2],
+        lambda: dataset[::7, 2:4],
+        lambda: dataset.read_many([0, (slice(1, None, 2), 3)]),
+        dataset.view[..., 1].max,
+    ):
+        with pytest.raises(FormatError, match="is missing: block 399999"):
+            read()

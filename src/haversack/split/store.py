@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +23,7 @@ from haversack.split.filling import OfBlocks, fill
 from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
 from haversack.split.growing import Growth
+from haversack.split.indexing import Axis
 from haversack.split.journal import journal_name
 from haversack.split.layout import Job
 from haversack.split.metadata import METADATA, block_files, block_name
@@ -33,6 +35,7 @@ from haversack.storage.looking import exists, listed
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
+_MANY = 1000  # blocks
 _FORESEEN = 8  # blocks of which the disk is told before they are opened
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _stores: WeakSet[BlockStore] = WeakSet()
@@ -158,7 +161,23 @@ class BlockStore(BlockGrid):
 
     def _fill(self, jobs: list[Job]) -> None:
         """Fill several targets, decoding each chunk that they share once."""
+        for _, part in jobs:
+            self.look_at_ends(part.axes)
         fill(self._foreseen(self._of_blocks(jobs)), self._block)
+
+    def look_at_ends(self, axes: Sequence[Axis]) -> None:
+        """Before millions of blocks are planned for, see that the first and the last are there.
+
+        Raises
+        ------
+        FormatError
+            One of them is missing or damaged.
+        """
+        if self.n_blocks <= _MANY or math.prod(map(len, axes)) <= _MANY:
+            return
+        for end in (0, -1):
+            corner = zip(axes, self.shape_block, self.shape_grid, strict=True)
+            self._block(self._number(tuple(min(a[end] // n, c - 1) for a, n, c in corner)))
 
     def _foreseen(self, of_blocks: OfBlocks) -> OfBlocks:
         """Have the disk bring the tails of blocks before these are opened."""

@@ -22,14 +22,15 @@ def pieces(view: SplitView) -> Iterator[Region]:
 
     The regions are in the view's own coordinates, and cover it once.
     """
+    if 0 in view.shape:
+        return
     source = view.source
+    source.look_at_ends([range(s, s + 1) if isinstance(s, int) else s for s in view.seen])
     cuts = [
         list(cut(seen, size, count))
         for seen, size, count in zip(view.seen, source.shape_block, source.shape_grid, strict=True)
         if isinstance(seen, range)
     ]
-    if 0 in view.shape:
-        return
     for region in _product(cuts):
         yield from _in_rows(region, view.dtype.itemsize)
 
