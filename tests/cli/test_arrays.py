@@ -75,4 +75,13 @@ def test_planes_and_traces_become_pictures(typed, tmp_path):
         result = typed("view", "series", index, *more, "--out", "picture.png")
         assert result.code == 0, result.err
         assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+        (tmp_path / "picture.png").unlink()
     assert typed("view", "series", "77", "--out", "picture.png").code == 2
+
+
+def test_a_picture_never_takes_the_place_of_a_file(typed, tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    result = typed("view", "series", "3, 1", "--out", "mine.png")
+    assert (result.code, (tmp_path / "mine.png").read_bytes()) == (6, b"mine")
+    assert "mine.png already exists" in result.err

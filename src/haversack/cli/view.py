@@ -23,7 +23,10 @@ _PROJECTIONS = ["max", "mean", "min", "std", "sum"]
     "--project", type=click.Choice(_PROJECTIONS), help="Over all axes but the last two that remain."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The PNG that is written."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The PNG to write; never one that is there.",
 )
 @verbose
 def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
@@ -41,4 +44,5 @@ def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
         view = dataset.view[parse_index(index)]
     except IndexError as error:
         raise UsageError(f"{index!r} does not fit {dataset.shape}: {error}") from error
-    click.echo(f"wrote {draw_array(view, out, project=project)}", err=True)
+    drawn = draw_array(view, out, project=project, overwrite=False)
+    click.echo(f"wrote {drawn}", err=True)

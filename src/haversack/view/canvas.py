@@ -46,7 +46,7 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def write_png(figure: Any, path: str | os.PathLike[str]) -> Path:
+def write_png(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
     """Publish a figure as a PNG; its directory is made when missing."""
     target = Path(path)
     publish.make_directory(target.absolute().parent)
@@ -54,7 +54,8 @@ def write_png(figure: Any, path: str | os.PathLike[str]) -> Path:
     opaque = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     content = io.BytesIO()
     _pillow().fromarray(opaque).save(content, "png")
-    publish.replace(target, content.getvalue())
+    put = publish.replace if overwrite else publish.create
+    put(target, content.getvalue())
     return target
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import UsageError
+from haversack.errors import ExistsError, UsageError
 from haversack.split import SplitDataset, SplitView
+from haversack.storage.looking import exists
 from haversack.view.canvas import FAINT, INK, LINE, PALETTE, new_figure, write_heading, write_png
 
 PROJECTIONS = ("max", "mean", "min", "std", "sum")
@@ -22,6 +23,7 @@ def draw_array(
     path: str | os.PathLike[str],
     *,
     project: str | None = None,
+    overwrite: bool = True,
 ) -> Path:
     """Draw what is seen of an array as a PNG: two axes as a plane, one as a trace.
 
@@ -35,34 +37,43 @@ def draw_array(
     project
         ``"max"``, ``"mean"``, ``"min"``, ``"std"`` or ``"sum"`` over all axes but the last two,
         read piece by piece.
+    overwrite
+        Whether a file that is there is replaced.
 
     Raises
     ------
+    ExistsError
+        The file is there, and is not to be replaced.
     UsageError
         There is nothing to see, or no such projection.
     MissingExtraError
         matplotlib is not installed.
     """
-    view = array.view[...]
+    if not overwrite and exists(Path(path)):
+        raise ExistsError(f"{path} already exists")
     if project is not None and project not in PROJECTIONS:
         raise UsageError(f"projection {project!r} is not known: use one of {PROJECTIONS}")
+    return write_png(_figure(array.view[...], project), path, overwrite=overwrite)
+
+
+def _figure(view: SplitView, project: str | None) -> Any:
     if not view.ndim or not view.size:
         raise UsageError(f"there is nothing to draw of an array of shape {view.shape}")
     note = f"{view.shape} of {view.source.shape} {view.dtype}"
     name = view.source.root.resolve().name
     if project is not None and view.ndim > 2:
         data = getattr(view, project)(tuple(range(view.ndim - 2)))
-        return _draw_plane(np.asarray(data), path, f"{name}: {project}", note)
+        return _draw_plane(np.asarray(data), f"{name}: {project}", note)
     if view.ndim > 2:
         middle = tuple(length // 2 for length in view.shape[:-2])
         view, note = view.view[middle], f"{note}, at {middle}"
     data = np.asarray(view)
     if view.ndim == 1:
-        return _draw_trace(view, data, path, name, note)
-    return _draw_plane(data, path, name, note)
+        return _draw_trace(view, data, name, note)
+    return _draw_plane(data, name, note)
 
 
-def _draw_plane(data: NDArray[Any], path: Any, name: str, note: str) -> Path:
+def _draw_plane(data: NDArray[Any], name: str, note: str) -> Any:
     shown = np.abs(data) if data.dtype.kind == "c" else data.astype(np.float64)
     low, high = limits(shown)
     rows, columns = shown.shape
@@ -75,10 +86,10 @@ def _draw_plane(data: NDArray[Any], path: Any, name: str, note: str) -> Path:
     axes.imshow(shown, cmap="gray", vmin=low, vmax=high, interpolation="nearest", aspect="equal")
     axes.set_axis_off()
     write_heading(figure, name, f"{note}; {low:g} to {high:g}", top=0.2)
-    return write_png(figure, path)
+    return figure
 
 
-def _draw_trace(view: SplitView, data: NDArray[Any], path: Any, name: str, note: str) -> Path:
+def _draw_trace(view: SplitView, data: NDArray[Any], name: str, note: str) -> Any:
     about = view.about
     step = 1 / about.frequency if about.frequency else (about.resolution or (1.0,))[0]
     unit = "s" if about.frequency else (about.units or ("",))[0]
@@ -92,7 +103,7 @@ def _draw_trace(view: SplitView, data: NDArray[Any], path: Any, name: str, note:
     for side in axes.spines.values():
         side.set_visible(False)
     write_heading(figure, name, note, top=0.2)
-    return write_png(figure, path)
+    return figure
 
 
 def limits(data: NDArray[Any]) -> tuple[float, float]:
