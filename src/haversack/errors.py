@@ -30,6 +30,7 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
     └── MLHubException (ConnectionError)    the hub
         ├── AuthenticationError (PermissionError)
         ├── APIKeyNotFound (LookupError)
+        ├── NoHubError                      none is set
         └── EntityDoesNotExist (LookupError)
 
 ``exit_code`` is what the command line ends with.
@@ -182,6 +183,10 @@ class APIKeyNotFound(MLHubException, LookupError):  # noqa: N818 (the old client
     """No API key in the arguments, the environment or the profiles file."""
 
     exit_code = 4
+
+
+class NoHubError(MLHubException):
+    """No hub is named: in the arguments, the environment or the profiles file."""
 
 
 class EntityDoesNotExist(MLHubException, LookupError):  # noqa: N818 (the old client's name)

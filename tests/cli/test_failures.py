@@ -55,7 +55,28 @@ def test_info_of_neither_a_path_nor_a_dataset_of_the_hub_says_both(at_hub):
 
 def test_info_of_no_path_where_no_hub_is_set_says_so_first(haversack):
     result = haversack("info", "nosuch", "--api-key", "k")
-    _assert_one_line(result, 5, "haversack: there is no path nosuch; ", "no hub is set")
+    _assert_one_line(result, 3, "haversack: there is no path nosuch; ", "no hub is set")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "info {}",
+        "verify {}",
+        "read {}",
+        "view {} --out new.png",
+        "convert {} new --to split",
+        "convert {} new --to npy",
+    ],
+)
+def test_what_is_not_there_and_what_is_no_dataset_have_codes_of_their_own(
+    haversack, tmp_path, command
+):
+    (tmp_path / "letter.txt").write_text("Dear reader")
+    (tmp_path / "empty").mkdir()
+    for name, code in (("nothere", 3), ("./nothere", 3), ("letter.txt", 7), ("empty", 7)):
+        _assert_one_line(haversack(*command.format(name).split()), code, name.lstrip("./"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "letter.txt"]
 
 
 def test_existing_output(haversack, at_hub, tmp_path):

@@ -16,7 +16,7 @@ from haversack.cli.console import (
     write_info,
 )
 from haversack.cli.hub_options import hub_options
-from haversack.errors import HaversackError
+from haversack.errors import HaversackError, NoHubError, PathNotFoundError
 
 
 @click.command(
@@ -51,7 +51,9 @@ def command(
     try:
         dataset = Dataset.fetch(target, api_key=api_key, profile=profile, root_url=hub)
     except HaversackError as error:
-        raise type(error)(f"there is no path {target}; as a dataset of a hub: {error}") from error
+        # Where no hub is set, a path is what was meant.
+        kind = PathNotFoundError if isinstance(error, NoHubError) else type(error)
+        raise kind(f"there is no path {target}; as a dataset of a hub: {error}") from error
     write_info(_of_hub(dataset), as_json=as_json)
 
 

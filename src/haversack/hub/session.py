@@ -18,6 +18,7 @@ from haversack.errors import (
     DownloadError,
     EntityDoesNotExist,
     MLHubException,
+    NoHubError,
     UsageError,
 )
 from haversack.hub import shapes
@@ -70,7 +71,7 @@ class Session:
     ) -> None:
         root = root_url or os.environ.get("MLHUB_ROOT_URL")
         if not root:
-            raise MLHubException(_CLOSED)
+            raise NoHubError(_CLOSED)
         self.root_url = _root(root)
         self.secrets = Secrets()
         if api_key is not None:
@@ -229,7 +230,7 @@ def _of_profile(profile: Profile, root: str | None) -> Session:
     own = profile.root_url
     root = root or os.environ.get("MLHUB_ROOT_URL") or own
     if not root:
-        raise MLHubException(_CLOSED)
+        raise NoHubError(_CLOSED)
     elsewhere = own is not None and Origin.of(_root(own)) != Origin.of(_root(root))
     if elsewhere and profile.api_key:
         log.info(

@@ -98,7 +98,9 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
         It is not a split array, or not yet one.
     """
     if not is_directory(folder):
-        raise PathNotFoundError(f"{folder} is not a directory")
+        if exists(folder):
+            raise FormatError(f"{folder} is a file: a split array is a directory of blocks")
+        raise PathNotFoundError(f"{folder} does not exist")
     # Ours has a directory to itself, which may hold too many files to be listed each time.
     path = folder / (prefix + METADATA)
     document = _load(path) if exists(path) else {}

@@ -61,7 +61,7 @@ def state(path: Path) -> os.stat_result | None:
     """Tell what the system knows of a file, None where there is none; raises as :func:`exists`."""
     try:
         return path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise storage_error("look at", path, error) from error
