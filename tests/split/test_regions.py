@@ -56,6 +56,32 @@ def test_values_are_broadcast_and_cast_as_numpy_does(saved, volumes):
         saved[11] = 0
 
 
+class Refusing:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("no array")
+
+
+ODD = [None, "abc", b"x", "12", object(), {}, {1}, Refusing(), [1, [2, 3]], [], np.zeros((2, 3))]
+ODD += [1e40, float("nan"), 300, -1, 2**70, 1 + 2j, np.array([None] * 6), np.zeros((1, 1, 6)), ...]
+
+
+@pytest.mark.filterwarnings("ignore")  # numpy's, of values that do not fit
+@pytest.mark.parametrize("dtype", ["u1", "i8", "f4", "c8", "?"])
+def test_odd_values_are_refused_or_taken_as_numpy_does(tmp_path, dtype):
+    array = np.zeros((4, 6), dtype)
+    split = save_to_split_dataset(array, tmp_path / "array", (2, None))
+    for index in (..., 1, (1, 2), [0, 0], (slice(0, 0),)):
+        for value in ODD:
+            try:
+                array[index] = value
+            except Exception as error:  # noqa: BLE001 (numpy decides which)
+                with pytest.raises(type(error)):
+                    split[index] = value
+            else:
+                split[index] = value
+            np.testing.assert_array_equal(split[...], array, err_msg=f"{index} {value}")
+
+
 def test_blocks_keep_how_they_are_compressed(tmp_path, volumes):
     split = save_to_split_dataset(volumes, tmp_path / "a", (9, None, 30, None), compression="zstd")
     before = split.files[1, 0, 1, 0].stat().st_size

@@ -29,8 +29,8 @@ def write_region(dataset: SplitDataset, index: Any, value: Any) -> None:
 
     Raises
     ------
-    IndexError, ValueError
-        As numpy does.
+    IndexError, ValueError, TypeError
+        As numpy does; nothing is written.
     UsageError
         The array was written by another program, or is padded.
     ConflictError
@@ -43,7 +43,7 @@ def write_region(dataset: SplitDataset, index: Any, value: Any) -> None:
     dataset.refresh()
     selection = select(index, dataset.shape)
     values, job = lay_out(selection, dataset.dtype)
-    values[...] = value
+    values[() if selection.is_scalar else ...] = value  # of one element numpy asks another way
     if job is None:
         return
     source, everything = job
