@@ -232,5 +232,8 @@ def test_nothing_is_published_after_a_failed_sync(whole, parts, tmp_path, monkey
             committer.published(1.0)
     with pytest.raises(StorageError, match="publish files in"):
         committer.published()
+    late = whole("late")
+    settle(late)
+    committer.arrive(late)
     committer.close()
     assert list(tmp_path.iterdir()) == []

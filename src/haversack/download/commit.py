@@ -132,6 +132,8 @@ class Committer:
                     self.published(1.0)
         finally:
             self._thread.shutdown()
+            for whole in self._settled:  # it came after a sync had failed
+                whole.part.remove()
 
     def _abandon(self) -> None:
         for whole in self._settled:
