@@ -1,8 +1,13 @@
 """What several parts test with: one small hub, made once."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from haversack.demo import make_hub
+
+# A machine that is busy makes no test fail.
+settings.register_profile("haversack", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("haversack")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def small(monkeypatch):
     monkeypatch.setattr(columns, "_FEW", 1 << 8)
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@settings(suppress_health_check=list(HealthCheck))
 @given(ONE_OR_MORE)
 def test_bytes_come_back_from_wherever_they_wait(small, added):
     column, oracle = BytesColumn(), []

@@ -206,7 +206,7 @@ def _parts(box):
     return [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(_boxes, min_size=1, max_size=20), _boxes)
 def test_boxes_overlap_where_their_shapes_do(archive, farms, item, boxes, wanted):
     items = [item(f"i{n}", bbox=box, geometry=None) for n, box in enumerate(boxes)]

@@ -23,7 +23,7 @@ def whole(tmp_path_factory):
     return file
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, len(CONTENT)), st.integers(0, 200_000)), max_size=4))
 def test_any_reads_in_any_order_give_the_content(whole, reads):
     for offset, size in reads:

@@ -18,7 +18,7 @@ def document(kind, name, sizes, **fields):
     return decode(msgspec.json.encode(told), name)
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), ASSETS)),
     st.dictionaries(st.sampled_from("abcd"), ASSETS),

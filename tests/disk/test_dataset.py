@@ -107,7 +107,7 @@ def test_any_ids_are_kept_apart_and_inside_the_directory(dataset, tmp_path):
     assert not dataset.has_image("a/b", "b/c")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.sampled_from(["a", "a/b", ""]), st.sampled_from(["c", "b/c"])),
@@ -216,7 +216,7 @@ def test_ids_that_are_no_text_are_refused_everywhere(dataset):
     assert len(dataset) == 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=12, unique=True))
 def test_any_text_comes_back_as_it_was(tmp_path_factory, pairs):
     root = tmp_path_factory.mktemp("any")

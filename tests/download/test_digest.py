@@ -4,7 +4,7 @@ import base64
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from haversack.download.digest import Digest, of_catalog, of_headers
@@ -35,13 +35,11 @@ def test_a_multihash_is_checked(code, name):
         assert wrong.mismatch() is expected
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_no_text_breaks_the_reader(text):
     of_catalog(text)
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_break_the_reader(data):
     of_catalog(data.hex())

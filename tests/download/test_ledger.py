@@ -90,7 +90,7 @@ def test_a_ledger_is_not_written_through_a_link(path, tmp_path_factory, suffix, 
     assert not outside.exists() or outside.read_bytes() == b""
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(0, 2**62)

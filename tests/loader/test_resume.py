@@ -79,7 +79,7 @@ def _line(batch):
     return f"{batch.indices.tolist()} {hashlib.sha256(batch.data).hexdigest()}"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     size=st.integers(1, 40),
     world=st.integers(1, 3),

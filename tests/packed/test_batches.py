@@ -65,7 +65,7 @@ def test_the_order_of_a_seed_never_changes():
     assert Permutation(10, seed=7, epoch=1)[0:10].tolist() != ORDER
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 130), st.booleans(), st.booleans(), st.integers(0, 3), st.integers(0, 9))
 def test_batches_are_the_order_cut_into_pieces(hundred, size, shuffle, drop_last, threads, seed):
     found = list(
@@ -94,7 +94,7 @@ def test_batches_of_records_that_differ_are_lists(tmp_path):
     assert [len(array) for array in batch.data] == list(range(6))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     count=st.integers(0, 100),
     size=st.integers(1, 40),
@@ -137,7 +137,6 @@ def test_ranks_take_turns_in_one_order(hundred):
         assert [batch.indices.tolist() for batch in part] == whole[rank::3]
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 500), st.integers(1, 60), st.integers(1, 9), st.integers(0, 9), st.integers(0, 3)
 )

@@ -22,7 +22,7 @@ SIZES = st.one_of(
 NOISE = np.random.default_rng(0).integers(0, 256, 6 * MIB, "u1")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(SIZES, max_size=8))
 def test_any_pieces_make_the_same_file(sizes):
     pieces = [NOISE[size % 91 :][:size] for size in sizes]

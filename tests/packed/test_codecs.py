@@ -246,7 +246,7 @@ STEPS = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(STEPS, max_size=60), st.sampled_from([1, 5000, 1 << 30]), st.integers(1, 6))
 def test_whatever_waits_order_keys_and_values_are_those_of_a_dict(steps, chunk_bytes, sample):
     model = {}

@@ -83,7 +83,7 @@ def test_records_keys_metadata_and_order_stay(path):
     assert open_packed(path).version == ds.version
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(arrays(), st.booleans(), st.booleans()), min_size=1, max_size=12),
     st.integers(1, 400),

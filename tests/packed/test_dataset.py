@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from haversack.errors import (
@@ -37,7 +37,6 @@ def values(ds):
     return [int(record.data[0]) for record in ds]
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_selections_of_selections_are_like_numpys(tens, data):
     ds, oracle = tens, np.arange(10)

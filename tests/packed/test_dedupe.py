@@ -49,7 +49,7 @@ def check(path, records):
     assert all(map(same, second_reader.read(path)[0], records))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_records_of_a_small_pool_read_back(data):
     pool = data.draw(st.sampled_from([ALIKE, MIXED]) | st.lists(arrays(), min_size=1, max_size=3))

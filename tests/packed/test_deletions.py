@@ -21,7 +21,7 @@ def write(path, numbers, delete=()):
     return open_packed(path)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), max_size=14))
 def test_a_dataset_is_what_a_dict_would_be(tmp_path_factory, steps):
     path = tmp_path_factory.mktemp("model") / "set"

@@ -43,7 +43,7 @@ def extend(path, *sources, **options):
     return open_packed(path), counts
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(arrays(), st.booleans()), max_size=8),
     st.lists(st.integers(0, 7), unique=True),

@@ -26,7 +26,7 @@ def test_a_truncated_image_is_never_taken(file):
             encoder.encode(file[:length])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from([JPEG, pictures.palette_png()[0], *(file for file, _ in LOSSLESS.values())]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4),

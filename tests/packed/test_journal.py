@@ -158,7 +158,7 @@ def test_what_is_left_unsealed_is_read_and_the_next_close_seals_it(path):
     assert state(path) == {"a": 0, "b": 1, "c": 2, "d": 3}
 
 
-@settings(deadline=None, max_examples=35)
+@settings(max_examples=35)
 @given(
     st.lists(
         st.tuples(

@@ -180,7 +180,7 @@ def test_a_damaged_chunk_goes_on_alone_and_is_named(dataset):
         list(tables.find(b"nothing"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.binary(min_size=16, max_size=16), unique=True, min_size=1, max_size=4),
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 3), st.integers(0, 99)), max_size=60),

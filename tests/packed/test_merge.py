@@ -150,7 +150,7 @@ def test_what_is_merged_are_small_neighbours(sizes):
         assert all(sizes[at] < SMALL for at in run)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(1, 50_000))
 def test_a_record_is_copied_a_few_times_only(size):
     sizes, copied = [], 0

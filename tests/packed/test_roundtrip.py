@@ -16,7 +16,7 @@ BLOSC = ["blosc-lz4", "blosc-zstd-bitshuffle-3", "blosc-lz4-noshuffle"]
 CODECS = ["none", "auto", *BLOSC, "zstd", "gzip"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(arrays(), max_size=8), st.sampled_from(CODECS), st.integers(1, 2000))
 def test_every_array_comes_back_exactly(records, codec, chunk_bytes):
     with tempfile.TemporaryDirectory() as folder:
@@ -31,7 +31,7 @@ def test_every_array_comes_back_exactly(records, codec, chunk_bytes):
         assert ds.verify() == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(arrays(), st.integers(1, 30), st.sampled_from(CODECS), st.data())
 def test_records_of_one_kind_stack_like_numpy(first, count, codec, data):
     with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,7 @@ def untitled(array):
     return all(len(field) == 2 for field in (array.dtype.fields or {}).values())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(arrays().filter(untitled), max_size=6), st.sampled_from(CODECS), st.integers(1, 500)
 )

@@ -150,7 +150,7 @@ def test_a_tag_holds_as_much_of_the_journal_as_was_there(path):
     assert open_packed(path, version="some").record(5).metadata == {"n": 5}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True))
 def test_any_text_is_a_tag_and_none_is_a_path(tmp_path_factory, names):
     path = tmp_path_factory.mktemp("tags") / "ds"

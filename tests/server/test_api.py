@@ -174,7 +174,7 @@ SHAPES += ["collections/fields_source/items/{}", "collections/fields_source/item
 SHAPES += ["datasets?text={}", "datasets?tags={}", "archive/{}", "collections/{}/items"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(SHAPES),
     st.text(max_size=12).map(lambda text: quote(text.encode("utf-8", "replace"), safe="/"))

@@ -69,7 +69,7 @@ def test_a_range_is_the_slice_of_the_whole(ask, big, payloads, asked, start, sto
     assert int(answer.headers["content-length"]) == len(answer.body)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(first=st.integers(0, 1100), last=st.integers(0, 1100))
 def test_any_range_is_the_slice_or_416(ask, assets, payloads, first, last):
     whole = payloads["fields/fields_source/field_1/B04.tif"]

@@ -40,7 +40,7 @@ def frames():
     return np.random.default_rng(3).integers(0, 900, (19, 2, 9, 8)).astype("uint16")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_appends_and_reopenings_give_all_frames(tmp_path_factory, data):
     rows = data.draw(st.integers(1, 5))

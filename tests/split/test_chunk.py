@@ -53,7 +53,7 @@ def draw_chunks(data):
     return arrays, stored
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_any_rows_of_any_chunks_are_right(tmp_path_factory, data):
     arrays, stored = draw_chunks(data)
@@ -108,7 +108,7 @@ def test_a_body_that_no_blosc_wrote_is_an_error(tmp_path):
         block.whole()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_one_blosc_block_is_one_row_and_any_blosc_decodes_the_whole(data):
     dtype = np.dtype(data.draw(st.sampled_from(["u1", "u2", "f4", "f8"])))

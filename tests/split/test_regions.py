@@ -24,7 +24,7 @@ from .test_indexing import indices
 SHAPE = (5, 4, 6)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_assignment_does_what_numpy_does(tmp_path_factory, data):
     array = np.arange(np.prod(SHAPE), dtype="int16").reshape(SHAPE)

@@ -24,7 +24,7 @@ def pair(request, tmp_path_factory):
     return array, save_to_split_dataset(array, folder, (3, None, 2, None))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_reduction_is_numpys(pair, data):
     array, split = pair

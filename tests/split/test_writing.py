@@ -19,7 +19,7 @@ from haversack.split import EmptySplitDataset, SplitDataset, is_split, save_to_s
 DTYPES = ["?", "i1", "u1", "<i2", ">u2", "<i4", ">f4", "f2", "f8", "<u8", "c8", "c16"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_array_comes_back(tmp_path_factory, data):
     dtype = np.dtype(data.draw(st.sampled_from(DTYPES)))

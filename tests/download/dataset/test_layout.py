@@ -79,7 +79,7 @@ def test_paths_are_the_same_every_time(empty, source):
     assert list(first.own()) == list(second.own())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(
         NAMES,

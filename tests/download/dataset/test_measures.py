@@ -18,7 +18,7 @@ NOTES = st.tuples(
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 1000])
-@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@settings(suppress_health_check=list(HealthCheck))
 @given(notes=st.lists(NOTES))
 def test_the_last_note_of_each_row_is_told(at_once, notes):
     with pytest.MonkeyPatch.context() as patch:
