@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.catalog.columns import pieces
 from haversack.catalog.source import ArchiveSource
 from haversack.catalog.table import NO_ITEM
 from haversack.download.bring import Bringing
@@ -77,7 +78,8 @@ def _changed_items(plan: Plan, before: NDArray[np.uint8]) -> Iterator[int]:
     """Rows of the items of which an asset has come, or was settled."""
     holdings = plan.holdings
     changed = (holdings.state != before) & (holdings.state != State.FAILED)
-    owners = plan.catalog.assets.item.compress(changed[holdings.lead])
     items = np.zeros(len(plan.catalog.items), bool)
-    items[owners[owners != NO_ITEM]] = True
+    for leads, owners in zip(pieces(holdings.lead), pieces(plan.catalog.assets.item), strict=True):
+        found = owners.compress(changed[leads])
+        items[found[found != NO_ITEM]] = True
     return rows_of(items)
