@@ -4,9 +4,9 @@ import sys
 import time
 
 from . import ptrace
-from .blocks import ALL
 from .jobs import jobs_of, run_all
 from .place import Tally
+from .published import ALL
 
 _COLUMNS = {
     "kill": "kills",

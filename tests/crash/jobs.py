@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 from . import ptrace, runner
-from .blocks import ALL
 from .place import Tally
+from .published import ALL
 
 _SHARES = 4  # pieces of what has many points
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .blocks import ALL
 from .jobs import Job, run_all, sample_of
 from .place import Tally
+from .published import ALL
 
 pytestmark = pytest.mark.timeout(600)
 

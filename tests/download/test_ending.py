@@ -10,6 +10,7 @@ from haversack.download.commit import Committer
 from haversack.download.digest import Digest
 from haversack.download.ending import Ending
 from haversack.download.parts import PREFIX, Part, Parts
+from haversack.download.syncing import Disk
 from haversack.download.transfer import Request, transfer
 from haversack.download.whole import Whole
 
@@ -95,7 +96,7 @@ def test_a_large_file_goes_on_from_what_a_slow_disk_has_taken_at_the_end(
 @pytest.mark.parametrize("size", [len(SMALL), PIECE])
 def test_no_file_is_synced_once_the_end_is_over(tmp_path, size):
     over, parts = Ending(), Parts("0", synced=True)
-    committer = Committer("each", None, parts.made, over)
+    committer = Committer(Disk("each", over), None, over)
     path = tmp_path / "a"
     part, wanted = parts.new(str(path), "0123456789ab"), Request("http://a.example/a", path)
     committer.put(Whole(wanted, str(path), part, bytes(size), Digest([]), None, None, [], None))

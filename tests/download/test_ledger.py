@@ -135,3 +135,15 @@ def test_paths_have_one_name_however_they_are_written(path, monkeypatch, given, 
             assert ledger.name(written) == name
         with Ledger(Path(LEDGER_NAME)) as ledger:
             assert ledger.name(written) == name
+
+
+def test_a_ledger_with_any_damage_gives_whole_entries_or_none(path):
+    with Ledger(path) as ledger:
+        ledger.add([Entry(f"{n:03}.tif", n, n, "1220" + "ab" * 32) for n in range(60)])
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 11):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :])
+        with Ledger(path) as ledger:
+            assert all(type(entry.path) is str and type(entry.size) is int for entry in ledger)
+            found = ledger.get(path.with_name("007.tif"))
+        assert found is None or found.path == "007.tif"

@@ -10,14 +10,14 @@ at every call.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from haversack.download.ending import Ending
 from haversack.download.ledger import Entry, Ledger
-from haversack.download.syncing import Sync, sync_all
+from haversack.download.syncing import Disk
 from haversack.download.whole import Whole, abandon, rename, settle
 from haversack.errors import StorageError
 from haversack.storage.publish import storage_error
@@ -41,13 +41,10 @@ class Committer:
 
     Parameters
     ----------
-    sync
-        ``"batch"`` syncs many files at once, ``"each"`` every file by itself, ``"none"`` leaves it
-        to the system.
+    disk
+        What files and their names are brought to.
     ledger
         Where published files are remembered; None for nowhere.
-    made
-        Gives the directories that got new subdirectories since it was asked last.
     ending
         When it is over, nothing more is written or synced.
 
@@ -57,14 +54,8 @@ class Committer:
         How many files are still to come out.
     """
 
-    def __init__(
-        self,
-        sync: Sync,
-        ledger: Ledger | None,
-        made: Callable[[], Sequence[str]],
-        ending: Ending,
-    ) -> None:
-        self._sync, self._ledger, self._made, self._ending = sync, ledger, made, ending
+    def __init__(self, disk: Disk, ledger: Ledger | None, ending: Ending) -> None:
+        self._disk, self._ledger, self._ending = disk, ledger, ending
         self._thread = ThreadPoolExecutor(1, "haversack-sync")
         self._arrived: SimpleQueue[Whole] = SimpleQueue()
         self._settled: list[Whole] = []
@@ -161,14 +152,13 @@ class Committer:
         elif due:
             parts, names = self._settled, self._named
             self._settled, self._named = [], []
-            done = self._thread.submit(self._bring, parts, names, self._made())
+            done = self._thread.submit(self._bring, parts, names)
             self._syncing = _Syncing(parts, names, done)
 
-    def _bring(self, parts: list[Whole], names: list[Whole], made: Sequence[str]) -> None:
+    def _bring(self, parts: list[Whole], names: list[Whole]) -> None:
         """Sync, and then remember what has its name for good; in the thread."""
         named = [whole for whole in names if whole.named]
-        to_sync = [whole for whole in parts if whole.named]
-        sync_all(self._sync, to_sync, named, made, self._ending)
+        self._disk.bring([whole for whole in parts if whole.named], named)
         if self._ledger is not None and named:
             self._ledger.add(_entries(self._ledger, named))
 

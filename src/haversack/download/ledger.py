@@ -114,8 +114,8 @@ class Ledger:
 
     def get(self, path: Path) -> Entry | None:
         """Give what was remembered of a path, whatever stands there now."""
-        rows = self._read("SELECT * FROM files WHERE path = ?", (self.name(path),))
-        return Entry(*rows[0]) if rows else None
+        found = self._entries("SELECT * FROM files WHERE path = ?", (self.name(path),))
+        return found[0] if found else None
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Remember files, in one transaction."""
@@ -133,11 +133,13 @@ class Ledger:
 
     def __iter__(self) -> Iterator[Entry]:
         last = ""
-        while rows := self._read(
+        while found := self._entries(
             "SELECT * FROM files WHERE path > ? ORDER BY path LIMIT 1000", (last,)
         ):
-            yield from (Entry(*row) for row in rows)
-            last = str(rows[-1][0])
+            yield from found
+            if found[-1].path <= last:  # an index that is damaged would go round for ever
+                return
+            last = found[-1].path
 
     def __len__(self) -> int:
         rows = self._read("SELECT count(*) FROM files", ())
@@ -172,10 +174,27 @@ class Ledger:
                 self._give_up()
                 return []
 
+    def _entries(self, query: str, values: tuple[str, ...]) -> list[Entry]:
+        """Read whole entries; a ledger that holds anything else is damaged, and made anew."""
+        found = [Entry(*row) for row in self._read(query, values)]
+        if all(map(_is_sound, found)):
+            return found
+        with self._lock:
+            self._give_up()
+            self.path.unlink(missing_ok=True)
+        return []
+
     def _give_up(self) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+
+def _is_sound(entry: Entry) -> bool:
+    """Tell a row that was written from one that a power cut has made of others."""
+    texts = (entry.path, entry.checksum)
+    numbers = (entry.size, entry.mtime_ns)
+    return all(type(one) is str for one in texts) and all(type(one) is int for one in numbers)
 
 
 def _insert(database: sqlite3.Connection, rows: list[Entry]) -> None:

@@ -171,7 +171,6 @@ class Parts:
         self._boot, self._synced = boot(), synced
         self._write_back: WriteBack | None = calls.write_back if synced else None
         self._left: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
-        self._made: list[str] = []
 
     def new(self, final: str, validator: str) -> Part:
         """Name the part of a file whose bytes have this validator."""
@@ -201,7 +200,7 @@ class Parts:
         return left.get(_name_hash(name), ()) if left else ()
 
     def _make(self, directory: str) -> bool:
-        """Make a directory and say so; its parents' entries then wait for their sync."""
+        """Make a directory and those above it; tell whether it is new."""
         parent = os.path.dirname(directory.rstrip(os.sep)) or "."  # noqa: PTH120 (for most files)
         try:
             os.mkdir(directory)  # noqa: PTH102 (likewise)
@@ -212,15 +211,7 @@ class Parts:
         except FileNotFoundError:
             self._make(parent)
             Path(directory).mkdir(exist_ok=True)
-        self._made.append(parent)
         return True
-
-    def made(self) -> Sequence[str]:
-        """Give the directories that got new subdirectories since the last call."""
-        if not self._made:
-            return ()
-        made, self._made = self._made, []
-        return made
 
     def adopt(self, final: str, left: Sequence[str], digest: Digest) -> Part | None:
         """Take over the largest part that is worth it, and hash its bytes."""

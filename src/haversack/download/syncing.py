@@ -16,53 +16,82 @@ from haversack.storage.publish import sync_directory
 
 Sync = Literal["batch", "each", "none"]
 _WORTH_A_SYNCFS = 16
+_DIRECTORIES = 4096
 
 
-def sync_all(
-    sync: Sync,
-    parts: Sequence[Whole],
-    named: Sequence[Whole],
-    made: Iterable[str],
-    ending: Ending,
-) -> None:
-    """Sync parts, the names of other files, and the directories that got new ones.
+class Disk:
+    """What waits for the disk, in one thread.
 
-    What was removed meanwhile needs none; parts whose turn does not come in time are abandoned.
-
-    Raises
-    ------
-    OSError
-        The disk refuses: nobody knows what is on it now.
+    Parameters
+    ----------
+    sync
+        ``"batch"`` syncs many files at once, ``"each"`` every file by itself, ``"none"`` leaves it
+        to the system.
+    ending
+        When it is over, no file is begun with.
     """
-    if sync == "none":
-        return
-    if sync == "batch" and calls.syncfs is not None and len(parts) + len(named) >= _WORTH_A_SYNCFS:
-        _sync_file_systems([*parts, *named], made)
-        return
-    for whole in parts:
-        if ending.is_over():
-            abandon(whole)
-            continue
-        with suppress(FileNotFoundError):
-            sync_file(whole.part.path)
-    for directory in {*map(Path, made), *(whole.folder for whole in named)}:
-        with suppress(FileNotFoundError):
-            sync_directory(directory)
+
+    def __init__(self, sync: Sync, ending: Ending) -> None:
+        self._sync, self._ending = sync, ending
+        self._lasting: set[Path] = set()  # directories whose own names are there for good
+
+    def bring(self, parts: Sequence[Whole], named: Sequence[Whole]) -> None:
+        """Sync parts, and the names of other files.
+
+        What was removed meanwhile needs none; parts whose turn does not come in time are abandoned.
+
+        Raises
+        ------
+        OSError
+            The disk refuses: nobody knows what is on it now.
+        """
+        if self._sync == "none":
+            return
+        count = len(parts) + len(named)
+        if self._sync == "batch" and calls.syncfs is not None and count >= _WORTH_A_SYNCFS:
+            _sync_file_systems([*parts, *named])
+            return
+        for whole in parts:
+            if self._ending.is_over():
+                abandon(whole)
+                continue
+            with suppress(FileNotFoundError):
+                sync_file(whole.part.path)
+        for directory in {whole.folder for whole in named}:
+            with suppress(FileNotFoundError):
+                sync_directory(directory)
+                self._make_last(directory)
+
+    def _make_last(self, directory: Path) -> None:
+        """Sync the names of a directory and of all above it on its file system.
+
+        Also where they were there before: a run that was killed may have made them just now.
+        """
+        parent = directory.parent
+        if directory in self._lasting or _device(parent) != _device(directory):
+            return
+        if parent != directory:
+            with suppress(PermissionError):  # not ours to read, and so not ours to have made
+                sync_directory(parent)
+            self._make_last(parent)
+        if len(self._lasting) >= _DIRECTORIES:
+            self._lasting.clear()
+        self._lasting.add(directory)
 
 
-def _sync_file_systems(files: Iterable[Whole], made: Iterable[str]) -> None:
-    """Sync each file system that one of the files or directories is on, once."""
+def _device(directory: Path) -> int:
+    return directory.stat().st_dev
+
+
+def _sync_file_systems(files: Iterable[Whole]) -> None:
+    """Sync each file system that one of the files is on, once."""
     synced: set[int] = set()
     for whole in files:
         if whole.status.st_dev not in synced:
             synced |= _sync_file_system_of(whole.folder)
-    for directory in made:
-        with suppress(FileNotFoundError):
-            if os.stat(directory).st_dev not in synced:  # noqa: PTH116 (a plain text)
-                synced |= _sync_file_system_of(directory)
 
 
-def _sync_file_system_of(directory: str | Path) -> set[int]:
+def _sync_file_system_of(directory: Path) -> set[int]:
     """Sync the file system of a directory, and give its number; nothing where it is gone."""
     with suppress(FileNotFoundError):
         descriptor = os.open(directory, os.O_RDONLY)

@@ -18,7 +18,7 @@ from haversack.download.pace import Pace
 from haversack.download.parts import Parts
 from haversack.download.schedule import Schedule
 from haversack.download.secrets import Secrets
-from haversack.download.syncing import Sync
+from haversack.download.syncing import Disk, Sync
 from haversack.download.tuning import check_tuning
 from haversack.download.writer import Writer
 
@@ -108,7 +108,7 @@ def transfer(
     pace = Pace(max_bytes_per_second, max_requests_per_second)
     parts = Parts(random_ids.token_hex(4), synced=fsync != "none")
     ending = Ending()
-    committer = Committer(fsync, ledger, parts.made, ending)
+    committer = Committer(Disk(fsync, ending), ledger, ending)
     mover = Mover(
         iter(requests),
         schedule=Schedule(concurrency, pace),
