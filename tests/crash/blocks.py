@@ -12,7 +12,7 @@ from haversack.storage.ranges import RangeFile
 
 from .check import NEXT, BrokenPromiseError
 from .frames import ALL, frame_of, named, visible
-from .scenarios import scenario
+from .scenarios import Direct, scenario
 
 __all__ = ["ALL"]
 _KEYS = [0, 1, 2, 1000, NEXT]  # whose frame is which block; 1000 is of a second writer
@@ -22,7 +22,7 @@ def _is_finalized(path):
     return exists(path / "stack_metadata.json")
 
 
-class Blocks:
+class Blocks(Direct):
     """A program that records; what it does not know of it sets to 0 before it finalizes."""
 
     def __init__(self, path):
@@ -54,15 +54,6 @@ class Blocks:
     def delete(self, key):
         self.finish()
         SplitDataset(self._path)[_KEYS.index(key)] = 0
-
-    def flush(self):
-        """Do nothing: each block is durable when it is in."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
 
 
 def visible_blocks(path, *, torn=False):

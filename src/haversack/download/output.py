@@ -74,9 +74,9 @@ class Output:
         self._make(self.root, self.root.parent)
 
     def _make(self, folder: Path, parent: Path) -> None:
+        self._fresh.add(parent)  # also where it is there: a run that was killed may have made it
         try:
             folder.mkdir()
-            self._fresh.add(parent)
         except FileExistsError:
             if not stat.S_ISDIR(folder.lstat().st_mode):
                 raise StorageError(

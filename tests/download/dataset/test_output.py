@@ -110,3 +110,12 @@ def test_a_directory_that_was_removed_is_named_with_what_to_do(place, count):
     with Output(place.root) as again:
         again.write("a/0.json", [b"{}"])
     assert (place.root / "a/0.json").read_bytes() == b"{}"
+
+
+def test_a_directory_that_a_killed_run_has_just_made_is_synced_too(place, monkeypatch):
+    (place.root / "new").mkdir(parents=True)
+    seen = []
+    monkeypatch.setattr("haversack.download.output.sync_directory", seen.append)
+    with place as writer:
+        writer.write("new/a.txt", [b"content"])
+    assert {place.root, place.root / "new"} <= set(seen)
