@@ -18,6 +18,7 @@ from haversack.download.parts import NO_VALIDATOR, Parts
 from haversack.download.syncing import Disk
 from haversack.download.whole import Whole, settle
 from haversack.errors import StorageError
+from haversack.storage import publish as publishing
 from haversack.storage.calls import calls
 
 
@@ -52,7 +53,8 @@ def whole(parts, tmp_path):
 def synced(monkeypatch):
     """Directories that are synced, in order."""
     seen, sync = [], syncing.sync_directory
-    monkeypatch.setattr(syncing, "sync_directory", lambda path: [seen.append(path), sync(path)])
+    for module in (syncing, publishing):
+        monkeypatch.setattr(module, "sync_directory", lambda path: [seen.append(path), sync(path)])
     return seen
 
 

@@ -17,6 +17,7 @@ from haversack.storage.publish import (
     storage_error,
     sweep,
     sync_directory,
+    sync_file,
     temporary_name,
 )
 
@@ -173,17 +174,13 @@ class Output:
 def _sync(files: list[str]) -> None:
     if not files:
         return
-    if calls.syncfs is not None and len(files) >= _WORTH_A_SYNCFS:
-        _with_descriptor(files[0], calls.syncfs)
+    if calls.syncfs is None or len(files) < _WORTH_A_SYNCFS:
+        for file in files:
+            sync_file(file)
         return
-    for file in files:
-        _with_descriptor(file, os.fsync)
-
-
-def _with_descriptor(path: str, call: Callable[[int], object]) -> None:
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = os.open(files[0], os.O_RDWR)
     try:
-        call(descriptor)
+        calls.syncfs(descriptor)
     finally:
         os.close(descriptor)
 

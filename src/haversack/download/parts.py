@@ -25,7 +25,7 @@ from pathlib import Path
 
 from haversack.download.digest import Digest
 from haversack.storage.calls import calls
-from haversack.storage.publish import sync_directory
+from haversack.storage.publish import sync_directory, sync_file
 
 PREFIX = ".part-"
 NO_VALIDATOR = "0"
@@ -253,15 +253,6 @@ def _scan(directory: str, run: str) -> dict[str, list[str]]:
                     size = entry.stat(follow_symlinks=False).st_size
                     found.setdefault(fields[1], []).append((size, entry.name))
     return {stem: [name for _, name in sorted(names)[::-1]] for stem, names in found.items()}
-
-
-def sync_file(path: str) -> None:
-    """Bring all of a file to the disk."""
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _run(field: str) -> str:

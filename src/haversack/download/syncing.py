@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from haversack.download.ending import Ending
-from haversack.download.parts import sync_file
 from haversack.download.whole import Whole, abandon
 from haversack.storage.calls import calls
-from haversack.storage.publish import sync_directory
+from haversack.storage.publish import sync_above, sync_directory, sync_file
 
 Sync = Literal["batch", "each", "none"]
 _WORTH_A_SYNCFS = 16
@@ -60,27 +59,10 @@ class Disk:
         for directory in {whole.folder for whole in named}:
             with suppress(FileNotFoundError):
                 sync_directory(directory)
-                self._make_last(directory)
-
-    def _make_last(self, directory: Path) -> None:
-        """Sync the names of a directory and of all above it on its file system.
-
-        Also where they were there before: a run that was killed may have made them just now.
-        """
-        parent = directory.parent
-        if directory in self._lasting or _device(parent) != _device(directory):
-            return
-        if parent != directory:
-            with suppress(PermissionError):  # not ours to read, and so not ours to have made
-                sync_directory(parent)
-            self._make_last(parent)
-        if len(self._lasting) >= _DIRECTORIES:
-            self._lasting.clear()
-        self._lasting.add(directory)
-
-
-def _device(directory: Path) -> int:
-    return directory.stat().st_dev
+                sync_above(directory, self._lasting)
+                if len(self._lasting) >= _DIRECTORIES:
+                    self._lasting.clear()
+                self._lasting.update((directory, *directory.parents))
 
 
 def _sync_file_systems(files: Iterable[Whole]) -> None:

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -74,6 +74,34 @@ def sync_directory(path: Path) -> None:
     if not calls.directory_sync:
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_above(directory: Path, lasting: Container[Path] = ()) -> None:
+    """Make the names of a directory and of all above it survive power loss.
+
+    Also where they were there before: a writer, now dead, may have made them just now.
+
+    Parameters
+    ----------
+    directory
+        The directory; what is in it is not synced.
+    lasting
+        Directories of which this was done before.
+    """
+    for folder in (directory, *directory.parents):
+        if folder in lasting:
+            return
+        with suppress(PermissionError):  # not ours to read, and so not ours to have made
+            sync_directory(folder.parent)
+
+
+def sync_file(path: str) -> None:
+    """Bring all of a file to the disk."""
+    descriptor = os.open(path, os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -21,7 +21,7 @@ from haversack.packed.manifests.places import CHUNKS, INDEX, journal_path
 from haversack.packed.manifests.publishing import commit
 from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.writing.drafts import Draft, Finished, discard
-from haversack.storage.publish import storage_error, sync_directory
+from haversack.storage.publish import storage_error, sync_above, sync_directory
 
 
 class _Sealed(NamedTuple):
@@ -54,7 +54,8 @@ def publish(
         for folder in (CHUNKS, INDEX):
             sync_directory(root / folder)
         if not base.commits:
-            _sync_above(root)
+            sync_directory(root)
+            sync_above(root)  # which another writer, now dead, may have made
         return changed
 
     published: Manifest | None = None
@@ -67,14 +68,6 @@ def publish(
     finally:
         drop_unnamed(root, {e.chunk.entry.id for e in sealed.values() if e.chunk}, published)
     return published
-
-
-def _sync_above(root: Path) -> None:
-    """Make a new dataset's directories durable, which another writer, now dead, may have made."""
-    sync_directory(root)
-    for folder in root.parents:
-        with suppress(PermissionError):
-            sync_directory(folder)
 
 
 def _seal(root: Path, base: Manifest) -> _Sealed:
