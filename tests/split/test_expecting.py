@@ -13,7 +13,7 @@ from haversack.storage.calls import calls
 @pytest.fixture
 def recording(tmp_path):
     """Two blocks of 4 x 2 chunks, each of 10 time points of a tile."""
-    noise = np.random.default_rng(0).poisson(80, (80, 2, 128, 128)).astype(np.uint16)
+    noise = np.random.default_rng(0).poisson(80, (80, 2, 64, 128)).astype(np.uint16)
     save_to_split_dataset(noise, tmp_path / "stack", block_size=(40, None, None, None))
     return SplitDataset(tmp_path / "stack"), noise
 

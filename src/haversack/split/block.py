@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import UnsupportedError
+from haversack.split.chunkrows import Rows
 
 BLOSC_FILTER = 32001
 
@@ -45,6 +46,11 @@ class Block(Protocol):
     shape: Shape
     chunk_shape: Shape
     dtype: np.dtype[Any]
+
+    @property
+    def rows(self) -> Rows | None:
+        """Where its rows lie, if each is one Blosc block."""
+        ...
 
     @property
     def key(self) -> str:

@@ -49,15 +49,15 @@ class Workspace:
         self.stored, self.decoded = Memory(), Memory()
         self._decompress = _decompressor()
 
-    def decompress(self, size: int, nbytes: int) -> None:
-        """Decode the first ``size`` bytes stored into the first ``nbytes`` decoded.
+    def decompress(self, size: int, nbytes: int, address: int) -> None:
+        """Decode the first ``size`` bytes stored into ``nbytes`` at an address.
 
         Raises
         ------
         FormatError
             They are not what their header says.
         """
-        if self._decompress(self.stored, size, self.decoded, nbytes) != nbytes:
+        if self._decompress(self.stored, size, address, nbytes) != nbytes:
             raise FormatError("a chunk cannot be decoded: its blocks are not what Blosc writes")
 
 
@@ -107,7 +107,7 @@ def _declare(library: Any) -> None:
 _library = _load()
 
 
-_Decompress = Callable[[Memory, int, Memory, int], int]
+_Decompress = Callable[[Memory, int, int, int], int]
 
 
 def _decompressor() -> _Decompress:
@@ -116,17 +116,18 @@ def _decompressor() -> _Decompress:
     context = _library.blosc2_create_dctx(_Parameters(nthreads=_THREADS))
     function = _library.blosc2_decompress_ctx
 
-    def decompress(source: Memory, size: int, target: Memory, nbytes: int) -> int:
-        found: int = function(context, source.address, size, target.address, nbytes)
+    def decompress(source: Memory, size: int, address: int, nbytes: int) -> int:
+        found: int = function(context, source.address, size, address, nbytes)
         return found
 
     weakref.finalize(decompress, _library.blosc2_free_ctx, context).atexit = False
     return decompress
 
 
-def _by_numcodecs(source: Memory, size: int, target: Memory, nbytes: int) -> int:
+def _by_numcodecs(source: Memory, size: int, address: int, nbytes: int) -> int:
+    target = np.frombuffer(memoryview((ctypes.c_ubyte * nbytes).from_address(address)), np.uint8)
     try:
-        blosc.decompress(source.data[:size], target.data[:nbytes])
+        blosc.decompress(source.data[:size], target)
     except RuntimeError:
         return -1
     return nbytes

@@ -2,8 +2,9 @@
 
 A chunk spans some time points and one tile of a plane. How many is the layout: ``frames`` makes
 planes fastest, ``traces`` the history of pixels, ``balanced`` both fast: there one Blosc block is
-one time point of the tile, so that either touches little. Longer chunks would make single planes
-slow in the old package, which decodes whole chunks.
+one time point of the tile, so that either touches little, and a tile is as wide as the plane where
+that is not too wide, so that tiles are decoded to where they belong. Longer chunks would make
+single planes slow in the old package, which decodes whole chunks.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from haversack.split.grid import Blocks, PartialShape
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Most time points in a chunk, most bytes and longest side of one time point of it."""
+    """Most time points in a chunk; most bytes of one time point of it, and of a line of that."""
 
     times: int
     tile: int
-    longest: int
+    line: int
 
 
 LAYOUTS = {
-    "frames": Layout(1, 256 << 10, 512),
-    "balanced": Layout(10, 32 << 10, 128),
-    "traces": Layout(512, 2 << 10, 32),
+    "frames": Layout(1, 256 << 10, 16 << 10),
+    "balanced": Layout(10, 20 << 10, 2 << 10),
+    "traces": Layout(512, 2 << 10, 64),
 }
 _BLOCK = 64 << 10
 _BLOCK_BYTES = 64 << 20
@@ -53,21 +54,21 @@ def chunk_shape_for(
     Examples
     --------
     >>> chunk_shape_for((20, 16, 256, 640), 2)
-    (10, 1, 128, 128)
+    (10, 1, 16, 640)
     >>> chunk_shape_for((1000, 16, 256, 640), 2, "traces")
     (500, 1, 32, 32)
     """
     if len(shape) < 3:
-        return _tile(shape, max(1, _FLAT // itemsize), longest=_FLAT)
+        return _tile(shape, _FLAT // itemsize, _FLAT // itemsize)
     chosen = LAYOUTS[layout]
-    tile = _tile(shape[1:], max(1, chosen.tile // itemsize), chosen.longest)
+    tile = _tile(shape[1:], chosen.tile // itemsize, chosen.line // itemsize)
     return (_even(shape[0], chosen.times), *tile)
 
 
 def blosc_block_size(chunk: tuple[int, ...], itemsize: int) -> int:
     """Bytes of one Blosc block: one time point of the chunk, where that is not too little."""
     plane = math.prod(chunk[1:]) * itemsize if len(chunk) > 2 else 0
-    return plane if plane > _BLOCK // 8 else _BLOCK
+    return plane if plane >= _BLOCK // 16 else _BLOCK
 
 
 def block_shape_for(given: PartialShape, frame: NDArray[Any]) -> tuple[int, ...]:
@@ -80,15 +81,18 @@ def block_shape_for(given: PartialShape, frame: NDArray[Any]) -> tuple[int, ...]
     return Blocks((first, *frame.shape), sizes).shape_block
 
 
-def _tile(shape: tuple[int, ...], elements: int, longest: int) -> tuple[int, ...]:
+def _tile(shape: tuple[int, ...], elements: int, line: int) -> tuple[int, ...]:
     tile: tuple[int, ...] = ()
     for length in reversed(shape):
-        most = min(longest, elements // math.prod(tile)) if tile else min(longest, elements)
+        most = elements // math.prod(tile) if tile else min(line, elements)
         tile = (_even(length, max(1, most)), *tile)
     return tile
 
 
 def _even(length: int, most: int) -> int:
-    """Cut a length into equal pieces of at most ``most``."""
-    pieces = -(-length // most)
-    return -(-length // max(1, pieces))
+    """Cut a length into equal pieces of at most ``most``; without a rest, if few more do."""
+    fewest = -(-length // most) or 1
+    for pieces in range(fewest, fewest * 3 // 2 + 1):
+        if length % pieces == 0:
+            return length // pieces
+    return -(-length // fewest)

@@ -118,7 +118,7 @@ class OwnFetch:
         struct.pack_into(f"<{count}I", buffer, HEADER.size, *starts)
         decoded = space.decoded.of(nbytes)
         try:
-            space.decompress(size, nbytes)
+            space.decompress(size, nbytes, space.decoded.address)
         except FormatError as error:
             raise self._damaged(last.cell, str(error)) from error
         at = 0

@@ -87,6 +87,8 @@ class ForeignBlock:
         self._dataset.id.chunk_iter(note)
         return found
 
+    rows = None
+
     def fetch(self, wanted: Sequence[Wanted]) -> ChunkByChunk:
         ranges = self._ranges
         asks_hdf5 = ranges is None or any(cell not in ranges for cell, _ in wanted)

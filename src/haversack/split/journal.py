@@ -238,6 +238,8 @@ def _parse(data: bytes, at: int) -> _Record | None:
 class JournalBlock:
     """A block whose rows are still in a journal: each row of it is one chunk."""
 
+    rows = None
+
     def __init__(self, journal: Journal, piece: int, shape: Shape, dtype: np.dtype[Any]) -> None:
         self.path, self.dtype = journal.path, dtype
         self.shape = (journal.rows, *shape[1:])

@@ -33,6 +33,8 @@ def lay_out(
     everything = whole(selection)
     lone = selection.lone
     lengths = [len(selection.axes[number]) for number in lone]
+    if everything.rows is None and not selection.flipped:
+        return result, (result.reshape(lengths), everything)
     flips = tuple(slice(None, None, -1 if n in selection.flipped else 1) for n in lone)
     if everything.rows is None:
         return result, (result.reshape(lengths)[flips], everything)

@@ -4,20 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from operator import mul
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError
-from haversack.split.block import Place, Shape, Wanted, cells, check_dtype
+from haversack.split.block import Fetch, Place, Shape, Wanted, cells, check_dtype
 from haversack.split.chunk import StoredChunk, check_chunk_shape
+from haversack.split.chunkrows import Rows
 from haversack.split.fetching import OwnFetch, Span, mismatch
+from haversack.split.rowsfetch import RowsFetch
 from haversack.split.tail import read_tail
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
 from haversack.storage.ranges import RangeFile
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunks:
+    """The chunks of a block, as an error names them; it does not keep the block's file open."""
+
+    path: Path
+    shape: Shape
+    place: Place
+
+    def span(self, cell: Shape) -> str:
+        """Write the elements of a chunk as an index into the array."""
+        ends = (
+            f"{start + i * size}:{min(start + i * size + size, end)}"
+            for i, size, (start, end) in zip(cell, self.shape, self.place.bounds, strict=True)
+        )
+        return f"[{', '.join(ends)}]"
+
+    def damaged(self, cell: Shape, error: str) -> IntegrityError:
+        """Say which elements an error is about."""
+        return IntegrityError(
+            f"{self.path}: the chunk that holds {self.span(cell)} is damaged: {error}"
+        )
 
 
 class OwnBlock:
@@ -39,6 +67,7 @@ class OwnBlock:
         self._place = place
         self.head = self._tail.head
         self.shape, self.chunk_shape = self.head.shape, self.head.chunk_shape
+        self._chunks = _Chunks(self.path, self.chunk_shape, place)
         try:
             self.dtype = np.dtype(self.head.dtype)
             self._check_place()
@@ -80,9 +109,16 @@ class OwnBlock:
         self._tail.check(math.prod(self.chunk_shape) * self.dtype.itemsize, self._file)
         return tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
 
-    def fetch(self, wanted: Sequence[Wanted]) -> OwnFetch:
+    @cached_property
+    def rows(self) -> Rows | None:
+        """Its Blosc blocks, where each is one row of its chunk."""
+        return Rows.of(self._file, self._tail, self._chunks.damaged)
+
+    def fetch(self, wanted: Sequence[Wanted]) -> Fetch:
+        if self.rows is not None:
+            return RowsFetch(self.rows, wanted)
         spans = [self._span(cell, rows) for cell, rows in wanted]
-        return OwnFetch(self._file, spans, self.dtype, self.chunk_shape[1:], self._damaged)
+        return OwnFetch(self._file, spans, self.dtype, self.chunk_shape[1:], self._chunks.damaged)
 
     def _span(self, cell: Shape, rows: range) -> Span:
         """Find the Blosc blocks that hold some rows of a chunk."""
@@ -121,22 +157,6 @@ class OwnBlock:
             target[...] = chunk[tuple(map(slice, target.shape))]
         return data
 
-    def _damaged(self, cell: Shape, error: str) -> IntegrityError:
-        """Say which elements an error is about."""
-        return IntegrityError(
-            f"{self.path}: the chunk that holds {self.span(cell)} is damaged: {error}"
-        )
-
-    def span(self, cell: Shape) -> str:
-        """Write the elements of a chunk as an index into the array."""
-        ends = (
-            f"{start + i * size}:{min(start + i * size + size, end)}"
-            for i, size, (start, end) in zip(
-                cell, self.chunk_shape, self._place.bounds, strict=True
-            )
-        )
-        return f"[{', '.join(ends)}]"
-
     def verify(self) -> Iterator[Damage]:
         """Compare every byte with the checksums."""
         whole = True
@@ -144,8 +164,8 @@ class OwnBlock:
             found = self._wrong(number)
             if found is not None:
                 whole = False
-                damaged = str(self._damaged(cell, found))
-                yield Damage(self.path, f"chunk at {self.span(cell)}", damaged)
+                damaged = str(self._chunks.damaged(cell, found))
+                yield Damage(self.path, f"chunk at {self._chunks.span(cell)}", damaged)
         if whole and crc32c(self._file.read(0, self.head.hdf5_size)) != self.head.hdf5_crc32c:
             what = "other HDF5 readers may fail: the bytes between the chunks changed"
             yield Damage(self.path, "HDF5 structure", what)

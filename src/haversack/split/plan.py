@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from haversack.split.indexing import Axis, Selection
 
 Target = slice | NDArray[np.intp]
+# A cell on one axis, what is wanted of it, and its places.
+Piece = tuple[int, Axis, Target]
+Cut = tuple[int, range, slice]
 
 
 class Part(NamedTuple):
@@ -78,6 +81,22 @@ def divide(
         yield cells, Part(axes, places, None)
 
 
+def cut(part: Part, cell_shape: tuple[int, ...]) -> list[list[Cut]] | None:
+    """Cut each axis of a part by the cells of a grid; None where one of them is not a range.
+
+    Examples
+    --------
+    >>> cut(Part((range(1, 6, 2),), (slice(0, 3),), None), (4,))
+    [[(0, range(1, 4, 2), slice(0, 2, None)), (1, range(1, 2, 2), slice(2, 3, None))]]
+    """
+    pieces: list[list[Cut]] = []
+    for axis, place, length in zip(part.axes, part.target, cell_shape, strict=False):
+        if type(axis) is not range or type(place) is not slice:
+            return None
+        pieces.append(_cut(axis, place, length, sys.maxsize))
+    return pieces if len(pieces) == len(cell_shape) else None
+
+
 def _in_one_cell(
     part: Part, cell_shape: tuple[int, ...], last: tuple[int, ...]
 ) -> tuple[tuple[int, ...], Part] | None:
@@ -123,17 +142,18 @@ def _divide_points(
             yield cells, Part(axes, tuple(place for _, _, place in pieces), places)
 
 
-_Piece = tuple[int, Axis, Target]
-
-
-def _pieces(wanted: Axis, target: Target, length: int, last: int) -> list[_Piece]:
+def _pieces(wanted: Axis, target: Target, length: int, last: int) -> Sequence[Piece]:
     """Cut what is wanted of an axis by its cells."""
-    if not isinstance(wanted, range):
-        return list(_pieces_of_points(wanted, target, length, last))
-    assert isinstance(target, slice)
+    if isinstance(wanted, range):
+        assert isinstance(target, slice)
+        return _cut(wanted, target, length, last)
+    return list(_pieces_of_points(wanted, target, length, last))
+
+
+def _cut(wanted: range, target: slice, length: int, last: int) -> list[Cut]:
     if found := _within(wanted, length, last):  # most axes of most reads
         return [(*found, target)]
-    pieces: list[_Piece] = []
+    pieces: list[Cut] = []
     index = 0
     while index < len(wanted):
         cell = min(wanted[index] // length, last)
@@ -149,7 +169,7 @@ def _pieces(wanted: Axis, target: Target, length: int, last: int) -> list[_Piece
 
 def _pieces_of_points(
     wanted: NDArray[np.intp], target: Target, length: int, last: int
-) -> Iterator[_Piece]:
+) -> Iterator[Piece]:
     cells = np.minimum(wanted // length, last)
     for group in _by_value(cells):
         cell = int(cells[group[0]])
@@ -224,23 +244,24 @@ def _matched(cell: NDArray[Any], part: Part) -> tuple[NDArray[Any], Any, Any]:
     """Turn a cell's axes, and find the indices of cell and target that match."""
     if part.rows is None:
         if all(type(axis) is range for axis in part.axes):  # then all places are slices
-            return cell, tuple([_plain(axis) for axis in part.axes]), part.target
+            return cell, tuple([plain(axis) for axis in part.axes]), part.target
         return cell, _crossing(part.axes), _crossing(part.target)
     ranged = [number for number, axis in enumerate(part.axes) if isinstance(axis, range)]
     pointed = [number for number in range(len(part.axes)) if number not in ranged]
-    index = tuple(_plain(part.axes[number]) for number in [*pointed, *ranged])
+    index = tuple(plain(part.axes[number]) for number in [*pointed, *ranged])
     return cell.transpose(*pointed, *ranged), index, (part.rows, *part.target)
 
 
 def _crossing(axes: Sequence[Axis | Target]) -> tuple[Any, ...]:
     """Make an index in which each axis is taken on its own."""
-    plain = tuple(map(_plain, axes))
-    if len([axis for axis in plain if type(axis) is not slice]) < 2:
-        return plain
-    return np.ix_(*(_points(axis) for axis in plain))
+    each = tuple(map(plain, axes))
+    if len([axis for axis in each if type(axis) is not slice]) < 2:
+        return each
+    return np.ix_(*(_points(axis) for axis in each))
 
 
-def _plain(axis: Axis | Target) -> Target:
+def plain(axis: Axis | Target) -> Target:
+    """Make of a range the slice that indexes it."""
     return slice(axis.start, axis.stop, axis.step) if type(axis) is range else axis
 
 

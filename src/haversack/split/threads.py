@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 _AHEAD = 64  # tasks handed out before their turn, so that a plan of millions is never held whole
 _DEEP = 2  # tasks for each thread that wait while the caller does one itself
-_CORES = min(8, os.cpu_count() or 1)
+CORES = min(8, os.cpu_count() or 1)
 
 
 class _Task(Generic[_Item, _Result]):
@@ -88,7 +88,7 @@ def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
     """
     remaining = iter(items)
     first = list(islice(remaining, 2))
-    crew = _crew("encoding", _CORES) if len(first) > 1 else None
+    crew = _crew("encoding", CORES) if len(first) > 1 else None
     if crew is None:
         yield from map(work, chain(first, remaining))
         return
@@ -120,7 +120,7 @@ def do_all(
     >>> sorted(found)
     [1, 2, 3]
     """
-    others = max(1, _CORES - 1)
+    others = max(1, CORES - 1)
     crew = _crew("decoding", others)
     waiting: deque[_Task[_Item, None]] = deque()
     with _ended(waiting):

@@ -1,0 +1,204 @@
+"""Read a regular part of a block, decoding into the target itself where a tile fits there.
+
+One call of Blosc decodes the Blosc blocks that a table lists, in the order of the table (see
+:mod:`haversack.split.fetching`). Where each of them is one row of a chunk, those of many chunks are
+listed in the order in which their rows lie in the target. What is contiguous there is decoded in
+place; only tiles of which a part is wanted go through memory of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.split.blosc import Workspace, workspace
+from haversack.split.chunk import head_size
+from haversack.split.chunkrows import Numbers, Rows
+from haversack.split.plan import Cut, plain
+from haversack.split.threads import CORES
+from haversack.storage.checksum import crc32cs
+
+# Bytes decoded at once. Large, for each call of Blosc lets another thread take the interpreter, and
+# it takes long to get it back; small enough to have work for all cores.
+_LEAST, _MOST = 1 << 20, 4 << 20
+_GAP = 8 << 10  # bytes between two ranges that are read rather than skipped
+
+
+class Tiles(NamedTuple):
+    """The tiles that are wanted of each row: a grid over all axes but the first."""
+
+    axes: Sequence[Sequence[Cut]]  # on each axis, what is wanted of which tile
+    chunks: Numbers  # the number of each tile's first chunk
+    at: Numbers  # bytes from the target's begin to where it belongs
+    fits: NDArray[np.bool_]  # whether all of it is wanted, and lies in the target as in the chunk
+
+    def piece(self, number: int) -> tuple[Cut, ...]:
+        """Say what is wanted of a tile."""
+        found: list[Cut] = []
+        for axis in reversed(self.axes):
+            number, place = divmod(number, len(axis))
+            found.append(axis[place])
+        return tuple(found[::-1])
+
+
+def gather(
+    rows: Rows, pieces: Sequence[Sequence[Cut]], target: NDArray[Any]
+) -> Iterator[Gathering]:
+    """Cut the reading of a part of a block into tasks.
+
+    Parameters
+    ----------
+    rows
+        The block.
+    pieces
+        What is wanted of which chunk, on each axis; ranges only.
+    target
+        Where it goes.
+    """
+    tiles = _tiles(rows, pieces[1:], target)
+    total = sum(len(local) for _, local, _ in pieces[0]) * len(tiles.chunks) * rows.nbytes
+    most = min(max(_LEAST, total // CORES), _MOST)
+    for cell, local, place in pieces[0]:
+        count = _together(tiles, most // (len(local) * rows.nbytes))
+        for first in range(0, len(tiles.chunks), count):
+            some = range(first, min(first + count, len(tiles.chunks)))
+            yield Gathering(rows, tiles, some, cell * rows.strides[0], local, place, target)
+
+
+def _tiles(rows: Rows, axes: Sequence[Sequence[Cut]], target: NDArray[Any]) -> Tiles:
+    chunks, at = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    fits = np.array([target.dtype == rows.dtype])
+    dense = rows.dtype.itemsize  # the stride of an axis in a tile
+    geometry = zip(axes, rows.chunk_shape[1:], rows.strides[1:], target.strides[1:], strict=True)
+    for axis, length, step, stride in reversed([*geometry]):
+        is_dense = length == 1 or stride == dense
+        dense *= length
+        chunks = np.add.outer([cell * step for cell, _, _ in axis], chunks).ravel()
+        at = np.add.outer([place.start * stride for _, _, place in axis], at).ravel()
+        whole = [is_dense and local == range(length) for _, local, _ in axis]
+        fits = np.logical_and.outer(whole, fits).ravel()
+    return Tiles(axes, chunks, at, fits)
+
+
+def _together(tiles: Tiles, most: int) -> int:
+    """How many tiles are read at once: whole rows, whole planes of tiles, as far as that goes."""
+    count = 1
+    for axis in reversed(tiles.axes):
+        if count * len(axis) > most:
+            return count * max(1, most // count)
+        count *= len(axis)
+    return count
+
+
+class Gathering:
+    """Some rows of some tiles, all of one row of chunks, that are read at once.
+
+    Parameters
+    ----------
+    rows, tiles, target
+        As for :func:`gather`.
+    some
+        Which tiles.
+    first
+        The number of the first chunk of the row of chunks.
+    local, place
+        Which rows of the chunks, and which of the target.
+    """
+
+    is_locked = False
+
+    def __init__(
+        self,
+        rows: Rows,
+        tiles: Tiles,
+        some: range,
+        first: int,
+        local: range,
+        place: slice,
+        target: NDArray[Any],
+    ) -> None:
+        self._rows, self._tiles, self._some = rows, tiles, some
+        self._target, self._place = target, place
+        self._chunks = tiles.chunks[some.start : some.stop] + first
+        self._local = local
+        wanted = slice(local.start, local.stop, local.step)
+        self._start = rows.starts[self._chunks, wanted]
+        self._end = rows.ends[self._chunks, wanted]
+        self._crcs = rows.crcs[self._chunks, wanted]
+        self.n_chunks = len(self._chunks)
+        self.nbytes = self._start.size * rows.nbytes
+        self._from, self._to = _ranges(self._start.ravel(), self._end.ravel())
+
+    def expect(self) -> None:
+        for start, stop in zip(self._from.tolist(), self._to.tolist(), strict=True):
+            self._rows.file.expect(start, stop - start)
+
+    def do(self) -> None:
+        fits = self._tiles.fits[self._some.start : self._some.stop]
+        with workspace() as space:
+            where = self._read(space)
+            if fits.any():
+                self._in_place(where[fits].T, np.flatnonzero(fits), space)
+            if not fits.all():
+                self._in_part(where[~fits], np.flatnonzero(~fits), space)
+
+    def _read(self, space: Workspace) -> NDArray[np.uint32]:
+        """Read all, and check it before anything in it is interpreted; tell where each lies."""
+        sizes = self._to - self._from
+        at = head_size(self._start.size) + np.append(0, sizes.cumsum())
+        memory = space.stored.of(int(at[-1]))
+        lie = zip(at.tolist(), sizes.tolist(), self._from.tolist(), strict=False)
+        for begin, size, offset in lie:
+            self._rows.file.read_into(memory[begin : begin + size], offset)
+        within = np.searchsorted(self._from, self._start, side="right") - 1
+        where = self._start + (at[within] - self._from[within])
+        ends = where + (self._end - self._start)
+        each = zip(where.ravel().tolist(), ends.ravel().tolist(), strict=True)
+        found = [*crc32cs(memory[begin:end] for begin, end in each)]
+        if found != self._crcs.ravel().tolist():
+            tile, row = np.argwhere(np.reshape(found, where.shape) != self._crcs)[0]
+            raise self._rows.mismatch(int(self._chunks[tile]), self._local[row])
+        self._size = int(at[-1])
+        return where.astype("<u4")
+
+    def _in_place(
+        self, where: NDArray[np.uint32], tiles: NDArray[np.intp], space: Workspace
+    ) -> None:
+        """Decode rows of tiles, given by row and tile, to where they belong."""
+        rows = (self._place.start + np.arange(len(where))) * self._target.strides[0]
+        belong = (rows[:, None] + self._tiles.at[self._some.start + tiles]).ravel()
+        belong += self._target.__array_interface__["data"][0]
+        breaks = np.flatnonzero(np.diff(belong) != self._rows.nbytes) + 1
+        bounds = [0, *breaks.tolist(), where.size]
+        listed = where.ravel()
+        for begin, end in pairwise(bounds):
+            self._decode(listed[begin:end], int(belong[begin]), space)
+
+    def _in_part(
+        self, where: NDArray[np.uint32], tiles: NDArray[np.intp], space: Workspace
+    ) -> None:
+        """Decode rows of tiles, given by tile and row, and copy what is wanted of them."""
+        decoded = space.decoded.of(where.size * self._rows.nbytes)
+        self._decode(where.ravel(), space.decoded.address, space)
+        shape = (*where.shape, *self._rows.chunk_shape[1:])
+        data = np.ndarray(shape, self._rows.dtype, decoded)
+        for tile, cell in zip(tiles.tolist(), data, strict=True):
+            pieces = self._tiles.piece(self._some.start + tile)
+            places = [place for _, _, place in pieces]
+            inner = [plain(local) for _, local, _ in pieces]
+            self._target[(self._place, *places)] = cell[(slice(None), *inner)]
+
+    def _decode(self, where: NDArray[np.uint32], address: int, space: Workspace) -> None:
+        self._rows.decode(where.tobytes(), self._size, address, space, int(self._chunks[0]))
+
+
+def _ranges(start: Numbers, end: Numbers) -> tuple[Numbers, Numbers]:
+    """Find what is read at once: where each begins and ends, ascending."""
+    order = start.argsort()
+    start, end = start[order], end[order]
+    apart = np.flatnonzero(start[1:] - end[:-1] > _GAP)
+    return start[np.append(0, apart + 1)], end[np.append(apart, len(end) - 1)]

@@ -1,0 +1,75 @@
+"""Read some rows of several chunks at once, where each row is one Blosc block."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from operator import mul
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haversack.split.blosc import Workspace, workspace
+from haversack.split.chunk import head_size
+from haversack.split.chunkrows import Rows
+from haversack.storage.checksum import crc32c
+
+Wanted = tuple[tuple[int, ...], range]
+
+
+class RowsFetch:
+    """A fetch of rows of chunks, all of which are decoded in one call.
+
+    Parameters
+    ----------
+    rows
+        The block.
+    wanted
+        The cell of each chunk, and which of its rows.
+    """
+
+    is_locked = False
+
+    def __init__(self, rows: Rows, wanted: Sequence[Wanted]) -> None:
+        self._rows = rows
+        self._wanted = [(sum(map(mul, cell, rows.strides)), some) for cell, some in wanted]
+        self._ranges = [
+            (rows.starts.item(chunk, some[0]), rows.ends.item(chunk, some[-1]))
+            for chunk, some in self._wanted
+        ]
+
+    def expect(self) -> None:
+        for start, end in self._ranges:
+            self._rows.file.expect(start, end - start)
+
+    def arrays(self) -> Iterator[NDArray[Any]]:
+        rows = self._rows
+        with workspace() as space:
+            where, size = self._read(space)
+            decoded = space.decoded.of(len(where) * rows.nbytes)
+            table = struct.pack(f"<{len(where)}I", *where)
+            rows.decode(table, size, space.decoded.address, space, self._wanted[0][0])
+            begin = 0
+            for _, some in self._wanted:
+                shape = (len(some), *rows.chunk_shape[1:])
+                yield np.ndarray(shape, rows.dtype, decoded, begin)
+                begin += len(some) * rows.nbytes
+
+    def _read(self, space: Workspace) -> tuple[list[int], int]:
+        """Read all, and check it before anything in it is interpreted; tell where each row lies."""
+        rows = self._rows
+        at = head_size(sum([len(some) for _, some in self._wanted]))
+        memory = space.stored.of(at + sum([end - start for start, end in self._ranges]))
+        where: list[int] = []
+        for (chunk, some), (start, end) in zip(self._wanted, self._ranges, strict=True):
+            rows.file.read_into(memory[at : at + end - start], start)
+            base = at - start
+            for row in some:
+                begin = rows.starts.item(chunk, row) + base
+                stored = memory[begin : rows.ends.item(chunk, row) + base]
+                if crc32c(stored) != rows.crcs.item(chunk, row):
+                    raise rows.mismatch(chunk, row)
+                where.append(begin)
+            at += end - start
+        return where, at
