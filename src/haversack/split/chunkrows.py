@@ -51,11 +51,12 @@ class Rows:
     def of(cls, file: RangeFile, tail: Tail, damaged: Damaged) -> Rows | None:
         """Take a block so; None where it is coded in another way."""
         chunks, head = tail.chunks, tail.head
+        if not len(chunks):
+            return None
         row = math.prod(head.chunk_shape[1:]) * np.dtype(head.dtype).itemsize
         heads = chunks.view(np.uint8).reshape(len(chunks), -1)[:, :_LIKE]
         is_so = (
-            len(chunks)
-            and chunks["blocksize"][0] == row
+            chunks["blocksize"][0] == row
             and not chunks["flags"][0] & STORED
             and (heads == heads[0]).all()
         )

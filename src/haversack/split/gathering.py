@@ -24,7 +24,7 @@ from haversack.storage.checksum import crc32cs
 
 # Bytes decoded at once. Large, for each call of Blosc lets another thread take the interpreter, and
 # it takes long to get it back; small enough to have work for all cores.
-_LEAST, _MOST = 1 << 20, 4 << 20
+_LEAST, _MOST = 1 << 20, 8 << 20
 _GAP = 8 << 10  # bytes between two ranges that are read rather than skipped
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -74,6 +73,7 @@ class OwnBlock:
             self._at = self._strides()
         except (TypeError, ZeroDivisionError) as error:
             raise FormatError(f"{self.path}: the tail's head makes no sense: {error}") from error
+        self.rows = Rows.of(file, self._tail, self._chunks.damaged)
 
     @property
     def key(self) -> str:
@@ -108,11 +108,6 @@ class OwnBlock:
             )
         self._tail.check(math.prod(self.chunk_shape) * self.dtype.itemsize, self._file)
         return tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
-
-    @cached_property
-    def rows(self) -> Rows | None:
-        """Its Blosc blocks, where each is one row of its chunk."""
-        return Rows.of(self._file, self._tail, self._chunks.damaged)
 
     def fetch(self, wanted: Sequence[Wanted]) -> Fetch:
         if self.rows is not None:

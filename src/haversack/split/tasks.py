@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from operator import itemgetter
 from typing import Any, Protocol
@@ -20,7 +21,8 @@ _FEW = 8  # chunks that are as soon read one by one
 _WORTH_A_THREAD = 1 << 20  # bytes to decode that are handed to a thread at once
 
 Array = NDArray[Any]
-Copies = Callable[[Array], None]  # what is done with a chunk
+Copy = Callable[[Array], None]  # what is done with the rows of a chunk that are read
+_Use = tuple[Shape, range, Copy]  # the cell of a chunk, the rows that are read, and for what
 
 
 class Task(Protocol):
@@ -67,13 +69,13 @@ def tasks(block: Block, jobs: list[Job]) -> Iterator[Task]:
     elif block.rows is not None and math.prod(map(len, pieces)) > _FEW:
         yield from gather(block.rows, pieces, target)
     else:
-        yield from _grouped(block, _alone(pieces, target))
+        yield from _grouped(block, _by_ranges(pieces, target))
 
 
 class _Chunks:
     """Some chunks of a block, and what is done with each."""
 
-    def __init__(self, fetch: Fetch, copies: Sequence[Copies], nbytes: int) -> None:
+    def __init__(self, fetch: Fetch, copies: Sequence[Copy], nbytes: int) -> None:
         self._fetch, self._copies, self.nbytes = fetch, copies, nbytes
         self.n_chunks = len(copies)
         self.is_locked, self.expect = fetch.is_locked, fetch.expect
@@ -83,16 +85,16 @@ class _Chunks:
             copy_from(data)
 
 
-def _grouped(block: Block, chunks: Iterator[tuple[Wanted, Copies]]) -> Iterator[_Chunks]:
+def _grouped(block: Block, uses: Iterator[_Use]) -> Iterator[_Chunks]:
     """Put chunks together until they are worth a thread's while."""
     inner = math.prod(block.chunk_shape[1:]) * block.dtype.itemsize
     wanted: list[Wanted] = []
-    copies: list[Copies] = []
+    copies: list[Copy] = []
     nbytes = 0
-    for one, copies_of in chunks:
-        wanted.append(one)
-        copies.append(copies_of)
-        nbytes += len(one[1]) * inner
+    for cell, rows, copy_from in uses:
+        wanted.append((cell, rows))
+        copies.append(copy_from)
+        nbytes += len(rows) * inner
         if nbytes >= _WORTH_A_THREAD:
             yield _Chunks(block.fetch(wanted), copies, nbytes)
             wanted, copies, nbytes = [], [], 0
@@ -100,42 +102,46 @@ def _grouped(block: Block, chunks: Iterator[tuple[Wanted, Copies]]) -> Iterator[
         yield _Chunks(block.fetch(wanted), copies, nbytes)
 
 
-def _alone(pieces: Sequence[Sequence[Cut]], target: Array) -> Iterator[tuple[Wanted, Copies]]:
+def _shared(block: Block, jobs: list[Job]) -> Iterator[_Use]:
+    """Find the chunks of several parts, each chunk once."""
+    chunks: dict[Shape, list[_Use]] = {}
+    for target, part in jobs:
+        pieces = cut(part, block.chunk_shape)
+        uses = _by_points(block, part, target) if pieces is None else _by_ranges(pieces, target)
+        for use in uses:
+            chunks.setdefault(use[0], []).append(use)
+    for _, each in sorted(chunks.items(), key=itemgetter(0)):
+        yield each[0] if len(each) == 1 else _joined(each)
+
+
+def _joined(uses: list[_Use]) -> _Use:
+    """Use a chunk several times, reading the rows between which all lies that is wanted of it."""
+    rows = range(min(rows.start for _, rows, _ in uses), max(rows.stop for _, rows, _ in uses))
+
+    def copy_all(data: Array) -> None:
+        for _, some, copy_from in uses:
+            copy_from(data[some.start - rows.start : some.stop - rows.start])
+
+    return uses[0][0], rows, copy_all
+
+
+def _by_ranges(pieces: Sequence[Sequence[Cut]], target: Array) -> Iterator[_Use]:
     """Find the chunks of a part whose axes are all ranges."""
     for tile in product(*pieces):
-        cell, axes, places = zip(*tile, strict=True)
-        rows, *inner = axes
+        cell, (rows, *inner), places = zip(*tile, strict=True)
         index = (slice(None, None, rows.step), *map(plain, inner))
-
-        def copies(data: Array, places: Any = places, index: Any = index) -> None:
-            target[places] = data[index]
-
-        yield (cell, range(rows.start, rows.stop)), copies
+        yield cell, range(rows.start, rows.stop), partial(_copy, target, places, index)
 
 
-def _shared(block: Block, jobs: list[Job]) -> Iterator[tuple[Wanted, Copies]]:
-    """Find the chunks of several parts, each chunk once."""
-    chunks: dict[Shape, list[Job]] = {}
-    for target, wanted in jobs:
-        for cell, part in divide(wanted, block.chunk_shape):
-            chunks.setdefault(cell, []).append((target, part))
-    for cell, of_chunk in sorted(chunks.items(), key=itemgetter(0)):
-        rows = _rows(of_chunk)
-        of_rows = [(target, from_row(part, rows.start)) for target, part in of_chunk]
-
-        def copies(data: Array, of_rows: list[Job] = of_rows) -> None:
-            for target, part in of_rows:
-                copy(data, part, target)
-
-        yield (cell, rows), copies
+def _copy(target: Array, places: Any, index: Any, data: Array) -> None:
+    target[places] = data[index]
 
 
-def _rows(jobs: list[Job]) -> range:
-    """Find the rows of a chunk between which all that is wanted of it lies."""
-    if len(jobs) == 1:
-        return rows_of(jobs[0][1])
-    each = [rows_of(part) for _, part in jobs]
-    return range(min(rows.start for rows in each), max(rows.stop for rows in each))
+def _by_points(block: Block, wanted: Part, target: Array) -> Iterator[_Use]:
+    """Find the chunks of any part."""
+    for cell, part in divide(wanted, block.chunk_shape):
+        rows = rows_of(part)
+        yield cell, rows, partial(copy, part=from_row(part, rows.start), target=target)
 
 
 def _check_reach(block: Block, wanted: Part) -> None:
