@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,6 +20,7 @@ from haversack.packed.encoding.keys import hash64
 from haversack.packed.manifests.manifest import ChunkEntry
 from haversack.packed.manifests.places import CACHE
 from haversack.packed.reading.mergedkeys import Merged, open_merged
+from haversack.storage.lazily import lazily
 from haversack.storage.lock import exclusive
 from haversack.storage.publish import TEMPORARY_SUFFIX
 
@@ -60,7 +60,7 @@ class KeyTables:
         self._root, self._entries = root, entries
         self._asked, self.merged = 0, merged
 
-    @cached_property
+    @lazily
     def plan(self) -> _Plan:
         """What is asked for a key; read at the first of them."""
         return self._planned(self.merged)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from haversack.packed.manifests.places import index_path
 from haversack.packed.reading.keytables import KeyTables
 from haversack.packed.reading.locate import Positions
 from haversack.packed.reading.parts import Part, make_parts
+from haversack.storage.lazily import lazily
 
 
 class _Files:
@@ -104,7 +104,7 @@ class Snapshot:
     def key_type(self) -> KeyType | None:
         return self.manifest.key_type if self.tail is None else self.tail.key_type
 
-    @cached_property
+    @lazily
     def columns(self) -> dict[str, list[str]]:
         """The metadata keys, and the types that their values have."""
         if self.tail is None or not self.tail.rows:
@@ -121,7 +121,7 @@ class Snapshot:
             lists[number] = read_deletions(self.root, self.manifest.chunks[number])
         return lists[number]
 
-    @cached_property
+    @lazily
     def gone(self) -> Positions:
         """All deleted rows, ascending."""
         listed = self.files.gone
@@ -147,7 +147,7 @@ class Snapshot:
         found: Positions = self.gone[start:stop] - self.chunk_starts[number]
         return found
 
-    @cached_property
+    @lazily
     def _before(self) -> Positions:
         """For each deleted row the number of live ones before it."""
         return self.gone - np.arange(len(self.gone))
