@@ -23,7 +23,7 @@ from haversack.split.threads import CORES
 from haversack.storage.checksum import crc32cs
 
 # Bytes decoded at once. Large, for each call of Blosc lets another thread take the interpreter, and
-# it takes long to get it back; small enough to have work for all cores.
+# it takes long to get it back; small enough to have work for all cores, twice.
 _LEAST, _MOST = 1 << 20, 8 << 20
 _GAP = 8 << 10  # bytes between two ranges that are read rather than skipped
 
@@ -45,6 +45,18 @@ class Tiles(NamedTuple):
         return tuple(found[::-1])
 
 
+class Lines(NamedTuple):
+    """The rows that are wanted of each tile, one behind the other in the target."""
+
+    chunks: Numbers  # what to add to the number of a tile's first chunk
+    rows: Numbers  # which row of that chunk
+    place: int  # of the first, on the target's first axis
+
+    def some(self, start: int, stop: int) -> Lines:
+        """Take those of a range."""
+        return Lines(self.chunks[start:stop], self.rows[start:stop], self.place + start)
+
+
 def gather(
     rows: Rows, pieces: Sequence[Sequence[Cut]], target: NDArray[Any]
 ) -> Iterator[Gathering]:
@@ -59,14 +71,31 @@ def gather(
     target
         Where it goes.
     """
-    tiles = _tiles(rows, pieces[1:], target)
-    total = sum(len(local) for _, local, _ in pieces[0]) * len(tiles.chunks) * rows.nbytes
-    most = min(max(_LEAST, total // CORES), _MOST)
-    for cell, local, place in pieces[0]:
-        count = _together(tiles, most // (len(local) * rows.nbytes))
+    tiles, lines = _tiles(rows, pieces[1:], target), _lines(rows, pieces[0])
+    most = min(max(_LEAST, target.nbytes // (2 * CORES)), _MOST) // rows.nbytes
+    lengths = [len(local) for _, local, _ in pieces[0]]
+    count = _together(tiles, most // max(lengths))
+    for start, stop in _bounds(lengths, most // count):
         for first in range(0, len(tiles.chunks), count):
             some = range(first, min(first + count, len(tiles.chunks)))
-            yield Gathering(rows, tiles, some, cell * rows.strides[0], local, place, target)
+            yield Gathering(rows, tiles, some, lines.some(start, stop), target)
+
+
+def _lines(rows: Rows, pieces: Sequence[Cut]) -> Lines:
+    local = [np.arange(some.start, some.stop, some.step) for _, some, _ in pieces]
+    chunks = np.repeat([cell for cell, _, _ in pieces], [len(some) for some in local])
+    return Lines(chunks * rows.strides[0], np.concatenate(local), pieces[0][2].start)
+
+
+def _bounds(lengths: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Put lengths together, one behind the other, as far as ``most`` goes."""
+    start = stop = 0
+    for length in lengths:
+        if start < stop and stop + length - start > most:
+            yield start, stop
+            start = stop
+        stop += length
+    yield start, stop
 
 
 def _tiles(rows: Rows, axes: Sequence[Sequence[Cut]], target: NDArray[Any]) -> Tiles:
@@ -95,41 +124,31 @@ def _together(tiles: Tiles, most: int) -> int:
 
 
 class Gathering:
-    """Some rows of some tiles, all of one row of chunks, that are read at once.
+    """Some rows of some tiles, which are read at once.
 
     Parameters
     ----------
     rows, tiles, target
         As for :func:`gather`.
-    some
-        Which tiles.
-    first
-        The number of the first chunk of the row of chunks.
-    local, place
-        Which rows of the chunks, and which of the target.
+    some, lines
+        Which tiles, and which rows of each.
     """
 
     is_locked = False
 
     def __init__(
-        self,
-        rows: Rows,
-        tiles: Tiles,
-        some: range,
-        first: int,
-        local: range,
-        place: slice,
-        target: NDArray[Any],
+        self, rows: Rows, tiles: Tiles, some: range, lines: Lines, target: NDArray[Any]
     ) -> None:
         self._rows, self._tiles, self._some = rows, tiles, some
-        self._target, self._place = target, place
-        self._chunks = tiles.chunks[some.start : some.stop] + first
-        self._local = local
-        wanted = slice(local.start, local.stop, local.step)
-        self._start = rows.starts[self._chunks, wanted]
-        self._end = rows.ends[self._chunks, wanted]
-        self._crcs = rows.crcs[self._chunks, wanted]
-        self.n_chunks = len(self._chunks)
+        self._lines, self._target = lines, target
+        self._chunks = tiles.chunks[some.start : some.stop, None] + lines.chunks
+        wanted = (self._chunks, lines.rows)
+        self._start, self._end, self._crcs = (
+            rows.starts[wanted],
+            rows.ends[wanted],
+            rows.crcs[wanted],
+        )
+        self.n_chunks = len(some)
         self.nbytes = self._start.size * rows.nbytes
         self._from, self._to = _ranges(self._start.ravel(), self._end.ravel())
 
@@ -160,16 +179,16 @@ class Gathering:
         each = zip(where.ravel().tolist(), ends.ravel().tolist(), strict=True)
         found = [*crc32cs(memory[begin:end] for begin, end in each)]
         if found != self._crcs.ravel().tolist():
-            tile, row = np.argwhere(np.reshape(found, where.shape) != self._crcs)[0]
-            raise self._rows.mismatch(int(self._chunks[tile]), self._local[row])
+            wrong = np.argwhere(np.reshape(found, where.shape) != self._crcs)[0]
+            raise self._rows.mismatch(int(self._chunks[*wrong]), int(self._lines.rows[wrong[1]]))
         self._size = int(at[-1])
-        return where.astype("<u4")
+        return where.astype(np.uint32)
 
     def _in_place(
         self, where: NDArray[np.uint32], tiles: NDArray[np.intp], space: Workspace
     ) -> None:
         """Decode rows of tiles, given by row and tile, to where they belong."""
-        rows = (self._place.start + np.arange(len(where))) * self._target.strides[0]
+        rows = (self._lines.place + np.arange(len(where))) * self._target.strides[0]
         belong = (rows[:, None] + self._tiles.at[self._some.start + tiles]).ravel()
         belong += self._target.__array_interface__["data"][0]
         breaks = np.flatnonzero(np.diff(belong) != self._rows.nbytes) + 1
@@ -186,14 +205,15 @@ class Gathering:
         self._decode(where.ravel(), space.decoded.address, space)
         shape = (*where.shape, *self._rows.chunk_shape[1:])
         data = np.ndarray(shape, self._rows.dtype, decoded)
+        place = slice(self._lines.place, self._lines.place + where.shape[1])
         for tile, cell in zip(tiles.tolist(), data, strict=True):
             pieces = self._tiles.piece(self._some.start + tile)
             places = [place for _, _, place in pieces]
             inner = [plain(local) for _, local, _ in pieces]
-            self._target[(self._place, *places)] = cell[(slice(None), *inner)]
+            self._target[(place, *places)] = cell[(slice(None), *inner)]
 
     def _decode(self, where: NDArray[np.uint32], address: int, space: Workspace) -> None:
-        self._rows.decode(where.tobytes(), self._size, address, space, int(self._chunks[0]))
+        self._rows.decode(where.tobytes(), self._size, address, space, int(self._chunks[0, 0]))
 
 
 def _ranges(start: Numbers, end: Numbers) -> tuple[Numbers, Numbers]:
