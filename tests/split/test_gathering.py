@@ -1,5 +1,6 @@
 """Of many tiles, those that are wanted whole are decoded into the result itself."""
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_any_part_is_what_numpy_gives(pair, data):
 def test_without_the_library_it_is_the_same(pair, monkeypatch):
     array, dataset = pair
     monkeypatch.setattr(blosc, "_library", None)
-    monkeypatch.setattr(blosc, "_kept", blosc._Kept())
+    monkeypatch.setattr(blosc, "_idle", deque())
     np.testing.assert_array_equal(dataset[...], array)
     np.testing.assert_array_equal(dataset[1:, ..., 3:-2], array[1:, ..., 3:-2])
 

@@ -51,14 +51,13 @@ def test_a_child_that_is_forked_amid_reads_can_read(many):
 def test_a_read_within_a_read_disturbs_neither(many):
     dataset = SplitDataset(many)
     block = dataset._block(5)
-    (outer,) = fetched = [*block.fetch([((0, 0), range(1))]).arrays()]
-    arrays = block.fetch([((0, 0), range(1))]).arrays()
+    fetch = block.fetch([((0, 0), range(1))])
+    fetch.read()
+    arrays = fetch.arrays()
     first = next(arrays)
     assert (dataset[...] == np.arange(300 * 50).reshape(300, 50)).all()
     np.testing.assert_array_equal(first, np.arange(250, 300)[None])
     arrays.close()
-    assert len(fetched) == 1
-    assert outer.shape == first.shape
 
 
 SIGNALS = """

@@ -31,8 +31,16 @@ class Fetch(Protocol):
         """Have the disk bring what will soon be read."""
         ...
 
+    def read(self) -> None:
+        """Read what can be read before it is decoded.
+
+        The thread that plans does this: each call of the system gives the interpreter to another
+        thread, and many threads that read in small pieces wait for it most of the time.
+        """
+        ...
+
     def arrays(self) -> Iterator[NDArray[Any]]:
-        """Read and decode them one after the other; each is good until the next is asked for.
+        """Decode what was read, one after the other; each is good until the next is asked for.
 
         What is given has just the rows that are wanted, and the other axes of the chunk.
         """
@@ -114,6 +122,9 @@ class ChunkByChunk:
         for cell, _ in self._wanted:
             if self._expect is not None:
                 self._expect(cell)
+
+    def read(self) -> None:
+        """Leave it to who decodes."""
 
     def arrays(self) -> Iterator[NDArray[Any]]:
         for cell, rows in self._wanted:

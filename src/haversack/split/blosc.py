@@ -1,4 +1,4 @@
-"""Decompress Blosc 1 buffers whose structure is known to be sound, in a thread's own memory.
+"""Decompress Blosc 1 buffers whose structure is known to be sound, in memory used again and again.
 
 The library is the one in the wheel of ``blosc2``, without that package's Python, whose import costs
 0.3 s. Where it cannot be found numcodecs does the same; that one starts threads of Blosc's own when
@@ -8,8 +8,8 @@ the main thread calls it, for which small reads have no time.
 from __future__ import annotations
 
 import ctypes
-import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -21,9 +21,10 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError
+from haversack.split.threads import CORES
 
 _THREADS = 1
-_MOST_KEPT = 16 << 20  # bytes of memory that stays with a thread
+_MOST_KEPT = 12 << 20  # bytes
 _SUFFIXES = (".so", ".dylib", ".dll")
 
 
@@ -133,23 +134,30 @@ def _by_numcodecs(source: Memory, size: int, address: int, nbytes: int) -> int:
     return nbytes
 
 
-class _Kept(threading.local):
-    def __init__(self) -> None:
-        self.idle: list[Workspace] = []
+# Idle memory of this process. Taking and adding are atomic: neither a signal's handler nor a fork
+# finds it half changed.
+_idle: deque[Workspace] = deque(maxlen=2 * CORES + 2)
 
 
-_kept = _Kept()
+def borrow() -> Workspace:
+    """Give memory that nobody else uses, until it is given back or forgotten."""
+    try:
+        return _idle.pop()
+    except IndexError:
+        return Workspace()
+
+
+def give_back(space: Workspace) -> None:
+    """Let others use memory, unless it has become large."""
+    if len(space.stored.data) + len(space.decoded.data) <= _MOST_KEPT:
+        _idle.append(space)
 
 
 @contextmanager
 def workspace() -> Iterator[Workspace]:
-    """Lend memory of this thread; who reads while it is in use (in a signal's handler) gets other.
-
-    What has become large is not kept.
-    """
-    own = _kept.idle.pop() if _kept.idle else Workspace()
+    """Lend memory."""
+    space = borrow()
     try:
-        yield own
+        yield space
     finally:
-        if max(len(own.stored.data), len(own.decoded.data)) <= _MOST_KEPT:
-            _kept.idle.append(own)
+        give_back(space)

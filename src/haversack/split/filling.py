@@ -27,6 +27,7 @@ def fill(of_blocks: OfBlocks, block: Callable[[int], Block]) -> None:
         (task,) = first
         if task.n_chunks > 1:
             task.expect()
+        task.read()
         task.do()
 
 
@@ -42,8 +43,13 @@ def _expected(of_tasks: Iterable[Task]) -> Iterator[Task]:
             most = min(most + 2, _MOST_EXPECTED)
         while ahead > _EXPECTED or len(waiting) > most:
             ahead -= waiting[0].nbytes
-            yield waiting.popleft()
-    yield from waiting
+            yield _read(waiting.popleft())
+    yield from map(_read, waiting)
+
+
+def _read(task: Task) -> Task:
+    task.read()
+    return task
 
 
 def _do(task: Task) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.split.blosc import Workspace, workspace
+from haversack.split.blosc import borrow, give_back
 from haversack.split.chunk import head_size
 from haversack.split.chunkrows import Numbers, Rows
 from haversack.split.plan import Cut, plain
@@ -157,19 +157,18 @@ class Gathering:
             self._rows.file.expect(start, stop - start)
 
     def do(self) -> None:
-        fits = self._tiles.fits[self._some.start : self._some.stop]
-        with workspace() as space:
-            where = self._read(space)
-            if fits.any():
-                self._in_place(where[fits].T, np.flatnonzero(fits), space)
-            if not fits.all():
-                self._in_part(where[~fits], np.flatnonzero(~fits), space)
+        fits, where = self._tiles.fits[self._some.start : self._some.stop], self._where
+        if fits.any():
+            self._in_place(where[fits].T, np.flatnonzero(fits))
+        if not fits.all():
+            self._in_part(where[~fits], np.flatnonzero(~fits))
+        give_back(self._space)
 
-    def _read(self, space: Workspace) -> NDArray[np.uint32]:
-        """Read all, and check it before anything in it is interpreted; tell where each lies."""
+    def read(self) -> None:
+        self._space = borrow()
         sizes = self._to - self._from
         at = head_size(self._start.size) + np.append(0, sizes.cumsum())
-        memory = space.stored.of(int(at[-1]))
+        memory = self._space.stored.of(int(at[-1]))
         lie = zip(at.tolist(), sizes.tolist(), self._from.tolist(), strict=False)
         for begin, size, offset in lie:
             self._rows.file.read_into(memory[begin : begin + size], offset)
@@ -181,12 +180,9 @@ class Gathering:
         if found != self._crcs.ravel().tolist():
             wrong = np.argwhere(np.reshape(found, where.shape) != self._crcs)[0]
             raise self._rows.mismatch(int(self._chunks[*wrong]), int(self._lines.rows[wrong[1]]))
-        self._size = int(at[-1])
-        return where.astype(np.uint32)
+        self._where, self._size = where.astype(np.uint32), int(at[-1])
 
-    def _in_place(
-        self, where: NDArray[np.uint32], tiles: NDArray[np.intp], space: Workspace
-    ) -> None:
+    def _in_place(self, where: NDArray[np.uint32], tiles: NDArray[np.intp]) -> None:
         """Decode rows of tiles, given by row and tile, to where they belong."""
         rows = (self._lines.place + np.arange(len(where))) * self._target.strides[0]
         belong = (rows[:, None] + self._tiles.at[self._some.start + tiles]).ravel()
@@ -195,14 +191,13 @@ class Gathering:
         bounds = [0, *breaks.tolist(), where.size]
         listed = where.ravel()
         for begin, end in pairwise(bounds):
-            self._decode(listed[begin:end], int(belong[begin]), space)
+            self._decode(listed[begin:end], int(belong[begin]))
 
-    def _in_part(
-        self, where: NDArray[np.uint32], tiles: NDArray[np.intp], space: Workspace
-    ) -> None:
+    def _in_part(self, where: NDArray[np.uint32], tiles: NDArray[np.intp]) -> None:
         """Decode rows of tiles, given by tile and row, and copy what is wanted of them."""
-        decoded = space.decoded.of(where.size * self._rows.nbytes)
-        self._decode(where.ravel(), space.decoded.address, space)
+        memory = self._space.decoded
+        decoded = memory.of(where.size * self._rows.nbytes)
+        self._decode(where.ravel(), memory.address)
         shape = (*where.shape, *self._rows.chunk_shape[1:])
         data = np.ndarray(shape, self._rows.dtype, decoded)
         place = slice(self._lines.place, self._lines.place + where.shape[1])
@@ -212,8 +207,9 @@ class Gathering:
             inner = [plain(local) for _, local, _ in pieces]
             self._target[(place, *places)] = cell[(slice(None), *inner)]
 
-    def _decode(self, where: NDArray[np.uint32], address: int, space: Workspace) -> None:
-        self._rows.decode(where.tobytes(), self._size, address, space, int(self._chunks[0, 0]))
+    def _decode(self, where: NDArray[np.uint32], address: int) -> None:
+        chunk = int(self._chunks[0, 0])
+        self._rows.decode(where.tobytes(), self._size, address, self._space, chunk)
 
 
 def _ranges(start: Numbers, end: Numbers) -> tuple[Numbers, Numbers]:

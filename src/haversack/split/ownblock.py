@@ -148,8 +148,10 @@ class OwnBlock:
             start = tuple(i * n for i, n in zip(cell, self.chunk_shape, strict=True))
             ends = (s + n for s, n in zip(start, self.chunk_shape, strict=True))
             target = data[tuple(map(slice, start, ends))]
-            (chunk,) = self.fetch([(cell, rows)]).arrays()
-            target[...] = chunk[tuple(map(slice, target.shape))]
+            fetch = self.fetch([(cell, rows)])
+            fetch.read()
+            for chunk in fetch.arrays():
+                target[...] = chunk[tuple(map(slice, target.shape))]
         return data
 
     def verify(self) -> Iterator[Damage]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.split.blosc import Workspace, workspace
+from haversack.split.blosc import borrow, give_back
 from haversack.split.chunk import head_size
 from haversack.split.chunkrows import Rows
 from haversack.storage.checksum import crc32c
@@ -43,24 +43,10 @@ class RowsFetch:
         for start, end in self._ranges:
             self._rows.file.expect(start, end - start)
 
-    def arrays(self) -> Iterator[NDArray[Any]]:
-        rows = self._rows
-        with workspace() as space:
-            where, size = self._read(space)
-            decoded = space.decoded.of(len(where) * rows.nbytes)
-            table = struct.pack(f"<{len(where)}I", *where)
-            rows.decode(table, size, space.decoded.address, space, self._wanted[0][0])
-            begin = 0
-            for _, some in self._wanted:
-                shape = (len(some), *rows.chunk_shape[1:])
-                yield np.ndarray(shape, rows.dtype, decoded, begin)
-                begin += len(some) * rows.nbytes
-
-    def _read(self, space: Workspace) -> tuple[list[int], int]:
-        """Read all, and check it before anything in it is interpreted; tell where each row lies."""
-        rows = self._rows
+    def read(self) -> None:
+        rows, self._space = self._rows, borrow()
         at = head_size(sum([len(some) for _, some in self._wanted]))
-        memory = space.stored.of(at + sum([end - start for start, end in self._ranges]))
+        memory = self._space.stored.of(at + sum([end - start for start, end in self._ranges]))
         where: list[int] = []
         for (chunk, some), (start, end) in zip(self._wanted, self._ranges, strict=True):
             rows.file.read_into(memory[at : at + end - start], start)
@@ -72,4 +58,16 @@ class RowsFetch:
                     raise rows.mismatch(chunk, row)
                 where.append(begin)
             at += end - start
-        return where, at
+        self._table, self._size = struct.pack(f"<{len(where)}I", *where), at
+
+    def arrays(self) -> Iterator[NDArray[Any]]:
+        rows, space = self._rows, self._space
+        count = len(self._table) // 4
+        decoded = space.decoded.of(count * rows.nbytes)
+        rows.decode(self._table, self._size, space.decoded.address, space, self._wanted[0][0])
+        begin = 0
+        for _, some in self._wanted:
+            shape = (len(some), *rows.chunk_shape[1:])
+            yield np.ndarray(shape, rows.dtype, decoded, begin)
+            begin += len(some) * rows.nbytes
+        give_back(space)

@@ -47,8 +47,12 @@ class Task(Protocol):
         """Have the disk bring what will soon be read."""
         ...
 
+    def read(self) -> None:
+        """Read what can be read before it is decoded."""
+        ...
+
     def do(self) -> None:
-        """Read it, and fill its targets."""
+        """Decode it, and fill its targets."""
         ...
 
 
@@ -78,7 +82,7 @@ class _Chunks:
     def __init__(self, fetch: Fetch, copies: Sequence[Copy], nbytes: int) -> None:
         self._fetch, self._copies, self.nbytes = fetch, copies, nbytes
         self.n_chunks = len(copies)
-        self.is_locked, self.expect = fetch.is_locked, fetch.expect
+        self.is_locked, self.expect, self.read = fetch.is_locked, fetch.expect, fetch.read
 
     def do(self) -> None:
         for data, copy_from in zip(self._fetch.arrays(), self._copies, strict=True):
