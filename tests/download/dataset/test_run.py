@@ -9,6 +9,7 @@ import pytest
 
 from haversack.catalog import read_catalog
 from haversack.download import DownloadReport, download
+from haversack.download.ledger import Ledger
 from haversack.errors import (
     DownloadError,
     EmptySelectionError,
@@ -53,6 +54,16 @@ def test_the_layout_is_the_documents(farms, source, out, listing):
     assert (out / "farms/fields/item1/red.tif").read_bytes() == b"image 1" * 100
     assert _errors(out / "farms/err_report.csv") == []
     assert (out / "farms/mlhub_stac_assets.db").is_file()
+
+
+def test_a_second_run_asks_the_ledger_for_one_file_at_a_time(farms, source, out, monkeypatch):
+    archive = farms.archive(source)
+    download(archive, out, **LOCAL)
+    asked, read = [], Ledger._read
+    monkeypatch.setattr(Ledger, "_read", lambda *given: [asked.append(given[1]), read(*given)][1])
+    download(archive, out, **LOCAL)
+    # Whatever looks at all rows does so for each file, and takes hours for a million.
+    assert set(asked) == {"SELECT * FROM files WHERE path = ?"}
 
 
 def test_a_second_run_asks_the_network_for_nothing(farms, source, out, server, listing):
