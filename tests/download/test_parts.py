@@ -46,8 +46,8 @@ def test_parts_that_cannot_be_gone_on_with_are_cleared_away(server, get, here, t
     server.file("/a", b"x")
     get("/a")
     stem = parts._hash("a", 16)
-    (tmp_path / "out" / f".part-{stem}-0-{parts.SYNCED}-dead.1").write_bytes(b"y" * 100_000)
-    (tmp_path / "out" / f".part-{stem}-abc-{parts.SYNCED}-dead.2").write_bytes(b"y")
+    (tmp_path / "out" / f".part-{stem}-0-{parts.SYNCED}-deadbeef.1").write_bytes(b"y" * 100_000)
+    (tmp_path / "out" / f".part-{stem}-0123456789ab-{parts.SYNCED}-deadbeef.2").write_bytes(b"y")
     get("/a")
     assert here() == {"a": b"x"}
 
@@ -55,7 +55,7 @@ def test_parts_that_cannot_be_gone_on_with_are_cleared_away(server, get, here, t
 def test_the_kept_part_of_another_run_counts_once(server, tmp_path, megabyte):
     server.file("/a", megabyte)
     stem, version = parts._hash("a", 16), parts.validator({"etag": '""'}, 0)
-    kept = tmp_path / f".part-{stem}-{version}-{parts.SYNCED}-x"
+    kept = tmp_path / f".part-{stem}-{version}-{parts.SYNCED}-deadbeef.1"
     kept.write_bytes(b"y" * 100_000)
     wanted = [Request(server.url("/a"), tmp_path / "a")]
     [outcome] = transfer(wanted, source_origin=server.url("/"))
@@ -74,7 +74,7 @@ def test_a_part_that_a_power_cut_may_have_spoilt_is_not_gone_on_with(
     server.file("/a", megabyte)
     fields = [parts._hash("a", 16), parts.validator({"etag": '"1"'}, 0)]
     fields += {"this boot": [parts.boot()], "none": []}.get(sync, [sync])
-    (tmp_path / f".part-{'-'.join(fields)}-dead.1").write_bytes(megabyte[:100_000])
+    (tmp_path / f".part-{'-'.join(fields)}-deadbeef.1").write_bytes(megabyte[:100_000])
     wanted = [Request(server.url("/a"), tmp_path / "a")]
     [outcome] = transfer(wanted, source_origin=server.url("/"))
     assert outcome.error is None
@@ -86,7 +86,10 @@ def test_without_boots_to_tell_apart_only_synced_parts_are_gone_on_with(monkeypa
     monkeypatch.setattr(parts, "_BOOT_ID", tmp_path / "missing")
     assert parts.boot() == "0"
     first = parts.Parts("0123abcd", synced=True)
-    for one in (first.new(str(tmp_path / "a"), "ab"), first.new(str(tmp_path / "b"), "ab")):
+    for one in (
+        first.new(str(tmp_path / "a"), "0123456789ab"),
+        first.new(str(tmp_path / "b"), "0123456789ab"),
+    ):
         one.write(bytes(100_000))
         one.close()
     one.keep_or_remove(sync=True)

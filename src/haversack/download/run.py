@@ -20,6 +20,7 @@ from haversack.download.holdings import IfExists
 from haversack.download.layout import REPORT
 from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
+from haversack.download.leftovers import Halves, clear_away, clear_beside
 from haversack.download.obtain import Given, name_dataset, obtain
 from haversack.download.perform import bring_assets, lay_out
 from haversack.download.plan import Plan, make_plan
@@ -163,9 +164,10 @@ def download(
             keeping = _keeping(if_exists, catalog_only=catalog_only)
             plan = make_plan(selection, place, assets, keeping, ledger)
             bringing = Bringing(obtained, plan, access, if_exists == "sync")
+            bringing.halves = _tidy(bringing, output / f"{folder}.tar.gz", dry_run=dry_run)
             _tell(plan)
             if ledger is not None:
-                lay_out(plan, ledger, if_exists, progress)
+                lay_out(bringing, ledger, if_exists, progress)
                 obtained.remember(ledger)
             if ledger is not None and not catalog_only:
                 bring_assets(bringing, ledger, if_exists, progress)
@@ -175,7 +177,7 @@ def download(
             log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
     report = report_of(bringing, failures, time.perf_counter() - started)
     if raise_errors:
-        raise_failed(bringing, report)
+        raise_failed(bringing, report, if_exists)
     return report
 
 
@@ -222,6 +224,16 @@ def _choose(
     if with_sources:
         selection = add_sources(selection)
     return selection if failed is None else only_failed(selection, failed)
+
+
+def _tidy(bringing: Bringing, archive: Path, *, dry_run: bool) -> Halves:
+    """Remove what no run goes on with; say what is here of the files that are to come."""
+    place, assets = bringing.plan.output.root, bringing.plan.assets.root
+    if not dry_run:
+        clear_beside(archive)
+        if place != assets:
+            clear_away(place)
+    return clear_away(assets, bringing.asked_for(), dry_run=dry_run)
 
 
 def _write_report(plan: Plan, failures: Sequence[FailedAsset]) -> None:
