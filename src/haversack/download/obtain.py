@@ -29,7 +29,7 @@ from haversack.download.sources import (
 )
 from haversack.download.sources.choose import origin_of
 from haversack.download.transfer import Outcome, Request, Version
-from haversack.errors import ExistsError, FormatError, UnsupportedError
+from haversack.errors import EmptySourceError, ExistsError, FormatError, UnsupportedError
 from haversack.events import Progress
 from haversack.storage.names import component
 
@@ -75,6 +75,8 @@ def name_dataset(source: Given, output: Path, name: str | None) -> Named:
     ------
     PathNotFoundError, FormatError
         The source is a path where no whole catalog stands.
+    EmptySourceError
+        There is nothing in it.
     ExistsError
         The output directory is a file.
     """
@@ -92,7 +94,7 @@ def name_dataset(source: Given, output: Path, name: str | None) -> Named:
         return Named(text, name or name_of(text), None)
     if text.endswith(".txt"):
         return Named(urls_in(Path(text)), name or Path(text).stem, None)
-    catalog = read_catalog(source)
+    catalog = _with_content(read_catalog(source))
     return Named(text, name or catalog.id, catalog)
 
 
@@ -118,6 +120,8 @@ def obtain(
     ------
     DownloadError
         The archive cannot be fetched.
+    EmptySourceError
+        There is nothing in it.
     FormatError
         It is damaged.
     """
@@ -210,8 +214,10 @@ class _Obtaining:
         if found is not None and came.unchanged:
             return Obtained(found[1], self.here.name, archive, origin)
         if _begins_as_json(target):
+            target.unlink()  # it is no archive, and a source that cannot be read must leave none
             return self._bundle()
-        return Obtained(read_catalog(target), self.here.name, archive, origin, came)
+        catalog = _with_content(read_catalog(target))
+        return Obtained(catalog, self.here.name, archive, origin, came)
 
 
 def _begins_as_json(path: Path) -> bool:
@@ -219,10 +225,16 @@ def _begins_as_json(path: Path) -> bool:
         return file.read(64).lstrip()[:1] == b"{"
 
 
+def _with_content(catalog: Catalog) -> Catalog:
+    if catalog.is_empty:
+        raise EmptySourceError(f"{catalog.path} is empty: there is no item and no collection in it")
+    return catalog
+
+
 def _readable(archive: Path) -> Catalog | None:
     try:
-        return read_catalog(archive)
-    except FormatError as error:
+        return _with_content(read_catalog(archive))
+    except (FormatError, EmptySourceError) as error:
         log.warning("%s: it is fetched again", error)
         return None
 
