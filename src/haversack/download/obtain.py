@@ -29,7 +29,7 @@ from haversack.download.sources import (
 )
 from haversack.download.sources.choose import origin_of
 from haversack.download.transfer import Outcome, Request, Version
-from haversack.errors import EmptySourceError, ExistsError, FormatError, UnsupportedError
+from haversack.errors import EmptySourceError, FormatError, UnsupportedError
 from haversack.events import Progress
 from haversack.storage.names import component
 
@@ -68,7 +68,7 @@ class Named:
     catalog: Catalog | None
 
 
-def name_dataset(source: Given, output: Path, name: str | None) -> Named:
+def name_dataset(source: Given, name: str | None) -> Named:
     """Find out what dataset a source is, without fetching or writing anything.
 
     Raises
@@ -77,11 +77,7 @@ def name_dataset(source: Given, output: Path, name: str | None) -> Named:
         The source is a path where no whole catalog stands.
     EmptySourceError
         There is nothing in it.
-    ExistsError
-        The output directory is a file.
     """
-    if output.exists() and not output.is_dir():
-        raise ExistsError(f"{output} is a file: give a directory to download into")
     if isinstance(source, StacApi):
         return Named(source, name or name_of(source), None)
     if isinstance(source, list | tuple):

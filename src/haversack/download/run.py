@@ -22,6 +22,7 @@ from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
 from haversack.download.leftovers import Halves, clear_away, clear_beside
 from haversack.download.obtain import Given, name_dataset, obtain
+from haversack.download.output import check_directory
 from haversack.download.perform import bring_assets, lay_out
 from haversack.download.plan import Plan, make_plan
 from haversack.download.report import DownloadReport, FailedAsset, as_csv, read_csv
@@ -30,6 +31,7 @@ from haversack.download.secrets import Secrets
 from haversack.download.tuning import Tuning, check_tuning
 from haversack.errors import UsageError
 from haversack.events import Progress
+from haversack.storage.looking import as_path
 from haversack.storage.names import component
 
 log = logging.getLogger("haversack.download")
@@ -127,6 +129,10 @@ def download(
         Filters that leave nothing.
     FormatError
         The catalog is damaged.
+    EmptySourceError
+        There is nothing in the source.
+    ExistsError
+        A file stands where a directory is to be.
     StorageError
         The disk is full or refuses; what is whole stays.
     DownloadError
@@ -148,12 +154,14 @@ def download(
     times_and_places = collection_filter, datetime, bbox, intersects
     filters = Filters(*times_and_places, asset_keys, roles, media_types, where, match)
     filters.check()
-    output, access = Path(output_dir), Access(secrets, tuple(allow_hosts), ca, tuning)
-    named = name_dataset(source, output, name)
+    output, access = as_path(output_dir), Access(secrets, tuple(allow_hosts), ca, tuning)
+    elsewhere = output if asset_output_dir is None else as_path(asset_output_dir)
+    for directory in (output, elsewhere):
+        check_directory(directory)
+    named = name_dataset(source, name)
     if named.catalog is not None:
         select(named.catalog, filters)
     folder = component(named.dataset_id)
-    elsewhere = output if asset_output_dir is None else Path(asset_output_dir)
     place, assets = output / folder, elsewhere / folder
     with _leases(() if dry_run else {place, assets}), _scratch(dry_run=dry_run) as scratch:
         failed = read_csv(assets / REPORT) if retry_failed else None
