@@ -14,6 +14,7 @@ from haversack.errors import ExistsError, StorageError
 from haversack.storage.calls import calls
 from haversack.storage.looking import is_directory
 from haversack.storage.publish import (
+    is_worth_a_syncfs,
     make_directory,
     storage_error,
     sweep,
@@ -24,7 +25,6 @@ from haversack.storage.publish import (
 
 _MOST = 1000
 _MOST_KNOWN = 4_000
-_WORTH_A_SYNCFS = 16
 
 
 def check_directory(path: Path) -> None:
@@ -193,7 +193,7 @@ class Output:
 def _sync(files: list[str]) -> None:
     if not files:
         return
-    if calls.syncfs is None or len(files) < _WORTH_A_SYNCFS:
+    if not is_worth_a_syncfs(len(files)):
         for file in files:
             sync_file(file)
         return

@@ -22,6 +22,7 @@ from haversack.storage.calls import calls
 
 TEMPORARY_SUFFIX = ".partial"
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
+_WORTH_A_SYNCFS = 16
 ABANDONED = 24 * 3600.0  # seconds without a write, after which no writer goes on
 
 
@@ -111,6 +112,11 @@ def sync_file(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_worth_a_syncfs(count: int) -> bool:
+    """Tell whether so many files are on the disk sooner with all else of their file system."""
+    return calls.syncfs is not None and count >= _WORTH_A_SYNCFS
 
 
 def make_directory(path: Path) -> None:
