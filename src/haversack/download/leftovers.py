@@ -101,8 +101,8 @@ def clear_beside(archive: Path) -> None:
     Other datasets' archives stand there too, so all else stays.
     """
     stem = stem_of(archive.name)
-    lefts = [left for left in _left_below(archive.parent, "", 0) if left.part is not None]
-    _remove(archive.parent, [left for left in lefts if left.part and left.part.stem == stem])
+    found = _left_below(archive.parent, "", 0)
+    _remove(archive.parent, [left for left in found if left.part and left.part.stem == stem])
     sweep(archive.parent)
 
 

@@ -237,10 +237,10 @@ def _choose(
 def _tidy(bringing: Bringing, archive: Path, *, dry_run: bool) -> Halves:
     """Remove what no run goes on with; say what is here of the files that are to come."""
     place, assets = bringing.plan.output.root, bringing.plan.assets.root
-    if not dry_run:
+    if not dry_run and bringing.obtained.archive is not None:
         clear_beside(archive)
-        if place != assets:
-            clear_away(place)
+    if not dry_run and place != assets:
+        clear_away(place)
     return clear_away(assets, bringing.asked_for(), dry_run=dry_run)
 
 
