@@ -12,6 +12,7 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
     │   ├── RecordNotFoundError (KeyError)  no such key in a dataset
     │   ├── PositionError (IndexError)      an index beyond the end
     │   ├── PathNotFoundError (FileNotFoundError)
+    │   ├── EmptySourceError                a source that is whole, with nothing in it
     │   └── VersionGoneError                a snapshot whose files were removed: refresh()
     ├── ExistsError (FileExistsError)       an output that would be overwritten
     │   └── KeyExistsError (KeyError)       a key that the dataset already has
@@ -85,6 +86,10 @@ class PositionError(NotFoundError, IndexError):
 
 class PathNotFoundError(NotFoundError, FileNotFoundError):
     """A path that does not exist."""
+
+
+class EmptySourceError(NotFoundError):
+    """A source that is there and whole, with nothing in it: no items, no collections, no URLs."""
 
 
 class VersionGoneError(NotFoundError):

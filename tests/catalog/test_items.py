@@ -6,7 +6,7 @@ import pytest
 
 from haversack.catalog import is_catalog, read_catalog
 from haversack.download import download
-from haversack.errors import FormatError
+from haversack.errors import EmptySourceError, FormatError
 
 
 @pytest.fixture
@@ -120,13 +120,18 @@ def test_a_parquet_file_that_is_no_stac_is_refused(tmp_path):
     import pyarrow.parquet as pq
 
     path = tmp_path / "other.parquet"
-    pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(FormatError, match="row 0"):
-        read_catalog(path)
+    for columns, why in (
+        ({"a": [1]}, "no column 'id'"),
+        ({}, "no column 'id'"),
+        ({"id": [1]}, "row 0"),
+    ):
+        pq.write_table(pa.table(columns), path)
+        with pytest.raises(FormatError, match=why):
+            read_catalog(path)
 
 
 def test_an_item_collection_without_items_is_named_in_the_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "none.json").write_text('{"type": "FeatureCollection", "features": []}')
-    with pytest.raises(FormatError, match=r"^none\.json holds no"):
+    with pytest.raises(EmptySourceError, match=r"^none\.json is empty"):
         read_catalog("none.json")

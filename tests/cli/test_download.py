@@ -2,6 +2,10 @@
 
 import json
 
+import pytest
+
+from haversack.cli import download as command
+
 SOURCE = "demo_crop_seasons_source"
 
 
@@ -20,6 +24,37 @@ def test_sync_and_retry_go_on_from_a_download(at_hub, tmp_path):
     assert (again["fetched"], again["present"]) == (0, first["fetched"])
     retried = _download(at_hub, "--retry-failed")
     assert (retried["fetched"], retried["present"], retried["failed"]) == (0, 0, 0)
+
+
+def test_verify_counts_the_half_files_that_runs_have_left(at_hub, tmp_path):
+    _download(at_hub)
+    assert "half" not in at_hub("verify", "demo_crop_seasons", "-q").err
+    folder = tmp_path / "demo_crop_seasons" / SOURCE
+    for number in range(3):
+        name = f".part-{'0' * 16}-{'1' * 12}-synced-0123abcd.{number}"
+        (folder / name).write_bytes(bytes(500_000))
+    told = at_hub("verify", "demo_crop_seasons", "-q")
+    assert (told.code, "3 half files of 1.5 MB: the same download goes" in told.err) == (0, True)
+    assert json.loads(at_hub("verify", "demo_crop_seasons", "-q", "--json").out) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "the same command goes on from there"),
+        (["--sync"], "the same command goes on from there"),
+        (["--if-exists", "overwrite"], "the same command fetches all of it again; with --sync"),
+    ],
+)
+def test_who_interrupts_a_download_is_told_what_the_same_command_will_do(
+    at_hub, monkeypatch, options, told
+):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_download", interrupt)
+    stopped = at_hub("download", "demo_crop_seasons", "-q", *options)
+    assert (stopped.code, told in stopped.err) == (130, True)
 
 
 def test_filters_by_kind_and_property(at_hub):

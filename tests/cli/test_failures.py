@@ -87,6 +87,15 @@ def test_existing_output(haversack, at_hub, tmp_path):
     assert (tmp_path / "chips" / "precious").read_text() == "mine"
 
 
+@pytest.mark.parametrize("place", ["letter.txt", "letter.txt/data"])
+@pytest.mark.parametrize("option", ["-o", "--asset-output"])
+def test_an_output_that_is_a_file(at_hub, tmp_path, place, option):
+    (tmp_path / "letter.txt").write_text("mine")
+    result = at_hub("download", "demo_crop_seasons", "-q", option, place)
+    _assert_one_line(result, 6, "letter.txt is a file, not a directory")
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
 def test_full_disk(at_hub, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

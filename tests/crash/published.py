@@ -4,7 +4,6 @@ import hashlib
 import os
 from pathlib import Path
 
-from haversack.download import syncing
 from haversack.download.commit import Committer
 from haversack.download.digest import Digest
 from haversack.download.ending import Ending
@@ -13,6 +12,7 @@ from haversack.download.outcome import Request
 from haversack.download.parts import PREFIX, Parts
 from haversack.download.syncing import Disk
 from haversack.download.whole import Whole
+from haversack.storage import publish
 from haversack.storage.publish import storage_error, sync_directory
 
 from .blocks import ALL
@@ -112,7 +112,7 @@ def files(path, step):
 @scenario(STEPS, writer=Files, visible=whole_files)
 def files_at_once(path, step):
     """Files that are synced with all others of their file system, as many are."""
-    vars(syncing).update(_WORTH_A_SYNCFS=1)
+    vars(publish).update(_WORTH_A_SYNCFS=1)
     for number in step:
         with step(number) as change:
             change(Files(path))

@@ -1,5 +1,6 @@
 """A real server on loopback that does what it is told, wrong things above all."""
 
+import hashlib
 import re
 import socket
 import struct
@@ -206,3 +207,15 @@ def here(tmp_path):
         return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
     return look
+
+
+@pytest.fixture
+def megabyte():
+    """About as much: several buffers."""
+    return bytes(range(256)) * 4000
+
+
+@pytest.fixture
+def multihash():
+    """Give the SHA-256 of a body as STAC's ``file:checksum`` has it."""
+    return lambda body: "1220" + hashlib.sha256(body).hexdigest()

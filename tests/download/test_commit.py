@@ -174,7 +174,7 @@ def test_only_a_part_that_is_gone_is_lost(whole, publish, tmp_path, monkeypatch)
         if one.request.path.name == "taken":
             Path(one.part.path).unlink()
 
-    monkeypatch.setattr(commit, "settle", spoil)
+    monkeypatch.setattr("haversack.download.whole.settle", spoil)
     done = publish(whole("a/gone"), whole("b/taken"), whole("b/fine"))
     found = {one.request.path.name: (one.lost, one.named) for one in done}
     assert found == {"gone": (False, False), "taken": (True, False), "fine": (False, True)}

@@ -22,7 +22,7 @@ def test_what_is_added_is_there_after_reopening(path):
         ledger.add([ledger.entry(file, "1220aa", etag='"e"', last_modified="Mon")])
     with Ledger(path) as ledger:
         found = ledger.whole(file)
-        assert len(ledger) == 1
+        assert len(list(ledger)) == 1
     assert found is not None
     assert (found.path, found.size, found.etag, found.last_modified) == ("ä 1.tif", 6, '"e"', "Mon")
 
@@ -55,7 +55,7 @@ def test_the_old_clients_database_is_replaced(path):
     database.close()
     with Ledger(path) as ledger:
         ledger.add([Entry("a", 1, 2, "1220aa")])
-        assert len(ledger) == 1
+        assert len(list(ledger)) == 1
 
 
 def test_a_ledger_deleted_while_open_breaks_nothing(path):
@@ -72,7 +72,7 @@ def test_a_ledger_deleted_while_open_breaks_nothing(path):
 def test_a_ledger_that_cannot_be_made_breaks_nothing(tmp_path):
     with Ledger(tmp_path / "missing" / LEDGER_NAME) as ledger:
         ledger.add([Entry("a", 1, 2, "1220aa")])
-        assert (len(ledger), list(ledger)) == (0, [])
+        assert list(ledger) == []
 
 
 @pytest.mark.parametrize("target", ["there", "missing"])
@@ -84,7 +84,7 @@ def test_a_ledger_is_not_written_through_a_link(path, tmp_path_factory, suffix, 
     path.with_name(path.name + suffix).symlink_to(outside)
     with Ledger(path) as ledger:
         ledger.add([Entry("a", 1, 2, "1220aa")])
-        assert len(ledger) == 1
+        assert len(list(ledger)) == 1
     assert [p.name for p in path.parent.iterdir()] == [LEDGER_NAME]
     assert not path.is_symlink()
     assert not outside.exists() or outside.read_bytes() == b""

@@ -32,6 +32,32 @@ def test_different_texts_have_different_names(one, other):
     assert (component(one) == component(other)) == (one == other)
 
 
+LONG = st.tuples(
+    st.sampled_from(["k", "é", "a/", "x.", "\ud800"]),
+    st.integers(150, 260),
+    st.text(alphabet="aA.%/é ", max_size=3),
+    st.sampled_from([".tif", ".TIF", ".json", ".é", ".a b", ".x%", ".ti ", "." + "y" * 40]),
+).map(lambda given: (given[0] * given[1] + given[2], given[3]))
+
+
+@given(LONG, LONG)
+def test_long_texts_keep_their_suffixes_and_never_become_one_name(one, other):
+    first, second = component(*one), component(*other)
+    _assert_one_component(first)
+    assert len(first.encode()) <= 200
+    assert (first == second) == ("".join(one) == "".join(other))
+    if len(one[1]) <= 10:
+        assert first.endswith(component(f"x{one[1]}")[1:])
+
+
+@given(st.text(max_size=40), st.sampled_from(["", ".tif", ".a/b", ".\udc80", ". "]))
+def test_a_suffix_is_part_of_the_text_and_changes_no_ordinary_name(text, suffix):
+    name = component(text, suffix)
+    _assert_one_component(name)
+    if "%~" not in name:
+        assert name == component(text + suffix)
+
+
 def test_hostile_texts_have_different_names():
     assert len({component(text) for text in HOSTILE}) == len(HOSTILE)
 

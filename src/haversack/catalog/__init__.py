@@ -9,13 +9,18 @@ from haversack.catalog.archive import looks_like_archive, read_archive
 from haversack.catalog.catalog import Catalog
 from haversack.catalog.filters import Filters, Match, Selection
 from haversack.catalog.geoparquet import looks_like_geoparquet, read_geoparquet
-from haversack.catalog.items import looks_like_items, read_items
+from haversack.catalog.items import ItemsSource, looks_like_items, read_items
 from haversack.catalog.properties import Where
 from haversack.catalog.source import Source
 from haversack.catalog.stac import decode
 from haversack.catalog.table import Table
 from haversack.catalog.tree import looks_like_tree, read_tree
-from haversack.errors import FormatError, PathNotFoundError, UnsupportedError
+from haversack.errors import (
+    EmptySourceError,
+    FormatError,
+    PathNotFoundError,
+    UnsupportedError,
+)
 
 __all__ = ["Catalog", "Filters", "Match", "Selection", "Where", "is_catalog", "read_catalog"]
 
@@ -39,6 +44,8 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
     ------
     PathNotFoundError
         Nothing stands there.
+    EmptySourceError
+        It is a whole ItemCollection, ndjson or stac-geoparquet without a single item.
     UnsupportedError
         The source is no path.
     FormatError
@@ -86,6 +93,8 @@ def _catalog(path: Path, source: Source, table: Table, place: str | None, fallba
     """Put the parts together; the id is the root's, or what the file is called."""
     collections = table.finish()
     if place is None and not collections:
+        if isinstance(source, ItemsSource):
+            raise EmptySourceError(f"{path} is empty: there is no item in it")
         raise FormatError(f"{path} holds no STAC catalog, collection or item")
     root = None if place is None else decode(source.document(place), place)
     return Catalog(

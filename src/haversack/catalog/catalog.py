@@ -55,6 +55,11 @@ class Catalog:
         """The archive, or the catalog's directory."""
         return self.source.path
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has neither items nor collections."""
+        return not self.collections and not len(self.items)
+
     def root(self) -> dict[str, Any]:
         """Read the root document; an archive without one gets a plain catalog."""
         if self.place is None:

@@ -56,7 +56,11 @@ def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
-            yield from _collections(file.schema_arrow.metadata or {})
+            schema = file.schema_arrow
+            metadata = schema.metadata or {}
+            if "id" not in schema.names and _META not in metadata:
+                raise FormatError(f"{path} is no stac-geoparquet: it has no column 'id'")
+            yield from _collections(metadata)
             for batch in file.iter_batches(_ROWS):
                 for row in batch.to_pylist():
                     yield f"row {number}", msgspec.json.encode(_item(row))

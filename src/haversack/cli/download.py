@@ -97,13 +97,22 @@ def command(*, source: str, quiet: bool, as_json: bool, **options: Any) -> int:
     try:
         report = _download(source, hub, arguments, search=search)
     except KeyboardInterrupt:
-        click.echo("what is whole is kept: the same command goes on from there", err=True)
+        click.echo(f"what is whole is kept: {_how_to_go_on(arguments['if_exists'])}", err=True)
         raise
     if as_json:
         write_json(report.to_dict())
     else:
         click.echo(report)
     return 1 if report.failures else 0
+
+
+def _how_to_go_on(if_exists: str) -> str:
+    if if_exists != "overwrite":
+        return "the same command goes on from there"
+    return (
+        "the same command fetches all of it again; with --sync in place of --if-exists overwrite "
+        "it fetches only what is missing or has changed"
+    )
 
 
 def _download(

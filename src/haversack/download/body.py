@@ -31,6 +31,8 @@ class Body:
     ----------
     headers, total
         What the server said of this version, and how many bytes it has, None where unknown.
+    resumed
+        How many of its bytes an earlier run brought.
     """
 
     def __init__(self, request: Request, path: str, parts: Parts, writer: Writer) -> None:
@@ -48,6 +50,7 @@ class Body:
             self._digest = Digest(of_catalog(request.checksum))
             self._part = parts.adopt(path, self._left, self._digest)
             self._given = self._part.size if self._part else 0
+        self.resumed = self._given
 
     @property
     def size(self) -> int:
@@ -131,7 +134,7 @@ class Body:
         part, self._part = self._stopped(), None
         if part is not None:
             part.remove()
-        self._given = 0
+        self._given = self.resumed = 0
         self._clear()
 
     def leave(self, *, keep: bool) -> None:

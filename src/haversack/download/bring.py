@@ -14,6 +14,7 @@ from haversack.catalog.table import UNKNOWN_SIZE
 from haversack.download.access import Access
 from haversack.download.holdings import State
 from haversack.download.ledger import Ledger
+from haversack.download.leftovers import Halves
 from haversack.download.obtain import Obtained
 from haversack.download.origin import shown
 from haversack.download.plan import Plan, address
@@ -39,20 +40,24 @@ class Bringing:
 
     Attributes
     ----------
-    bytes
-        Bytes that came.
+    bytes, resumed
+        Bytes that came, and those of files that came which an earlier run had brought.
     errors, tries
         Why each asset that could not be brought is still missing, and how often it was asked for,
         by row.
     sync
         Whether to ask for what is here too, and fetch what has changed.
+    halves
+        What is here of the files that are to come.
     """
 
     obtained: Obtained
     plan: Plan
     access: Access
     sync: bool = False
+    halves: Halves = field(default_factory=Halves)
     bytes: int = 0
+    resumed: int = 0
     errors: dict[int, str] = field(default_factory=dict)
     tries: dict[int, int] = field(default_factory=dict)
     _tells: bool = field(default_factory=lambda: log.isEnabledFor(logging.DEBUG))
@@ -71,6 +76,15 @@ class Bringing:
                     self._note(outcome)
                     work.advance()
             work.advance(total - work.done)
+
+    def asked_for(self) -> Iterator[tuple[str, int]]:
+        """Yield the path of each file that is to be fetched, and the size that the catalog says."""
+        for state in self._wanted():
+            for row, path in self.plan.files(state):
+                yield self._place(row, path), int(self.plan.catalog.assets.size[row])
+
+    def _place(self, row: int, path: str) -> str:
+        return self.plan.holdings.elsewhere.get(row, path)
 
     def _wanted(self) -> tuple[State, ...]:
         """States of what is asked for, those that are missing first."""
@@ -92,7 +106,7 @@ class Bringing:
                 self._fail(row, _no_address(self.plan.catalog.target(row)))
             return None
         size = int(assets.size[row])
-        file = self.plan.assets.place(self.plan.holdings.elsewhere.get(row, path))
+        file = self.plan.assets.place(self._place(row, path))
         known = None if state is State.ABSENT else ledger.whole(Path(file))
         return _Wanted(
             place,
@@ -120,6 +134,8 @@ class Bringing:
             self.plan.holdings.state[request.row] = State.PRESENT
             return
         self._got(request.row, outcome.size, outcome.checksum)
+        self.bytes -= outcome.resumed
+        self.resumed += outcome.resumed
         if self._tells:
             log.debug("%s -> %s", shown(request.url), request.path)
 

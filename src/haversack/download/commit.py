@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from haversack.download.ending import Ending
 from haversack.download.ledger import Entry, Ledger
 from haversack.download.syncing import Disk
-from haversack.download.whole import Whole, abandon, rename, settle
+from haversack.download.whole import Whole, abandon, rename, settle_in_time
 from haversack.errors import StorageError
 from haversack.storage.publish import storage_error
 
@@ -73,7 +73,7 @@ class Committer:
     def put(self, whole: Whole) -> None:
         """Take in a file whose bytes are in memory."""
         self.open += 1
-        (abandon if self._ending.is_over() else settle)(whole)
+        settle_in_time(whole, self._ending)
         self._settled.append(whole)
 
     def expect(self) -> None:

@@ -61,6 +61,11 @@ class Fetch:
         self._answer: tuple[int, dict[str, str]] = (0, {})
         self._dropped = 0
 
+    @property
+    def resumed(self) -> int:
+        """Bytes that an earlier run brought."""
+        return self._body.resumed
+
     def ask(self) -> dict[str, str]:
         """Give the headers of the next try: for the rest, where a part of it is here."""
         asked = {"Accept-Encoding": "identity"}

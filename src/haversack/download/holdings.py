@@ -172,14 +172,14 @@ class Survey:
 
     def _was_larger_or_smaller(self, row: int, place: str, size: int) -> bool:
         """Tell whether an earlier run left a file of another size there: this one is spoilt."""
-        entry = self.ledger.get(self.output.root / place) if self.ledger else None
+        entry = self.ledger.get(self.output.root / place) if self.ledger is not None else None
         before = self.before.size(row) if entry is None else entry.size
         return before not in {None, size}
 
     def _known(self, row: int, place: str, size: int) -> str | None:
         """Give the checksum that an earlier run computed of the file that still stands there."""
         path = self.output.root / place
-        entry = self.ledger.whole(path) if self.ledger else None
+        entry = self.ledger.whole(path) if self.ledger is not None else None
         if entry is not None:
             return entry.checksum
         checksum = self.before.checksum(row, size)

@@ -79,7 +79,7 @@ class Layout:
         return folder
 
     def item_file(self, row: int) -> str:
-        return f"{self.item_folder(row)}/{component(self._catalog.items.id[row] + '.json')}"
+        return f"{self.item_folder(row)}/{component(self._catalog.items.id[row], '.json')}"
 
     def assets(self) -> Iterator[tuple[int, str]]:
         """Yield the row and the path of every asset, in order."""
@@ -120,7 +120,7 @@ class Layout:
     def name(self, row: int) -> str:
         """Name the file of an asset: its key, and the last suffix of its address or type."""
         assets = self._catalog.assets
-        return _named(assets.key[row] + extension(assets.href[row], assets.type[row]))
+        return _named(assets.key[row], extension(assets.href[row], assets.type[row]))
 
     def older(self, row: int) -> list[str]:
         """Give the places where the old client, or an archive, has a common asset."""

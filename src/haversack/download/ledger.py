@@ -141,10 +141,6 @@ class Ledger:
                 return
             last = found[-1].path
 
-    def __len__(self) -> int:
-        rows = self._read("SELECT count(*) FROM files", ())
-        return int(rows[0][0]) if rows else 0
-
     def close(self) -> None:
         """Close the file."""
         with self._lock:

@@ -258,7 +258,7 @@ class Mover:
                 fetch.tries,
                 whole.last_modified,
             )
-            self._answer(Outcome(whole.request, *told))
+            self._answer(Outcome(whole.request, *told, resumed=fetch.resumed))
         elif whole.lost and fetch.fruitless <= self._retries:
             fetch.again()
             self._inside += 1

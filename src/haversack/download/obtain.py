@@ -29,7 +29,7 @@ from haversack.download.sources import (
 )
 from haversack.download.sources.choose import origin_of
 from haversack.download.transfer import Outcome, Request, Version
-from haversack.errors import ExistsError, FormatError, UnsupportedError
+from haversack.errors import EmptySourceError, FormatError, UnsupportedError
 from haversack.events import Progress
 from haversack.storage.names import component
 
@@ -68,18 +68,16 @@ class Named:
     catalog: Catalog | None
 
 
-def name_dataset(source: Given, output: Path, name: str | None) -> Named:
+def name_dataset(source: Given, name: str | None) -> Named:
     """Find out what dataset a source is, without fetching or writing anything.
 
     Raises
     ------
     PathNotFoundError, FormatError
         The source is a path where no whole catalog stands.
-    ExistsError
-        The output directory is a file.
+    EmptySourceError
+        There is nothing in it.
     """
-    if output.exists() and not output.is_dir():
-        raise ExistsError(f"{output} is a file: give a directory to download into")
     if isinstance(source, StacApi):
         return Named(source, name or name_of(source), None)
     if isinstance(source, list | tuple):
@@ -92,7 +90,7 @@ def name_dataset(source: Given, output: Path, name: str | None) -> Named:
         return Named(text, name or name_of(text), None)
     if text.endswith(".txt"):
         return Named(urls_in(Path(text)), name or Path(text).stem, None)
-    catalog = read_catalog(source)
+    catalog = _with_content(read_catalog(source))
     return Named(text, name or catalog.id, catalog)
 
 
@@ -118,6 +116,8 @@ def obtain(
     ------
     DownloadError
         The archive cannot be fetched.
+    EmptySourceError
+        There is nothing in it.
     FormatError
         It is damaged.
     """
@@ -210,8 +210,10 @@ class _Obtaining:
         if found is not None and came.unchanged:
             return Obtained(found[1], self.here.name, archive, origin)
         if _begins_as_json(target):
+            target.unlink()  # it is no archive, and a source that cannot be read must leave none
             return self._bundle()
-        return Obtained(read_catalog(target), self.here.name, archive, origin, came)
+        catalog = _with_content(read_catalog(target))
+        return Obtained(catalog, self.here.name, archive, origin, came)
 
 
 def _begins_as_json(path: Path) -> bool:
@@ -219,10 +221,16 @@ def _begins_as_json(path: Path) -> bool:
         return file.read(64).lstrip()[:1] == b"{"
 
 
+def _with_content(catalog: Catalog) -> Catalog:
+    if catalog.is_empty:
+        raise EmptySourceError(f"{catalog.path} is empty: there is no item and no collection in it")
+    return catalog
+
+
 def _readable(archive: Path) -> Catalog | None:
     try:
-        return read_catalog(archive)
-    except FormatError as error:
+        return _with_content(read_catalog(archive))
+    except (FormatError, EmptySourceError) as error:
         log.warning("%s: it is fetched again", error)
         return None
 

@@ -66,7 +66,8 @@ class Outcome:
 
     ``checksum`` is the file's SHA-256 as hex multihash (``1220…``); ``etag`` and ``last_modified``
     are what the server sent; ``tries`` is how often it was asked; ``unchanged`` that the version of
-    ``unless`` is still the server's; ``failure`` what went wrong on the network.
+    ``unless`` is still the server's; ``failure`` what went wrong on the network; ``resumed`` how
+    many of the bytes an earlier run had brought.
     """
 
     request: Request
@@ -78,6 +79,7 @@ class Outcome:
     last_modified: str | None = None
     unchanged: bool = False
     failure: Failure | None = None
+    resumed: int = 0
 
     def raise_failed(self, what: str = "") -> None:
         """Tell of a file that could not be fetched.

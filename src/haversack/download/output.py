@@ -10,9 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from haversack.errors import StorageError
+from haversack.errors import ExistsError, StorageError
 from haversack.storage.calls import calls
+from haversack.storage.looking import is_directory
 from haversack.storage.publish import (
+    is_worth_a_syncfs,
     make_directory,
     storage_error,
     sweep,
@@ -23,7 +25,24 @@ from haversack.storage.publish import (
 
 _MOST = 1000
 _MOST_KNOWN = 4_000
-_WORTH_A_SYNCFS = 16
+
+
+def check_directory(path: Path) -> None:
+    """Refuse what is no directory and cannot become one, before anything is done for it.
+
+    Raises
+    ------
+    ExistsError
+        It, or what should be a directory above it, is a file, or a link that leads nowhere.
+    StorageError
+        The disk does not tell.
+    """
+    for place in (path, *path.parents):
+        if is_directory(place):
+            return
+        if os.path.lexists(place):
+            what = "is a file, not a directory" if place.exists() else "is a link to nothing"
+            raise ExistsError(f"{place} {what}: give another place to download into, or move it")
 
 
 class Output:
@@ -174,7 +193,7 @@ class Output:
 def _sync(files: list[str]) -> None:
     if not files:
         return
-    if calls.syncfs is None or len(files) < _WORTH_A_SYNCFS:
+    if not is_worth_a_syncfs(len(files)):
         for file in files:
             sync_file(file)
         return

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from haversack.download.digest import Digest
 from haversack.storage.calls import calls
@@ -36,7 +38,11 @@ _WORTH_KEEPING = 64 << 10
 _WORTH_BEGINNING = 256 << 10
 _BLOCK = 1 << 20
 _DIRECTORIES = 4096
-_FIELDS = 5  # of a part's name, between dashes
+# Those of earlier versions have no SYNC; they are cleared away.
+_NAME = re.compile(
+    re.escape(PREFIX)
+    + r"([0-9a-f]{16})-(0|[0-9a-f]{12})(?:-(synced|0|[0-9a-f]{8}))?-([0-9a-f]{8})\.[0-9a-f]+"
+)
 
 WriteBack = Callable[[int, int, int], None]
 
@@ -63,7 +69,8 @@ def _hash(text: str, length: int) -> str:
 
 
 @lru_cache(4096)
-def _name_hash(name: str) -> str:
+def stem_of(name: str) -> str:
+    """Hash the final name of a file, as the names of its parts have it."""
     # The files of most items have the same names.
     return _hash(name, 16)
 
@@ -74,6 +81,26 @@ def boot() -> str:
         return _hash(_BOOT_ID.read_text("ascii").strip(), 8)
     except (OSError, ValueError):
         return _UNKNOWN_BOOT
+
+
+class PartName(NamedTuple):
+    """What the name of a part says; ``sync`` is empty in those of earlier versions."""
+
+    stem: str
+    validator: str
+    sync: str
+    run: str
+
+    def may_be_gone_on_with(self, size: int, boot: str) -> bool:
+        """Tell whether a run of this boot takes the part over, if it has so many bytes."""
+        trusted = {SYNCED, boot} - {_UNKNOWN_BOOT}
+        return self.validator != NO_VALIDATOR and self.sync in trusted and size >= _WORTH_KEEPING
+
+
+def read_name(name: str) -> PartName | None:
+    """Read the name of a part; None where it is none of ours."""
+    found = _NAME.fullmatch(name)
+    return PartName(*found.groups("")) if found else None
 
 
 @dataclass(slots=True)
@@ -177,7 +204,7 @@ class Parts:
         self._count += 1
         folder, slash, name = final.rpartition(os.sep)
         run = f"{self._boot}-{self._run}.{self._count:x}"
-        part = f"{folder}{slash}{PREFIX}{_name_hash(name)}-{validator}-{run}"
+        part = f"{folder}{slash}{PREFIX}{stem_of(name)}-{validator}-{run}"
         return Part(part, validator, self._write_back, to_sync=self._synced)
 
     def small(self, final: str, size: int, validator: Callable[[], str]) -> Part:
@@ -197,7 +224,7 @@ class Parts:
             left = self._left[directory] = {} if made else _scan(directory, self._run)
             if len(self._left) > _DIRECTORIES:
                 self._left.popitem(last=False)
-        return left.get(_name_hash(name), ()) if left else ()
+        return left.get(stem_of(name), ()) if left else ()
 
     def _make(self, directory: str) -> bool:
         """Make a directory and those above it; tell whether it is new."""
@@ -216,47 +243,34 @@ class Parts:
     def adopt(self, final: str, left: Sequence[str], digest: Digest) -> Part | None:
         """Take over the largest part that is worth it, and hash its bytes."""
         for name in left:
-            path = Path(final).with_name(name)
-            kind, sync = self._told(name)
-            if kind == NO_VALIDATOR or not sync:
+            path, named = Path(final).with_name(name), read_name(name)
+            if named is None:
                 continue
-            part = self.new(final, kind)
+            part = self.new(final, named.validator)
             with suppress(FileNotFoundError):
-                if path.stat().st_size >= _WORTH_KEEPING:
+                if named.may_be_gone_on_with(path.stat().st_size, self._boot):
                     # Of two runs that want it, one gets it.
                     path.rename(part.path)
-                    if sync == SYNCED:
+                    if named.sync == SYNCED:
                         # Its name must not come back after a power cut, with more bytes in it.
                         sync_directory(path.parent)
                     part.size = _hash_file(Path(part.path), digest)
                     return part
         return None
 
-    def _told(self, name: str) -> tuple[str, str]:
-        """Read validator and sync from a part's name; the latter empty where it may hold zeros."""
-        fields = name.split("-")
-        trusted = {SYNCED, self._boot} - {_UNKNOWN_BOOT}
-        return fields[2], fields[3] if len(fields) == _FIELDS and fields[3] in trusted else ""
-
 
 def _scan(directory: str, run: str) -> dict[str, list[str]]:
     found: dict[str, list[tuple[int, str]]] = {}
     with os.scandir(directory) as entries:
         for entry in entries:
-            fields = entry.name.split("-")
-            # Those of earlier versions have a field less; they are cleared away.
-            ours = entry.name.startswith(PREFIX) and len(fields) in {_FIELDS - 1, _FIELDS}
-            if not ours or _run(fields[-1]) == run:
+            named = read_name(entry.name)
+            if named is None or named.run == run:
                 continue
             with suppress(FileNotFoundError):
                 if entry.is_file(follow_symlinks=False):
                     size = entry.stat(follow_symlinks=False).st_size
-                    found.setdefault(fields[1], []).append((size, entry.name))
+                    found.setdefault(named.stem, []).append((size, entry.name))
     return {stem: [name for _, name in sorted(names)[::-1]] for stem, names in found.items()}
-
-
-def _run(field: str) -> str:
-    return field.partition(".")[0]
 
 
 def _hash_file(path: Path, digest: Digest) -> int:

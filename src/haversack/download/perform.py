@@ -25,7 +25,7 @@ from haversack.events import Progress
 log = logging.getLogger("haversack.download")
 
 
-def lay_out(plan: Plan, ledger: Ledger, if_exists: IfExists, progress: Progress) -> None:
+def lay_out(bringing: Bringing, ledger: Ledger, if_exists: IfExists, progress: Progress) -> None:
     """Extract what the archive holds, and write the whole catalog.
 
     Raises
@@ -33,7 +33,8 @@ def lay_out(plan: Plan, ledger: Ledger, if_exists: IfExists, progress: Progress)
     StorageError
         More bytes are known to come than the disk has free, or it refuses.
     """
-    plan.check_space()
+    plan = bringing.plan
+    plan.check_space(bringing.halves.of_known)
     source = plan.catalog.source
     if isinstance(source, ArchiveSource):
         log.info("unarchive %s...", source.path.name)

@@ -92,8 +92,13 @@ class Plan:
         """Give the bytes that are free where the assets go."""
         return shutil.disk_usage(_existing(self.assets.root)).free
 
-    def check_space(self) -> None:
+    def check_space(self, here: int) -> None:
         """Refuse to begin what the disk cannot hold.
+
+        Parameters
+        ----------
+        here
+            Bytes of what is to come that lie in half files.
 
         Raises
         ------
@@ -101,7 +106,7 @@ class Plan:
             More bytes are known to come than the disk has free.
         """
         unpacked = sum(m.size for path, m in self.placed.items() if not self.assets.status(path))
-        needed = self.waiting()[0] + unpacked
+        needed = self.waiting()[0] - here + unpacked
         free = self.free_bytes()
         if needed > free:
             raise StorageError(

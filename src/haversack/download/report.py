@@ -46,9 +46,12 @@ class DownloadReport:
         checksum to compare; that could not be fetched.
     waiting
         Assets still to fetch: those of a dry run, or of ``catalog_only``.
-    bytes, waiting_bytes, waiting_unknown, free_bytes
-        Bytes fetched; bytes still to fetch; files still to fetch whose size is not known; bytes
-        that are free where the assets go.
+    bytes, resumed_bytes
+        Bytes fetched; those that the fetched files had besides, in half files of earlier runs.
+    waiting_bytes, waiting_unknown, half_bytes, free_bytes
+        Bytes still to fetch; files still to fetch whose size is not known; bytes that are here in
+        their half files, from which to go on where the server still has the same; bytes that are
+        free where the assets go.
     seconds
         How long it took.
     failures
@@ -66,8 +69,10 @@ class DownloadReport:
     failed: int = 0
     waiting: int = 0
     bytes: int = 0
+    resumed_bytes: int = 0
     waiting_bytes: int = 0
     waiting_unknown: int = 0
+    half_bytes: int = 0
     free_bytes: int = 0
     seconds: float = 0.0
     failures: tuple[FailedAsset, ...] = ()
@@ -90,13 +95,16 @@ class DownloadReport:
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
         lines = [f"{self.dataset_id}: {told or 'no assets'}"]
         if self.fetched:
-            lines[0] += f" ({self.bytes:,} bytes in {self.seconds:.1f} s)"
+            more = f", {self.resumed_bytes:,} more were here" if self.resumed_bytes else ""
+            lines[0] += f" ({self.bytes:,} bytes in {self.seconds:.1f} s{more})"
         if self.waiting:
             unknown = f" and {self.waiting_unknown} files of unknown size"
             lines.append(
                 f"to fetch: {self.waiting_bytes:,} bytes{unknown if self.waiting_unknown else ''}"
                 f"; {self.free_bytes:,} are free"
             )
+            if self.half_bytes:
+                lines.append(f"of that, {self.half_bytes:,} bytes are here in half files")
         lines += self._reasons()
         if self.failures:
             lines.append(f"all failures: {self.report}")

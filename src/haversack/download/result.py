@@ -10,7 +10,7 @@ from haversack.catalog import Selection
 from haversack.catalog.columns import pieces
 from haversack.catalog.table import NO_ITEM
 from haversack.download.bring import Bringing
-from haversack.download.holdings import State
+from haversack.download.holdings import IfExists, State
 from haversack.download.layout import CATALOG, REPORT
 from haversack.download.origin import shown
 from haversack.download.plan import Plan
@@ -38,8 +38,10 @@ def report_of(
         failed=plan.count(State.FAILED) + plan.count(State.UNSURE),
         waiting=plan.count(State.ABSENT),
         bytes=bringing.bytes,
+        resumed_bytes=bringing.resumed,
         waiting_bytes=known,
         waiting_unknown=unknown,
+        half_bytes=bringing.halves.bytes if known or unknown else 0,
         free_bytes=plan.free_bytes(),
         failures=tuple(failures),
         seconds=seconds,
@@ -73,8 +75,8 @@ def _failed(plan: Plan) -> Iterator[int]:
         yield from rows[(states == State.FAILED) | (states == State.UNSURE)].tolist()
 
 
-def raise_failed(bringing: Bringing, report: DownloadReport) -> None:
-    """Tell of assets that failed.
+def raise_failed(bringing: Bringing, report: DownloadReport, if_exists: IfExists) -> None:
+    """Tell of assets that failed, and how to try again.
 
     Raises
     ------
@@ -82,10 +84,12 @@ def raise_failed(bringing: Bringing, report: DownloadReport) -> None:
         Some did.
     """
     if report.failures:
+        # Overwriting begins anew each time, and whatever else keeps what stood there before.
+        anew = " with retry_failed=True (--retry-failed)" if if_exists == "overwrite" else ""
         raise DownloadError(
             f"{len(report.failures)} of {len(bringing.plan.selection.assets)} assets of "
             f"{report.dataset_id!r} could not be fetched; {report.report} lists them. "
-            "Run the same again to retry"
+            f"Run the same again{anew} to retry"
         )
 
 

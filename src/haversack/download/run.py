@@ -20,7 +20,9 @@ from haversack.download.holdings import IfExists
 from haversack.download.layout import REPORT
 from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
+from haversack.download.leftovers import Halves, clear_away, clear_beside
 from haversack.download.obtain import Given, name_dataset, obtain
+from haversack.download.output import check_directory
 from haversack.download.perform import bring_assets, lay_out
 from haversack.download.plan import Plan, make_plan
 from haversack.download.report import DownloadReport, FailedAsset, as_csv, read_csv
@@ -29,6 +31,7 @@ from haversack.download.secrets import Secrets
 from haversack.download.tuning import Tuning, check_tuning
 from haversack.errors import UsageError
 from haversack.events import Progress
+from haversack.storage.looking import as_path
 from haversack.storage.names import component
 
 log = logging.getLogger("haversack.download")
@@ -126,6 +129,10 @@ def download(
         Filters that leave nothing.
     FormatError
         The catalog is damaged.
+    EmptySourceError
+        There is nothing in the source.
+    ExistsError
+        A file stands where a directory is to be.
     StorageError
         The disk is full or refuses; what is whole stays.
     DownloadError
@@ -147,12 +154,14 @@ def download(
     times_and_places = collection_filter, datetime, bbox, intersects
     filters = Filters(*times_and_places, asset_keys, roles, media_types, where, match)
     filters.check()
-    output, access = Path(output_dir), Access(secrets, tuple(allow_hosts), ca, tuning)
-    named = name_dataset(source, output, name)
+    output, access = as_path(output_dir), Access(secrets, tuple(allow_hosts), ca, tuning)
+    elsewhere = output if asset_output_dir is None else as_path(asset_output_dir)
+    for directory in (output, elsewhere):
+        check_directory(directory)
+    named = name_dataset(source, name)
     if named.catalog is not None:
         select(named.catalog, filters)
     folder = component(named.dataset_id)
-    elsewhere = output if asset_output_dir is None else Path(asset_output_dir)
     place, assets = output / folder, elsewhere / folder
     with _leases(() if dry_run else {place, assets}), _scratch(dry_run=dry_run) as scratch:
         failed = read_csv(assets / REPORT) if retry_failed else None
@@ -163,9 +172,10 @@ def download(
             keeping = _keeping(if_exists, catalog_only=catalog_only)
             plan = make_plan(selection, place, assets, keeping, ledger)
             bringing = Bringing(obtained, plan, access, if_exists == "sync")
+            bringing.halves = _tidy(bringing, output / f"{folder}.tar.gz", dry_run=dry_run)
             _tell(plan)
             if ledger is not None:
-                lay_out(plan, ledger, if_exists, progress)
+                lay_out(bringing, ledger, if_exists, progress)
                 obtained.remember(ledger)
             if ledger is not None and not catalog_only:
                 bring_assets(bringing, ledger, if_exists, progress)
@@ -175,7 +185,7 @@ def download(
             log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
     report = report_of(bringing, failures, time.perf_counter() - started)
     if raise_errors:
-        raise_failed(bringing, report)
+        raise_failed(bringing, report, if_exists)
     return report
 
 
@@ -222,6 +232,16 @@ def _choose(
     if with_sources:
         selection = add_sources(selection)
     return selection if failed is None else only_failed(selection, failed)
+
+
+def _tidy(bringing: Bringing, archive: Path, *, dry_run: bool) -> Halves:
+    """Remove what no run goes on with; say what is here of the files that are to come."""
+    place, assets = bringing.plan.output.root, bringing.plan.assets.root
+    if not dry_run and bringing.obtained.archive is not None:
+        clear_beside(archive)
+    if not dry_run and place != assets:
+        clear_away(place)
+    return clear_away(assets, bringing.asked_for(), dry_run=dry_run)
 
 
 def _write_report(plan: Plan, failures: Sequence[FailedAsset]) -> None:

@@ -11,10 +11,9 @@ from typing import Literal
 from haversack.download.ending import Ending
 from haversack.download.whole import Whole, abandon
 from haversack.storage.calls import calls
-from haversack.storage.publish import sync_above, sync_directory, sync_file
+from haversack.storage.publish import is_worth_a_syncfs, sync_above, sync_directory, sync_file
 
 Sync = Literal["batch", "each", "none"]
-_WORTH_A_SYNCFS = 16
 _DIRECTORIES = 4096
 
 
@@ -46,8 +45,7 @@ class Disk:
         """
         if self._sync == "none":
             return
-        count = len(parts) + len(named)
-        if self._sync == "batch" and calls.syncfs is not None and count >= _WORTH_A_SYNCFS:
+        if self._sync == "batch" and is_worth_a_syncfs(len(parts) + len(named)):
             _sync_file_systems([*parts, *named])
             return
         for whole in parts:

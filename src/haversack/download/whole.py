@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from haversack.download.digest import Digest, Expected
+from haversack.download.ending import Ending
 from haversack.download.outcome import Request
 from haversack.download.parts import Part
 
@@ -54,6 +55,11 @@ class Whole:
     def status(self) -> os.stat_result:
         assert self.part.status is not None
         return self.part.status
+
+
+def settle_in_time(whole: Whole, ending: Ending) -> None:
+    """Settle a file, unless the run is over."""
+    (abandon if ending.is_over() else settle)(whole)
 
 
 def settle(whole: Whole) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from haversack.download.digest import Digest
 from haversack.download.ending import Ending
 from haversack.download.parts import Part
-from haversack.download.whole import Whole, abandon, settle
+from haversack.download.whole import Whole, settle_in_time
 
 _BEHIND = 32 << 20  # bytes that wait, beyond which the network has to
 
@@ -94,7 +94,7 @@ class Writer:
         if isinstance(task, _Bytes):
             self._write(task)
         elif isinstance(task, Whole):
-            (abandon if self.ending.is_over() else settle)(task)
+            settle_in_time(task, self.ending)
             self._done(task)
         else:
             task.set()

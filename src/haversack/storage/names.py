@@ -7,17 +7,26 @@ import re
 import unicodedata
 
 _LONGEST = 200
+_LONGEST_SUFFIX = 32
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*%]')
 
 
-def component(text: str) -> str:
+def component(text: str, suffix: str = "") -> str:
     """Encode text as one path component: itself where it is an ordinary name.
 
     Separators, control characters, what Windows forbids, ``%``, a trailing dot or space, and
     reserved names are percent-encoded; a name of more than 200 bytes is cut and ends in a hash.
     Different texts give different names, but names may still agree after case folding or Unicode
     normalisation: :func:`fold` finds those.
+
+    Parameters
+    ----------
+    text
+        Anything.
+    suffix
+        What the text goes on with: ``.tif``, say. It stays at the end where the name is cut, after
+        the hash, unless it is longer than 32 bytes.
 
     Examples
     --------
@@ -29,8 +38,10 @@ def component(text: str) -> str:
     '%2E%2E'
     >>> component("con.txt")
     '%63on.txt'
+    >>> component("red" * 100, ".tif")[176:]
+    'dr%~430fd21a8bb2989a.tif'
     """
-    name = _FORBIDDEN.sub(lambda match: _percent(match.group()), text)
+    name = _FORBIDDEN.sub(lambda match: _percent(match.group()), text + suffix)
     if name.strip(".") == "":
         name = name.replace(".", "%2E") or "%"
     if name[-1] in ". ":
@@ -39,7 +50,7 @@ def component(text: str) -> str:
         name = _percent(name[0]) + name[1:]
     encoded = name.encode("utf-8", "surrogatepass")
     if len(encoded) > _LONGEST or encoded != name.encode("utf-8", "replace"):
-        return _cut(encoded)
+        return _cut(encoded, f".{name.rpartition('.')[2]}" if suffix else "")
     return name
 
 
@@ -52,7 +63,11 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode())
 
 
-def _cut(encoded: bytes) -> str:
+def _cut(encoded: bytes, suffix: str) -> str:
+    end = suffix.encode("utf-8", "surrogatepass")
+    if len(end) > _LONGEST_SUFFIX or end != suffix.encode("utf-8", "replace"):
+        suffix, end = "", b""
     digest = hashlib.sha256(encoded).hexdigest()[:16]
-    head = encoded[: _LONGEST - len(digest) - 2].decode("utf-8", "ignore").rstrip(". %")
-    return f"{head}%~{digest}"
+    room = _LONGEST - len(digest) - 2 - len(end)
+    head = encoded.removesuffix(end)[:room].decode("utf-8", "ignore").rstrip(". %")
+    return f"{head}%~{digest}{suffix}"

@@ -22,7 +22,8 @@ from haversack.storage.calls import calls
 
 TEMPORARY_SUFFIX = ".partial"
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
-_ABANDONED = 24 * 3600.0  # seconds without a write, after which no writer goes on
+_WORTH_A_SYNCFS = 16
+ABANDONED = 24 * 3600.0  # seconds without a write, after which no writer goes on
 
 
 def temporary_beside(path: Path) -> Path:
@@ -35,7 +36,12 @@ def temporary_name() -> str:
     return f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
 
 
-def sweep(folder: Path, *, older_than: float = _ABANDONED) -> None:
+def is_temporary(name: str) -> bool:
+    """Tell a temporary of ours by its name."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def sweep(folder: Path, *, older_than: float = ABANDONED) -> None:
     """Remove temporaries that killed writers left in a directory, as far as that can be done.
 
     Parameters
@@ -47,7 +53,7 @@ def sweep(folder: Path, *, older_than: float = _ABANDONED) -> None:
     """
     limit = time.time() - older_than
     with suppress(OSError):
-        for name in filter(_TEMPORARY.fullmatch, names_in(folder)):
+        for name in filter(is_temporary, names_in(folder)):
             with suppress(OSError):  # published meanwhile, or not ours to remove
                 if not older_than or (folder / name).lstat().st_mtime < limit:
                     (folder / name).unlink()
@@ -106,6 +112,11 @@ def sync_file(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_worth_a_syncfs(count: int) -> bool:
+    """Tell whether so many files are on the disk sooner with all else of their file system."""
+    return calls.syncfs is not None and count >= _WORTH_A_SYNCFS
 
 
 def make_directory(path: Path) -> None:

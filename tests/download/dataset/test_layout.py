@@ -79,6 +79,18 @@ def test_paths_are_the_same_every_time(empty, source):
     assert list(first.own()) == list(second.own())
 
 
+def test_long_keys_and_ids_keep_the_suffixes_of_their_files(empty, source):
+    long = "band" * 60
+    empty.add_item("one", {long + "1": "https://e.org/a.tif", long + "2": "https://e.org/b.tif"})
+    empty.files["farms/fields/one/one.json"]["id"] = "item" * 60
+    layout = _layout(empty, source)
+    paths = [path for _, path in layout.assets()]
+    assert len(set(paths)) == 2
+    for path, suffix in ((paths[0], ".tif"), (paths[1], ".tif"), (layout.item_file(0), ".json")):
+        assert path.endswith(suffix)
+        assert all(len(part.encode()) <= 200 for part in path.split("/"))
+
+
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(

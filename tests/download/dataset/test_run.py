@@ -1,14 +1,17 @@
 """A download brings what was chosen, once, and says what it could not bring."""
 
 import csv
+import errno
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from haversack.catalog import read_catalog
 from haversack.download import DownloadReport, download
+from haversack.download.ledger import Ledger
 from haversack.errors import (
     DownloadError,
     EmptySelectionError,
@@ -53,6 +56,16 @@ def test_the_layout_is_the_documents(farms, source, out, listing):
     assert (out / "farms/fields/item1/red.tif").read_bytes() == b"image 1" * 100
     assert _errors(out / "farms/err_report.csv") == []
     assert (out / "farms/mlhub_stac_assets.db").is_file()
+
+
+def test_a_second_run_asks_the_ledger_for_one_file_at_a_time(farms, source, out, monkeypatch):
+    archive = farms.archive(source)
+    download(archive, out, **LOCAL)
+    asked, read = [], Ledger._read
+    monkeypatch.setattr(Ledger, "_read", lambda *given: [asked.append(given[1]), read(*given)][1])
+    download(archive, out, **LOCAL)
+    # Whatever looks at all rows does so for each file, and takes hours for a million.
+    assert set(asked) == {"SELECT * FROM files WHERE path = ?"}
 
 
 def test_a_second_run_asks_the_network_for_nothing(farms, source, out, server, listing):
@@ -337,10 +350,54 @@ def test_an_option_that_is_not_there_is_refused_by_its_name(farms, source, out):
     assert not out.exists()
 
 
-def test_an_output_that_is_a_file_is_refused(farms, source, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(ExistsError, match="is a file"):
-        download(farms.archive(source), tmp_path / "file")
+@pytest.mark.parametrize("below", ["", "x", "x/y"])
+@pytest.mark.parametrize("kind", ["file", "link"])
+@pytest.mark.parametrize("where", ["output_dir", "asset_output_dir"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_place_where_no_directory_can_be_is_refused_before_anything_is_asked(
+    farms, source, out, server, tmp_path, below, kind, where, dry_run
+):
+    place = tmp_path / kind
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to(tmp_path / "nowhere")
+    url = server.file("/farms.tar.gz", farms.packed())
+    told = {"file": "is a file, not a directory: give", "link": "is a link to nothing: give"}[kind]
+    options: Any = {"output_dir": out, where: place / below}
+    with pytest.raises(ExistsError, match=f"^{place} {told} another place") as caught:
+        download(url, dry_run=dry_run, **options)
+    assert caught.value.exit_code == 6
+    assert (server.asked, out.exists()) == ([], False)
+    assert kind == "link" or place.read_text() == "mine"
+
+
+def test_a_directory_that_may_not_be_made_is_an_error_of_the_disk(farms, source, out, monkeypatch):
+    out.mkdir()
+    mkdir = Path.mkdir
+
+    def refuse(path, *given, **options):
+        if path.is_relative_to(out):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        mkdir(path, *given, **options)
+
+    archive = farms.archive(source)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    told = f"cannot create the directory {out}/.*: permission denied"
+    for place in (out, out / "missing/parent"):
+        with pytest.raises(StorageError, match=told) as caught:
+            download(archive, place)
+        assert caught.value.exit_code == 8
+    assert not list(out.iterdir())
+
+
+def test_a_path_that_no_file_can_have_is_refused(farms, source):
+    with pytest.raises(UsageError, match="NUL"):
+        download(farms.archive(source), "a\0b")
+
+
+def test_directories_above_the_output_are_made(farms, source, out):
+    assert download(farms.archive(source), out / "a/b", **LOCAL).failed == 0
 
 
 def test_a_source_that_is_no_catalog_is_refused(tmp_path, out):

@@ -255,8 +255,8 @@ def test_a_list_of_urls_is_a_dataset(server, out, tmp_path):
     assert download(tmp_path / "list.txt", out, **LOCAL).dataset_id == "list"
 
 
-@pytest.mark.parametrize("urls", [[], ["ftp://a.example/x"], ["not a url"]])
-def test_a_list_without_urls_is_refused(out, urls):
+@pytest.mark.parametrize("urls", [["ftp://a.example/x"], ["not a url"]])
+def test_a_list_with_what_is_no_url_is_refused(out, urls):
     with pytest.raises(UsageError):
         download(urls, out)
     assert not out.exists()

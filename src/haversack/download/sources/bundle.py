@@ -19,7 +19,12 @@ from haversack.download.origin import Origin
 from haversack.download.sources.choose import Source, documents_of, identity, origin_of
 from haversack.download.sources.document import Asker, Document
 from haversack.download.sources.search import narrowing
-from haversack.errors import FormatError
+from haversack.errors import (
+    EmptySelectionError,
+    EmptySourceError,
+    FormatError,
+    HaversackError,
+)
 from haversack.events import Progress
 from haversack.storage.names import component, fold
 from haversack.storage.publish import (
@@ -43,6 +48,8 @@ def bundle(
     ------
     DownloadError
         The source cannot be read.
+    EmptySourceError, EmptySelectionError
+        There is nothing in it, or nothing that a search with the filters finds.
     """
     origin = origin_of(source)
     asker = Asker(str(origin) if origin else _PUBLIC, access)
@@ -58,6 +65,8 @@ def bundle(
             for document, parent in documents:
                 made.add(document, parent)
                 work.advance()
+            if made.is_empty:
+                raise _nothing(told)
             made.finish({SOURCE: told})
         temporary.replace(archive)
         sync_directory(archive.parent)
@@ -83,6 +92,14 @@ def is_of(root: Document, source: Source, filters: Filters) -> bool | None:
     return bool(told == wanted)
 
 
+def _nothing(told: dict[str, Any]) -> HaversackError:
+    """Say that a source has nothing, or nothing of what it was asked for."""
+    if told.get("asked"):
+        filters = ", ".join(told["asked"])
+        return EmptySelectionError(f"{told['url']} finds no item with these filters: {filters}")
+    return EmptySourceError(f"{told['url']} is empty: there is no item and no collection in it")
+
+
 class _Bundle:
     """An archive that is being written."""
 
@@ -92,6 +109,11 @@ class _Bundle:
         self._folders: dict[str, str] = {}
         self._described: set[str] = set()
         self._taken: dict[str, set[str]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was written yet."""
+        return not self._folders
 
     def add(self, document: Document, parent: str | None) -> None:
         """Write a collection or an item."""

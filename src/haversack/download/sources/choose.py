@@ -19,7 +19,7 @@ from haversack.download.sources.crawl import crawl
 from haversack.download.sources.document import Asker, Document, Documents, absolute, links_of
 from haversack.download.sources.listing import Entry, is_listing, items_of, listed, place_of
 from haversack.download.sources.search import narrowing, search
-from haversack.errors import FormatError, PathNotFoundError, UnexpectedAnswerError, UsageError
+from haversack.errors import EmptySourceError, FormatError, PathNotFoundError, UnexpectedAnswerError
 
 _ROOTS = frozenset({"catalog.json", "collection.json", "index.html", ""})
 _DOCUMENTS = frozenset({".json", ".geojson", *LINES})
@@ -53,6 +53,8 @@ def urls_in(path: Path) -> tuple[str, ...]:
     ------
     PathNotFoundError, FormatError
         There is no such file, or it is no text.
+    EmptySourceError
+        No URL is in it.
     """
     try:
         lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
@@ -60,7 +62,10 @@ def urls_in(path: Path) -> tuple[str, ...]:
         raise PathNotFoundError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
         raise FormatError(f"{path} is no list of URLs: {error}") from None
-    return checked([line for line in lines if line and not line.startswith("#")])
+    try:
+        return checked([line for line in lines if line and not line.startswith("#")])
+    except EmptySourceError:
+        raise EmptySourceError(f"{path} is empty: there is no URL in it") from None
 
 
 def checked(urls: Iterable[str]) -> tuple[str, ...]:
@@ -69,11 +74,13 @@ def checked(urls: Iterable[str]) -> tuple[str, ...]:
     Raises
     ------
     UsageError
-        One cannot, or there are none.
+        One cannot.
+    EmptySourceError
+        There are none.
     """
     found = tuple(urls)
     if not found:
-        raise UsageError("the list of URLs is empty")
+        raise EmptySourceError("the list of URLs is empty")
     for url in found:
         Origin.of(url)
     return found

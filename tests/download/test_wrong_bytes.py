@@ -1,0 +1,69 @@
+"""What a server sends is the file only where its checksum, size, coding and type say so."""
+
+import base64
+import hashlib
+
+from haversack.download.transfer import Request, transfer
+
+
+def test_a_wrong_checksum_is_tried_once_more_and_never_published(
+    server, get, here, megabyte, multihash
+):
+    server.file("/a", megabyte)
+    outcome = get("/a", checksum=multihash(b"other"))["/a"]
+    assert "sha256 is not that of the catalog" in outcome.error
+    assert len(server.asked) == 2
+    assert here() == {}
+    assert get("/a", checksum=multihash(megabyte))["/a"].error is None
+
+
+def test_a_checksum_of_another_kind_is_checked_too(server, get, here, megabyte):
+    server.file("/a", megabyte)
+    good = "d50110" + hashlib.md5(megabyte).hexdigest()
+    assert get("/a", checksum="d50110" + "00" * 16)["/a"].error is not None
+    assert get("/a", checksum=good)["/a"].error is None
+
+
+def test_the_servers_own_md5_is_checked(server, get, here, megabyte):
+    def md5(body):
+        return base64.b64encode(hashlib.md5(body).digest()).decode()
+
+    server.file("/bad", megabyte, **{"Content-MD5": md5(b"other")})
+    server.file("/good", megabyte, **{"Content-MD5": md5(megabyte)})
+    found = get("/bad", "/good")
+    assert "content-md5" in found["/bad"].error
+    assert found["/good"].error is None
+    assert here() == {"good": megabyte}
+
+
+def test_a_wrong_size_is_refused_before_the_body_comes(server, get, here, megabyte):
+    server.file("/a", megabyte)
+    assert "the catalog says 5" in get("/a", size=5)["/a"].error
+    assert here() == {}
+    assert len(server.asked) == 1
+
+
+def test_a_compressed_body_is_not_taken_for_the_file(server, get, here):
+    server.file("/a.tif", b"packed", **{"Content-Encoding": "gzip"})
+    server.file("/a.tar.gz", b"packed", **{"Content-Encoding": "x-gzip"})
+    found = get("/a.tif", "/a.tar.gz")
+    assert "sent as gzip" in found["/a.tif"].error
+    assert here() == {"a.tar.gz": b"packed"}
+
+
+def test_a_web_page_is_not_taken_for_an_image(server, get, here):
+    page = {"Content-Type": "text/html; charset=utf-8"}
+    server.file("/a.tif", b"<html>please log in", **page)
+    server.file("/a.html", b"<html>asked for", **page)
+    found = get("/a.tif", "/a.html")
+    assert "web page" in found["/a.tif"].error
+    assert here() == {"a.html": b"<html>asked for"}
+
+
+def test_a_web_page_at_an_address_that_says_nothing_is_taken_where_the_catalog_says_so(
+    server, get, tmp_path
+):
+    url = server.file("/a", b"<html>please log in", **{"Content-Type": "text/html"})
+    assert "web page" in get("/a")["/a"].error
+    wanted = [Request(url, tmp_path / "page", media_type="text/html")]
+    assert [o.error for o in transfer(wanted, source_origin=url)] == [None]
