@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.disk.suite import Suite as Disk
 from benchmarks.download.suite import Suite as Download
+from benchmarks.gpu.suite import Suite as Gpu
 from benchmarks.loader.suite import Suite as Loader
 from benchmarks.machine import describe
 from benchmarks.records.suite import Suite as Records
@@ -20,6 +21,7 @@ SUITES = {
     "disk": Disk,
     "loader": Loader,
     "download": Download,
+    "gpu": Gpu,
 }
 _RESULTS = Path("build/bench")
 

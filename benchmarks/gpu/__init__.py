@@ -1,0 +1,1 @@
+"""How fast shuffled batches come to a GPU."""
