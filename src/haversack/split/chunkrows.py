@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError
+from haversack.split.alike import Alike
 from haversack.split.blosc import Workspace
-from haversack.split.chunk import HEADER, STORED
+from haversack.split.chunk import HEADER
 from haversack.split.tail import Tail
 from haversack.storage.ranges import RangeFile
-
-_LIKE = 12  # bytes of a chunk's header that are the same in chunks coded alike
 
 Numbers = NDArray[np.int64]
 Shape = tuple[int, ...]
@@ -26,41 +25,49 @@ class Rows:
 
     Parameters
     ----------
-    file, tail
-        Of the block.
+    file, tail, alike
+        Of the block; and how all its chunks are coded.
     damaged
         Makes the error that names a chunk and what is wrong with it.
     """
 
-    def __init__(self, file: RangeFile, tail: Tail, damaged: Damaged) -> None:
+    def __init__(self, file: RangeFile, tail: Tail, alike: Alike, damaged: Damaged) -> None:
         self.file, self._damaged = file, damaged
         chunks, head = tail.chunks, tail.head
         self.dtype, self.chunk_shape = np.dtype(head.dtype), head.chunk_shape
         self.grid = _grid(head.shape, head.chunk_shape)
         self.strides = tuple(math.prod(self.grid[n + 1 :]) for n in range(len(self.grid)))
-        self._like: tuple[int, ...] = chunks[0].item()[:4]
-        self.nbytes = int(chunks["blocksize"][0])
-        # Of shape (chunks, rows): where in the file each row begins and ends, and its checksum.
-        starts = tail.pieces["start"].astype(np.int64).reshape(len(chunks), -1)
-        ends = np.column_stack([starts[:, 1:], chunks["size"]])
-        offset = chunks["offset"].astype(np.int64)[:, None]
-        self.starts, self.ends = starts + offset, ends + offset
-        self.crcs = tail.pieces["crc32c"].reshape(starts.shape)
+        self._coding, self.nbytes = alike.coding, alike.blocksize
+        self._offset, self._size = chunks["offset"], chunks["size"]
+        # Of shape (chunks, rows): where in its chunk each begins, and its checksum.
+        self._starts = alike.of_each(chunks, tail.pieces["start"])
+        self.crcs = alike.of_each(chunks, tail.pieces["crc32c"])
 
     @classmethod
     def of(cls, file: RangeFile, tail: Tail, damaged: Damaged) -> Rows | None:
         """Take a block so; None where it is coded in another way."""
-        chunks, head = tail.chunks, tail.head
-        if not len(chunks):
+        row = math.prod(tail.head.chunk_shape[1:]) * np.dtype(tail.head.dtype).itemsize
+        groups = tail.alike()
+        if len(groups) != 1 or groups[0].is_stored or groups[0].blocksize != row:
             return None
-        row = math.prod(head.chunk_shape[1:]) * np.dtype(head.dtype).itemsize
-        heads = chunks.view(np.uint8).reshape(len(chunks), -1)[:, :_LIKE]
-        is_so = (
-            chunks["blocksize"][0] == row
-            and not chunks["flags"][0] & STORED
-            and (heads == heads[0]).all()
+        return cls(file, tail, groups[0], damaged)
+
+    def marks(self, chunk: int, rows: range) -> list[int]:
+        """Tell where in the file successive rows of a chunk begin, and where the last ends."""
+        offset: int = self._offset.item(chunk)
+        found = self._starts[chunk, rows.start : rows.stop + 1].tolist()
+        if rows.stop == self.chunk_shape[0]:
+            found.append(self._size.item(chunk))
+        return [offset + at for at in found]
+
+    def find(self, chunks: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
+        """Find where in the file rows begin and end, each given by its chunk and its number."""
+        last = self.chunk_shape[0] - 1
+        ends = np.where(
+            rows < last, self._starts[chunks, np.minimum(rows + 1, last)], self._size[chunks]
         )
-        return cls(file, tail, damaged) if is_so else None
+        offset = self._offset[chunks].astype(np.int64)
+        return offset + self._starts[chunks, rows], offset + ends
 
     def damaged(self, chunk: int, error: str) -> Exception:
         """Say which chunk an error is about."""
@@ -68,7 +75,7 @@ class Rows:
 
     def mismatch(self, chunk: int, row: int) -> Exception:
         """Say which row of which chunk is not what was written."""
-        at = self.starts[chunk, row]
+        at, _ = self.marks(chunk, range(row, row + 1))
         return self.damaged(chunk, f"the Blosc block at byte {at} does not match its checksum")
 
     def decode(self, table: bytes, size: int, address: int, space: Workspace, chunk: int) -> None:
@@ -87,7 +94,7 @@ class Rows:
             One of theirs, for an error.
         """
         buffer, nbytes = space.stored.data.data, len(table) // 4 * self.nbytes
-        HEADER.pack_into(buffer, 0, *self._like, nbytes, self.nbytes, size)
+        HEADER.pack_into(buffer, 0, *self._coding, nbytes, self.nbytes, size)
         buffer[HEADER.size : HEADER.size + len(table)] = table
         try:
             space.decompress(size, nbytes, address)

@@ -40,7 +40,7 @@ def _expected(of_tasks: Iterable[Task]) -> Iterator[Task]:
         waiting.append(task)
         ahead += task.nbytes
         if len(waiting) > most or ahead > _EXPECTED:
-            most = min(most + 2, _MOST_EXPECTED)
+            most = min(2 * most, _MOST_EXPECTED)
         while ahead > _EXPECTED or len(waiting) > most:
             ahead -= waiting[0].nbytes
             yield _read(waiting.popleft())

@@ -142,12 +142,8 @@ class Gathering:
         self._rows, self._tiles, self._some = rows, tiles, some
         self._lines, self._target = lines, target
         self._chunks = tiles.chunks[some.start : some.stop, None] + lines.chunks
-        wanted = (self._chunks, lines.rows)
-        self._start, self._end, self._crcs = (
-            rows.starts[wanted],
-            rows.ends[wanted],
-            rows.crcs[wanted],
-        )
+        self._start, self._end = rows.find(self._chunks, lines.rows)
+        self._crcs = rows.crcs[self._chunks, lines.rows]
         self.n_chunks = len(some)
         self.nbytes = self._start.size * rows.nbytes
         self._from, self._to = _ranges(self._start.ravel(), self._end.ravel())

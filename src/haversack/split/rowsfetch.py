@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import mul
 from typing import Any
 
@@ -34,30 +35,26 @@ class RowsFetch:
     def __init__(self, rows: Rows, wanted: Sequence[Wanted]) -> None:
         self._rows = rows
         self._wanted = [(sum(map(mul, cell, rows.strides)), some) for cell, some in wanted]
-        self._ranges = [
-            (rows.starts.item(chunk, some[0]), rows.ends.item(chunk, some[-1]))
-            for chunk, some in self._wanted
-        ]
+        self._marks = [rows.marks(chunk, some) for chunk, some in self._wanted]
 
     def expect(self) -> None:
-        for start, end in self._ranges:
+        for start, *_, end in self._marks:
             self._rows.file.expect(start, end - start)
 
     def read(self) -> None:
         rows, self._space = self._rows, borrow()
         at = head_size(sum([len(some) for _, some in self._wanted]))
-        memory = self._space.stored.of(at + sum([end - start for start, end in self._ranges]))
+        memory = self._space.stored.of(at + sum([marks[-1] - marks[0] for marks in self._marks]))
         where: list[int] = []
-        for (chunk, some), (start, end) in zip(self._wanted, self._ranges, strict=True):
-            rows.file.read_into(memory[at : at + end - start], start)
-            base = at - start
-            for row in some:
-                begin = rows.starts.item(chunk, row) + base
-                stored = memory[begin : rows.ends.item(chunk, row) + base]
-                if crc32c(stored) != rows.crcs.item(chunk, row):
+        for (chunk, some), marks in zip(self._wanted, self._marks, strict=True):
+            base, size = at - marks[0], marks[-1] - marks[0]
+            rows.file.read_into(memory[at : at + size], marks[0])
+            crcs = rows.crcs[chunk, some.start : some.stop].tolist()
+            for row, (begin, end), crc in zip(some, pairwise(marks), crcs, strict=True):
+                if crc32c(memory[begin + base : end + base]) != crc:
                     raise rows.mismatch(chunk, row)
-                where.append(begin)
-            at += end - start
+                where.append(begin + base)
+            at += size
         self._table, self._size = struct.pack(f"<{len(where)}I", *where), at
 
     def arrays(self) -> Iterator[NDArray[Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import FormatError, IntegrityError, NewerFormatError
-from haversack.split.chunk import HEADER, STORED
+from haversack.split.alike import Alike, group
 from haversack.storage.checksum import crc32c
 from haversack.storage.ranges import RangeFile
 
@@ -26,12 +26,7 @@ MAGIC = b"\x89HVBLK\r\n"
 _FOOTER = struct.Struct("<IIIII8s")  # head, chunks, Blosc blocks, format, crc32c, magic
 _COVERED = _FOOTER.size - 12  # the checksum covers all before itself
 _FIRST_READ = 1 << 16
-_VERSION = 2  # of the format of Blosc 1
-_MOST_ADDED = 128  # bytes that a Blosc block may have beyond those that it decodes to
 _MOST_HEAD, _MOST = 64 << 10, 256 << 20  # bytes of a head, and of a tail
-# Flags: one that only Blosc 2 has; and two of which a chunk of Blosc 2 has both.
-_OF_BLOSC_2, _SHUFFLES = 0x8, 0x5
-
 # A chunk: the 16 bytes of its Blosc header, where it is in the file, its first Blosc block.
 CHUNK = np.dtype(
     [
@@ -78,6 +73,16 @@ class Tail:
             end = int(self.chunks["first"][chunk + 1])
         return self.pieces[first:end]
 
+    def alike(self) -> list[Alike]:
+        """Group the chunks by how they are coded.
+
+        Raises
+        ------
+        FormatError
+            There are more ways than anybody codes a block in.
+        """
+        return group(self.chunks)
+
     def check(self, nbytes: int, file: RangeFile) -> None:
         """Raise unless chunks of so many bytes can lie so in a file: no decoder has to find out.
 
@@ -86,43 +91,30 @@ class Tail:
         FormatError
             They contradict themselves.
         """
-        if not len(self.chunks):
-            return
-        chunks, starts = self.chunks, self.pieces["start"].astype(np.int64)
-        size, blocksize = chunks["size"].astype(np.int64), chunks["blocksize"].astype(np.int64)
-        first = chunks["first"].astype(np.int64)
-        end = np.append(first[1:], len(starts))
-        is_stored = (chunks["flags"] & STORED) != 0
-        body = HEADER.size + np.where(is_stored, 0, 4 * (end - first))
-        sound = (
-            (chunks["version"] == _VERSION)
-            & (chunks["typesize"] > 0)
-            & ((chunks["flags"] & _OF_BLOSC_2) == 0)
-            & ((chunks["flags"] & _SHUFFLES) != _SHUFFLES)
-            & (chunks["nbytes"] == nbytes)
-            & (blocksize > 0)
-            & (blocksize <= nbytes)
-            & (end - first == -(-nbytes // np.maximum(blocksize, 1)))
-            & (size >= body + np.where(is_stored, nbytes, 0))
-            & (size <= body + nbytes + _MOST_ADDED * (end - first))
-            & (chunks["offset"] < file.size)
+        groups, count = self.alike(), np.zeros(len(self.chunks), np.int64)
+        for alike in groups:
+            if not alike.is_sound(nbytes):
+                raise FormatError(f"{file.path}: the tail's table of chunks contradicts itself")
+            count[alike.chunks] = alike.n_blocks
+        end = count.cumsum()
+        is_listed = (self.chunks["first"] == end - count).all() and end[-1:].sum() == len(
+            self.pieces
         )
-        if first[0] != 0 or not sound.all() or self._overlap(file.size):
+        if not is_listed or self._overlap(file.size):
             raise FormatError(f"{file.path}: the tail's table of chunks contradicts itself")
-        steps = np.diff(starts, append=np.int64(0))
-        wrong = steps < 0
-        within = is_stored.repeat(end - first)
-        wrong |= within & (steps != blocksize.repeat(end - first))
-        last = end - 1
-        wrong[last] = (starts[last] > size) | (is_stored & (starts[last] >= size))
-        if (starts[first] != body).any() or wrong.any():
+        if not all(alike.fits(self.chunks, self.pieces["start"]) for alike in groups):
             raise FormatError(f"{file.path}: the tail's table of Blosc blocks contradicts itself")
 
     def _overlap(self, end: int) -> bool:
         """Whether chunks share bytes, or lie beyond the end of the file."""
-        chunks = self.chunks[np.argsort(self.chunks["offset"])]
-        offsets = np.append(chunks["offset"].astype(np.int64), end)
-        return bool((offsets[:-1] + chunks["size"].astype(np.int64) > offsets[1:]).any())
+        offset, size = self.chunks["offset"], self.chunks["size"]
+        if (offset > end).any():
+            return True
+        ends = offset.astype(np.int64) + size
+        if (offset[1:] < offset[:-1]).any():
+            order = offset.argsort()
+            offset, ends = offset[order], ends[order]
+        return bool((ends[:-1] > offset[1:]).any() or (ends[-1:] > end).any())
 
 
 def encode_tail(tail: Tail) -> bytes:
