@@ -8,7 +8,7 @@ from typing import Any
 
 from haversack.download.digest import Digest, of_catalog, of_headers
 from haversack.download.outcome import Request
-from haversack.download.parts import Part, Parts, validator
+from haversack.download.parts import NO_VALIDATOR, WORTH_KEEPING, Part, Parts, validator
 from haversack.download.whole import Whole
 from haversack.download.writer import Writer
 
@@ -102,8 +102,9 @@ class Body:
         part, self._part = self._part, None
         is_begun = part is not None
         self._given = 0
-        if part is None:
-            part = self._parts.small(self._path, self._held_bytes, lambda: self.version)
+        if part is None:  # it is written at once, and few are worth keeping half
+            version = NO_VALIDATOR if self._held_bytes < WORTH_KEEPING else self.version
+            part = self._parts.new(self._path, version)
         content = b"".join(self._held)
         self._clear()
         headers, self.headers = self.headers, {}

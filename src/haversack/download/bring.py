@@ -27,13 +27,6 @@ log = logging.getLogger("haversack.download")
 _BATCH = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted(Request):
-    """A request that knows its asset."""
-
-    row: int = 0
-
-
 @dataclass(slots=True)
 class Bringing:
     """One run over the assets that are missing.
@@ -108,14 +101,14 @@ class Bringing:
         size = int(assets.size[row])
         file = self.plan.assets.place(self._place(row, path))
         known = None if state is State.ABSENT else ledger.whole(Path(file))
-        return _Wanted(
+        return Request(
             place,
             file,
             None if size == UNKNOWN_SIZE else size,
             assets.checksum(row),
             known.version() if known else None,
             assets.type[row],
-            row=row,
+            row,
         )
 
     def _is_settled(self, row: int) -> bool:
@@ -126,7 +119,6 @@ class Bringing:
 
     def _note(self, outcome: Outcome) -> None:
         request = outcome.request
-        assert isinstance(request, _Wanted)
         if outcome.error is not None:
             self._fail(request.row, outcome.error, outcome.tries)
             return

@@ -193,8 +193,8 @@ def _entries(ledger: Ledger, published: Iterable[Whole]) -> Iterable[Entry]:
     return (
         Entry(
             ledger.name(whole.path),
-            whole.size,
-            whole.status.st_mtime_ns,
+            whole.part.size,
+            whole.part.modified,
             whole.checksum,
             whole.etag,
             whole.last_modified,

@@ -45,21 +45,24 @@ class Fetch:
         Where its bytes go until they are whole, and who brings them there.
     """
 
+    # Of what follows most files change little, and the class need not make it for each.
+    tries, fruitless = 0, 1
+    moved = 0
+    failure: Failure | None = None  # the last one
+    _redirects = 0
+    _checked_twice = _renewed = False
+    _line: Line | None = None
+    _problem: Failure | Exception | None = None
+    _began = _takes = _unchanged = False
+    _status = 0
+    _dropped = 0
+
     def __init__(self, request: Request, parts: Parts, writer: Writer) -> None:
         self.request = request
         self.url, self.origin = located(request.url)
-        self.tries, self.fruitless = 0, 1
-        self.moved = 0
-        self.failure: Failure | None = None  # the last one
         self._body = Body(request, os.fspath(request.path), parts, writer)
-        self._redirects = 0
         self._furthest = self._body.size
-        self._checked_twice = self._renewed = False
-        self._line: Line | None = None
-        self._problem: Failure | Exception | None = None
-        self._began = self._takes = self._unchanged = False
-        self._answer: tuple[int, dict[str, str]] = (0, {})
-        self._dropped = 0
+        self._headers: dict[str, str] = {}
 
     @property
     def resumed(self) -> int:
@@ -84,8 +87,7 @@ class Fetch:
         self.tries += not self._redirects
         self._line, self._problem = line, None
         self._began = self._takes = self._unchanged = False
-        self._dropped = 0
-        self._answer = (0, {})
+        self._status = self._dropped = 0
         return self._receive
 
     def _receive(self, chunk: bytes) -> int | None:
@@ -112,20 +114,13 @@ class Fetch:
     def _begin(self) -> None:
         assert self._line is not None
         self._began = True
-        status, headers = self._answer = self._line.answer()
-        if status == 206:
-            self._problem = self._continue(headers)
-        elif status == 304 or (status == 200 and self._is_here(headers)):
-            self._unchanged = True
-        elif status == 200:
-            self._from_zero(headers)
-            reason = unfit(self.request, self.url, headers, self._body.total)
-            self._problem = Failure(Kind.FINAL, reason, status=status) if reason else None
-        self._takes = status in _FILE and self._problem is None and not self._unchanged
-
-    def _is_here(self, headers: dict[str, str]) -> bool:
+        self._status, self._headers = status, headers = self._line.answer()
         unless = self.request.unless
-        return unless is not None and unless.is_of(headers)
+        if status == 304 or (status == 200 and unless is not None and unless.is_of(headers)):
+            self._unchanged = True
+        elif status in _FILE:
+            self._problem = self._from_zero(headers) if status == 200 else self._continue(headers)
+            self._takes = self._problem is None
 
     def _continue(self, headers: dict[str, str]) -> Failure | None:
         """Take up a part, if these bytes are of the same version and begin where it ends."""
@@ -145,9 +140,13 @@ class Fetch:
         self._body.discard()
         return Failure(Kind.BODY, f"{shown(self.url)}: it changed while it was fetched", 0.0)
 
-    def _from_zero(self, headers: dict[str, str]) -> None:
+    def _from_zero(self, headers: dict[str, str]) -> Failure | None:
+        """Take up a file from its first byte, if it can be the one that was asked for."""
         length = headers.get("content-length", "")
-        self._body.restart(headers, int(length) if length.isdecimal() else None)
+        total = int(length) if length.isdecimal() else None
+        self._body.restart(headers, total)
+        reason = unfit(self.request, self.url, headers, total)
+        return Failure(Kind.FINAL, reason, status=self._status) if reason else None
 
     # The end of a try
 
@@ -167,9 +166,18 @@ class Fetch:
             raise self._problem
         if self._problem is not None:
             return self._problem
-        (status, headers), self._answer = self._answer, (0, {})  # thousands wait for their names
+        headers, self._headers = self._headers, {}  # thousands wait for their names
         if self._unchanged and self.request.unless is not None:
             return Unchanged.UNCHANGED
+        if code == 0 and self._status in _FILE:
+            return self._check() or self._body.whole(self)
+        return self._no_file(headers, line, code, detail)
+
+    def _no_file(
+        self, headers: dict[str, str], line: Line, code: int, detail: str
+    ) -> Whole | Failure | str:
+        """Judge an answer that is something else than a whole file, or part of one."""
+        status = self._status
         if status in REDIRECTS and "location" in headers:
             return self._redirect(headers["location"])
         if status == 416 and self._body.size:
@@ -178,17 +186,15 @@ class Fetch:
             return self._signed_anew(failed, line) if status in _SIGNATURE else failed
         if code:
             return line.failure(code, detail)
-        if status not in _FILE:
-            message = f"{shown(self.url)}: HTTP {status} is no file"
-            return Failure(Kind.FINAL, message, status=status)
-        return self._check() or self._body.whole(self)
+        message = f"{shown(self.url)}: HTTP {status} is no file"
+        return Failure(Kind.FINAL, message, status=status)
 
     def _without_body(self, code: int, line: Line) -> None:
         """Look at an answer without a body; an error is one also where its body broke off."""
         if code == 0:
             self._begin()
         else:
-            self._answer = line.answer()
+            self._status, self._headers = line.answer()
 
     def _beyond_the_end(self, headers: dict[str, str]) -> Whole | Failure:
         """Take a part for the whole where nothing comes after it, if something can vouch for it."""
@@ -244,7 +250,7 @@ class Fetch:
         if wanted is not None and size != wanted:
             self._body.discard()
             message = f"{shown(self.url)}: has {size} bytes, the catalog says {wanted}"
-            return Failure(Kind.FINAL, message, status=self._answer[0])
+            return Failure(Kind.FINAL, message, status=self._status)
         return None
 
     def refuted(self, wrong: Expected) -> Failure:
@@ -253,7 +259,7 @@ class Fetch:
         message = f"{shown(self.url)}: its {wrong.algorithm} is not that of {wrong.source}"
         kind = Kind.FINAL if self._checked_twice else Kind.BODY
         self._checked_twice = True
-        return Failure(kind, message, status=self._answer[0])
+        return Failure(kind, message, status=self._status)
 
     def suspend(self) -> None:
         """Stop, and leave what another run can go on with, as far as the disk takes it."""

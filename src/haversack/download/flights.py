@@ -23,13 +23,15 @@ _SLOWEST = 1024
 
 @dataclass(slots=True)
 class Flight:
-    """A file whose bytes are coming; ``quiet`` is for how many seconds they hardly have been."""
+    """A file whose bytes are coming.
+
+    Those up to ``mark`` are counted; ``quiet`` is for how many seconds hardly any have come.
+    """
 
     line: Line
     fetch: Fetch
     host: Host
     mark: int
-    start: int
     quiet: float = 0.0
 
 
@@ -49,6 +51,11 @@ class Flights:
         Limits of bytes and requests a second.
     on_bytes
         Told how many bytes have come, once a second.
+
+    Attributes
+    ----------
+    idle
+        The lines on which others may begin.
     """
 
     def __init__(
@@ -62,17 +69,12 @@ class Flights:
         self.concurrency = concurrency
         self._timeout, self._pace, self._on_bytes = timeout, pace, on_bytes
         self._multi = Multi(connections=2 * concurrency)
-        self._idle = [Line(network) for _ in range(concurrency)]
+        self.idle = [Line(network) for _ in range(concurrency)]
         self._active: dict[pycurl.Curl, Flight] = {}
-        self._moved = self._received = 0
+        self._counted = self._told = 0  # bytes that have come
         self._held_back = False
         self._ticked = time.monotonic()
         self._tells = log.isEnabledFor(logging.DEBUG)
-
-    @property
-    def room(self) -> bool:
-        """Whether another may begin."""
-        return bool(self._idle)
 
     @property
     def none(self) -> bool:
@@ -87,15 +89,15 @@ class Flights:
         Refused, HaversackError
             A rule forbids it, or no signature is had.
         """
-        line = self._idle[-1]
+        line = self.idle[-1]
         line.aim(fetch.url, fetch.origin, fetch.ask())
-        self._idle.pop()
+        self.idle.pop()
         if self._tells:
             log.debug("GET %s", shown(fetch.url))
         line.curl.setopt(pycurl.WRITEFUNCTION, fetch.start(line))
         host.active += 1
         self._pace.take_request()
-        self._active[line.curl] = Flight(line, fetch, host, fetch.moved, fetch.moved)
+        self._active[line.curl] = Flight(line, fetch, host, fetch.moved)
         self._multi.add(line.curl)
 
     def step(self, timeout: float) -> Iterator[Landed]:
@@ -111,8 +113,8 @@ class Flights:
         """Give the seconds to read nothing in: what is not read holds the senders back."""
         if not self._pace.limits_bytes:
             return 0.0
-        coming = sum(flight.fetch.moved - flight.start for flight in self._active.values())
-        seconds = self._pace.until_bytes(self._received + coming)
+        coming = sum(flight.fetch.moved - flight.mark for flight in self._active.values())
+        seconds = self._pace.until_bytes(self._counted + coming)
         if seconds:
             self.hold()
         return seconds
@@ -144,31 +146,30 @@ class Flights:
     def _quiet(self, flight: Flight, passed: float) -> float:
         came = flight.fetch.moved - flight.mark
         if came >= _SLOWEST or self._held_back:
-            self._moved += came
+            self._counted += came
             flight.mark, flight.quiet = flight.fetch.moved, 0.0
         else:
             flight.quiet += passed
         return flight.quiet
 
     def _tell_bytes(self) -> None:
-        if self._on_bytes is not None and self._moved:
-            moved, self._moved = self._moved, 0
-            self._on_bytes(moved)
+        new, self._told = self._counted - self._told, self._counted
+        if self._on_bytes is not None and new:
+            self._on_bytes(new)
 
     def _release(self, handle: pycurl.Curl) -> Flight:
         flight = self._active.pop(handle)
         self._multi.remove(handle)
-        self._moved += flight.fetch.moved - flight.mark
-        self._received += flight.fetch.moved - flight.start
+        self._counted += flight.fetch.moved - flight.mark
         flight.host.active -= 1
-        self._idle.append(flight.line)
+        self.idle.append(flight.line)
         return flight
 
     def close(self) -> None:
         """End them all, leaving parts to go on with, and close the connections."""
         for handle in list(self._active):
             self._release(handle).fetch.suspend()
-        for line in self._idle:
+        for line in self.idle:
             line.curl.close()
         self._multi.close()
         self._tell_bytes()

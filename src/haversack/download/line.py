@@ -18,6 +18,7 @@ from haversack.download.origin import Origin, canonical, shown
 from haversack.download.secrets import Credential, Secrets
 
 MOST_REDIRECTS = 5
+_GO, _STOP = int(pycurl.PREREQFUNC_OK), int(pycurl.PREREQFUNC_ABORT)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_SECONDS = 10
 _BUFFER = 256 << 10  # bytes that are handed over at once, as each call costs
@@ -123,7 +124,7 @@ class Line:
         if proxy is not None:
             # The address is then the proxy's, which the user chose.
             self.curl.unsetopt(pycurl.OPENSOCKETFUNCTION)
-            self.curl.setopt(pycurl.PREREQFUNCTION, lambda *_: pycurl.PREREQFUNC_OK)
+            self.curl.setopt(pycurl.PREREQFUNCTION, lambda *_: _GO)
             return
         self.curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         self.curl.setopt(pycurl.PREREQFUNCTION, self._before_request)
@@ -138,12 +139,9 @@ class Line:
 
     def _before_request(self, address: str, *_: object) -> int:
         # A connection kept from an earlier request has opened no socket for this one.
-        allowed = self._allows(address)
-        return int(pycurl.PREREQFUNC_OK if allowed else pycurl.PREREQFUNC_ABORT)
+        return _GO if address in self._reached or self._allows(address) else _STOP
 
     def _allows(self, address: str) -> bool:
-        if address in self._reached:
-            return True
         assert self._origin is not None
         if self._network.rule.allows(self._origin, address):
             self._reached.add(address)

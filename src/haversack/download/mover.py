@@ -125,12 +125,9 @@ class Mover:
             self._tick()
 
     def _refill(self) -> None:
-        while (
-            not self._exhausted
-            and self._inside < self._most_inside
-            and self._answered - self._taken < _UNTAKEN
-            and not self._committer.full
-        ):
+        if self._exhausted or self._committer.full:
+            return
+        while self._inside < self._most_inside and self._answered - self._taken < _UNTAKEN:
             request = next(self._requests, None)
             if request is None:
                 self._exhausted = True
@@ -157,7 +154,9 @@ class Mover:
         now = time.monotonic()
         for fetch in self._schedule.due(now):
             self._place(fetch)
-        while self._flights.room and not self._committer.full:
+        if self._committer.full:
+            return
+        while self._flights.idle:
             found = self._schedule.next(now)
             if found is None:
                 return
@@ -250,14 +249,8 @@ class Mover:
             self._inside += 1
             self._failed(fetch, self._schedule.host(fetch.origin), fetch.refuted(whole.wrong))
         elif whole.error is None:
-            told = (
-                whole.size,
-                whole.checksum,
-                whole.etag,
-                None,
-                fetch.tries,
-                whole.last_modified,
-            )
+            size, checksum, tries = whole.part.size, whole.checksum, fetch.tries
+            told = size, checksum, whole.etag, None, tries, whole.last_modified
             self._answer(Outcome(whole.request, *told, resumed=fetch.resumed))
         elif whole.lost and fetch.fruitless <= self._retries:
             fetch.again()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from haversack.download.failure import Failure
 from haversack.errors import DownloadError, NetworkError
@@ -32,8 +33,7 @@ class Version:
         return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One file to fetch.
 
     Parameters
@@ -50,6 +50,8 @@ class Request:
         Version that is here and need not come again.
     media_type
         What the catalog says it is.
+    row
+        What the caller knows it by.
     """
 
     url: str
@@ -58,10 +60,10 @@ class Request:
     checksum: str | None = None
     unless: Version | None = None
     media_type: str | None = None
+    row: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of a request: ``error`` is None when the file is whole and published.
 
     ``checksum`` is the file's SHA-256 as hex multihash (``1220…``); ``etag`` and ``last_modified``

@@ -34,10 +34,11 @@ NO_VALIDATOR = "0"
 SYNCED = "synced"
 _UNKNOWN_BOOT = "0"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_WORTH_KEEPING = 64 << 10
+WORTH_KEEPING = 64 << 10
 _WORTH_BEGINNING = 256 << 10
 _BLOCK = 1 << 20
 _DIRECTORIES = 4096
+_OPEN = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # Those of earlier versions have no SYNC; they are cleared away.
 _NAME = re.compile(
     re.escape(PREFIX)
@@ -94,7 +95,7 @@ class PartName(NamedTuple):
     def may_be_gone_on_with(self, size: int, boot: str) -> bool:
         """Tell whether a run of this boot takes the part over, if it has so many bytes."""
         trusted = {SYNCED, boot} - {_UNKNOWN_BOOT}
-        return self.validator != NO_VALIDATOR and self.sync in trusted and size >= _WORTH_KEEPING
+        return self.validator != NO_VALIDATOR and self.sync in trusted and size >= WORTH_KEEPING
 
 
 def read_name(name: str) -> PartName | None:
@@ -109,6 +110,7 @@ class Part:
 
     ``write_back`` begins to bring a range of it to the disk, where that is wanted and can be had;
     ``error`` is why bytes are missing in it; ``to_sync`` whether it is synced when it is left.
+    ``modified`` (in ns) and ``device`` are what the system says of it once it is closed.
     """
 
     path: str
@@ -116,27 +118,26 @@ class Part:
     write_back: WriteBack | None = None
     size: int = 0
     descriptor: int | None = None
-    status: os.stat_result | None = None
+    modified: int = 0
+    device: int = 0
     error: OSError | None = None
     to_sync: bool = False
 
     def write(self, data: bytes) -> None:
         """Add bytes at the end."""
-        if self.descriptor is None:
-            flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-            self.descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o666)
-            if self.size:
-                os.lseek(self.descriptor, self.size, os.SEEK_SET)
-        begun = self.size
-        written = os.write(self.descriptor, data)
-        self.size += written
+        begun, descriptor = self.size, self.descriptor
+        if descriptor is None:
+            descriptor = self.descriptor = os.open(self.path, _OPEN, 0o666)
+            if begun:
+                os.lseek(descriptor, begun, os.SEEK_SET)
+        written = os.write(descriptor, data)
+        self.size = begun + written
         while written < len(data):
-            more = os.write(self.descriptor, memoryview(data)[written:])
-            self.size += more
-            written += more
-        if self.write_back is not None and written >= _WORTH_BEGINNING:
+            written += os.write(descriptor, memoryview(data)[written:])
+            self.size = begun + written
+        if written >= _WORTH_BEGINNING and self.write_back is not None:
             # The disk works while the rest comes; the sync waits for less.
-            self.write_back(self.descriptor, begun, written)
+            self.write_back(descriptor, begun, written)
 
     def finish(self, data: bytes) -> None:
         """Add the last bytes and close it, if nothing before was refused."""
@@ -146,11 +147,12 @@ class Part:
         self.close()
 
     def close(self) -> None:
-        """Let go of the descriptor, and note the status that the file then has."""
+        """Let go of the descriptor, and note what the system says of the file then."""
         if self.descriptor is not None:
             descriptor, self.descriptor = self.descriptor, None
             try:
-                self.status = os.fstat(descriptor)
+                status = os.fstat(descriptor)
+                self.modified, self.device = status.st_mtime_ns, status.st_dev
             finally:
                 os.close(descriptor)
 
@@ -161,7 +163,7 @@ class Part:
         """
         try:
             self.close()
-            if self.validator == NO_VALIDATOR or self.size < _WORTH_KEEPING:
+            if self.validator == NO_VALIDATOR or self.size < WORTH_KEEPING:
                 self.remove()
             elif sync and self.to_sync:
                 sync_file(self.path)
@@ -203,13 +205,9 @@ class Parts:
         """Name the part of a file whose bytes have this validator."""
         self._count += 1
         folder, slash, name = final.rpartition(os.sep)
-        run = f"{self._boot}-{self._run}.{self._count:x}"
-        part = f"{folder}{slash}{PREFIX}{stem_of(name)}-{validator}-{run}"
+        begin = f"{folder}{slash}{PREFIX}{stem_of(name)}"
+        part = f"{begin}-{validator}-{self._boot}-{self._run}.{self._count:x}"
         return Part(part, validator, self._write_back, to_sync=self._synced)
-
-    def small(self, final: str, size: int, validator: Callable[[], str]) -> Part:
-        """Name the part of a file that is written at once; few are worth keeping half."""
-        return self.new(final, NO_VALIDATOR if size < _WORTH_KEEPING else validator())
 
     def prepare(self, final: str) -> Sequence[str]:
         """Make the directory of a file; name the parts that earlier runs left of it there.
@@ -228,15 +226,14 @@ class Parts:
 
     def _make(self, directory: str) -> bool:
         """Make a directory and those above it; tell whether it is new."""
-        parent = os.path.dirname(directory.rstrip(os.sep)) or "."  # noqa: PTH120 (for most files)
         try:
-            os.mkdir(directory)  # noqa: PTH102 (likewise)
+            os.mkdir(directory)  # noqa: PTH102 (for most files)
         except FileExistsError:
             if not Path(directory).is_dir():
                 raise
             return False
         except FileNotFoundError:
-            self._make(parent)
+            self._make(os.path.dirname(directory.rstrip(os.sep)) or ".")  # noqa: PTH120 (texts)
             Path(directory).mkdir(exist_ok=True)
         return True
 

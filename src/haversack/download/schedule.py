@@ -50,9 +50,10 @@ class Schedule:
 
     def host(self, origin: Origin) -> Host:
         """Give the host of an origin."""
-        if origin not in self._hosts:
-            self._hosts[origin] = Host(self._concurrency, str(origin))
-        return self._hosts[origin]
+        host = self._hosts.get(origin)
+        if host is None:
+            host = self._hosts[origin] = Host(self._concurrency, str(origin))
+        return host
 
     def delay(self, fetch: Fetch, until: float) -> None:
         """Keep a file until a moment of the monotonic clock."""
@@ -69,8 +70,7 @@ class Schedule:
             return None
         for _ in range(len(self._turns)):
             host = self._turns.popleft()
-            ready = host.ready(now)
-            fetch = host.waiting.popleft() if ready else None
+            fetch = host.waiting.popleft() if host.ready(now) else None
             if host.waiting:
                 self._turns.append(host)
             if fetch is not None:

@@ -67,7 +67,7 @@ def _sync_file_systems(files: Iterable[Whole]) -> None:
     """Sync each file system that one of the files is on, once."""
     synced: set[int] = set()
     for whole in files:
-        if whole.status.st_dev not in synced:
+        if whole.part.device not in synced:
             synced |= _sync_file_system_of(whole.folder)
 
 

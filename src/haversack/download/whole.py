@@ -51,11 +51,6 @@ class Whole:
     def size(self) -> int:
         return self.part.size
 
-    @property
-    def status(self) -> os.stat_result:
-        assert self.part.status is not None
-        return self.part.status
-
 
 def settle_in_time(whole: Whole, ending: Ending) -> None:
     """Settle a file, unless the run is over."""
