@@ -106,7 +106,8 @@ class Body:
             version = NO_VALIDATOR if self._held_bytes < WORTH_KEEPING else self.version
             part = self._parts.new(self._path, version)
         content = b"".join(self._held)
-        self._clear()
+        self._held.clear()
+        self._held_bytes = 0
         headers, self.headers = self.headers, {}
         return Whole(
             self._request,

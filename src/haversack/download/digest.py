@@ -24,25 +24,25 @@ class Expected:
     source: str
 
 
-def of_catalog(checksum: str | None) -> list[Expected]:
+def of_catalog(checksum: str | None) -> tuple[Expected, ...]:
     """Read the multihash that a catalog gives; one of an unknown algorithm expects nothing.
 
     Examples
     --------
     >>> of_catalog("1220" + "00" * 32)[0].algorithm, of_catalog("no hash")
-    ('sha256', [])
+    ('sha256', ())
     """
     found = read_multihash(checksum) if checksum else None
-    return [Expected(found.algorithm, found.digest, "the catalog")] if found else []
+    return (Expected(found.algorithm, found.digest, "the catalog"),) if found else ()
 
 
-def of_headers(headers: Mapping[str, str]) -> list[Expected]:
+def of_headers(headers: Mapping[str, str]) -> tuple[Expected, ...]:
     """Read the digests of the whole file that a server sends along.
 
     A Content-MD5 of a range may be the range's own, so only full answers are asked.
     """
     if _SENT.keys().isdisjoint(headers.keys()):
-        return []
+        return ()  # as most do not
     found = []
     for name, algorithm in _SENT.items():
         if name in headers:
@@ -50,7 +50,7 @@ def of_headers(headers: Mapping[str, str]) -> list[Expected]:
                 digest = base64.b64decode(headers[name], validate=True)
                 if len(digest) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
                     found.append(Expected(algorithm, digest, f"the server's {name}"))
-    return found
+    return tuple(found)
 
 
 class Digest:

@@ -95,13 +95,13 @@ class Fetch:
             if not self._began:
                 self._begin()
             self.moved += len(chunk)
-            if not self._takes:
-                return self._drop(chunk)
-            self._body.take(chunk)
+            if self._takes:
+                self._body.take(chunk)
+                return None
+            return self._drop(chunk)
         except Exception as error:  # noqa: BLE001 (nothing may pass through curl: raised in end)
             self._problem = error
             return _ABORT
-        return None
 
     def _drop(self, chunk: bytes) -> int | None:
         """Let the body of an error go by, so that its connection can be kept."""
