@@ -1,6 +1,6 @@
 """Columns of text that stay small at a million rows: one run of bytes, or codes for few values.
 
-What a run holds beyond some megabytes waits on disk, so a large catalog takes little memory.
+What a run holds beyond some 100 kB waits on disk, so a large catalog takes little memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from haversack.catalog.spool import Spool
 
-_MOST = 1 << 20
+_MOST = 1 << 18  # larger blocks that come and go leave holes between columns that grow
 _AT_ONCE = 256
 _FEW_KINDS = 8
 _ROWS = 1 << 16

@@ -160,7 +160,8 @@ def rows_of(mask: NDArray[np.bool_]) -> Iterator[int]:
     """Yield the rows that a mask marks, without a list of all of them."""
     begin = 0
     for piece in pieces(mask):
-        yield from (np.flatnonzero(piece) + begin).tolist()
+        # A view, for a list of them would be as large as all that is under way.
+        yield from memoryview(np.flatnonzero(piece) + begin)
         begin += len(piece)
 
 

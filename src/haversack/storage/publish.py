@@ -53,7 +53,9 @@ def sweep(folder: Path, *, older_than: float = ABANDONED) -> None:
     """
     limit = time.time() - older_than
     with suppress(OSError):
-        for name in filter(is_temporary, names_in(folder)):
+        with os.scandir(folder) as entries:  # one by one, for there may be a million
+            names = [entry.name for entry in entries if is_temporary(entry.name)]
+        for name in names:
             with suppress(OSError):  # published meanwhile, or not ours to remove
                 if not older_than or (folder / name).lstat().st_mtime < limit:
                     (folder / name).unlink()
