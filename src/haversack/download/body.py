@@ -45,7 +45,7 @@ class Body:
         self._held_bytes = 0
         self._given = 0  # bytes that are in the part, or will be
         self._part: Part | None = None
-        self._digest: Digest  # made with the first bytes of each version
+        self._digest: Digest  # made with the first bytes of each version, given away with the last
         if self._left:
             self._digest = Digest(of_catalog(request.checksum))
             self._part = parts.adopt(path, self._left, self._digest)
@@ -109,12 +109,14 @@ class Body:
         self._held.clear()
         self._held_bytes = 0
         headers, self.headers = self.headers, {}
+        digest = self._digest
+        del self._digest
         return Whole(
             self._request,
             self._path,
             part,
             content,
-            self._digest,
+            digest,
             headers.get("etag"),
             headers.get("last-modified"),
             self._left,

@@ -37,7 +37,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 WORTH_KEEPING = 64 << 10
 _WORTH_BEGINNING = 256 << 10
 _BLOCK = 1 << 20
-_DIRECTORIES = 4096
+_DIRECTORIES = 1024
 _OPEN = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # Those of earlier versions have no SYNC; they are cleared away.
 _NAME = re.compile(

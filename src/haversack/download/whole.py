@@ -28,7 +28,7 @@ class Whole:
     path: str
     part: Part
     content: bytes
-    digest: Digest
+    digest: Digest | None  # until it is settled
     etag: str | None
     last_modified: str | None
     leftovers: Sequence[str]
@@ -59,14 +59,16 @@ def settle_in_time(whole: Whole, ending: Ending) -> None:
 
 def settle(whole: Whole) -> None:
     """Check and write what is not in the part yet."""
-    content, whole.content = whole.content, b""
+    content, digest = whole.content, whole.digest
+    assert digest is not None
+    whole.content, whole.digest = b"", None  # thousands wait for their names
     if whole.part.error is None:  # else bytes are missing in it, whatever they hash to
-        whole.digest.update(content)
-        whole.wrong = whole.digest.mismatch()
+        digest.update(content)
+        whole.wrong = digest.mismatch()
     try:
         if whole.wrong is None:
             whole.part.finish(content)
-            whole.checksum = whole.digest.checksum
+            whole.checksum = digest.checksum
             return
     except OSError as error:
         whole.error = error
