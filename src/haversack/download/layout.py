@@ -34,6 +34,7 @@ COMMON = "_common"
 COMMON_KEYS = frozenset(
     {"documentation", "readme", "test_split", "train_split", "validation_split"}
 )
+_HALF = (1 << 32) - 1
 _STATE = (LEDGER_NAME, f"{LEDGER_NAME}-journal", LEASE_NAME)
 _OWN = (CATALOG, COLLECTION, DATASET, REPORT, COMMON, *_STATE)
 _EXTENSIONS = {"image/tiff": ".tif", "application/geo+json": ".geojson", "image/jp2": ".jp2"}
@@ -226,8 +227,10 @@ def _common(catalog: Catalog) -> NDArray[np.bool_]:
 
 def _repeated(catalog: Catalog) -> list[int]:
     """Rows whose address occurs more than once, found by hash so that few are looked at."""
+    rows = range(len(catalog.assets))
     # Half of each hash tells enough apart.
-    hashes = catalog.target_hashes().astype(np.uint32)
+    halves = (hash(catalog.target(row)) & _HALF for row in rows)
+    hashes = np.fromiter(halves, np.uint32, len(rows))
     ordered = np.sort(hashes)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):
