@@ -7,6 +7,7 @@ from haversack.errors import UnexpectedAnswerError
 def _error_of(server, path, **wanted):
     request = Request(server.url("/a"), path, **wanted)
     [outcome] = transfer([request], source_origin=server.url("/"))
+    assert outcome.failure is not None
     return outcome.failure.error
 
 

@@ -161,7 +161,7 @@ def rows_of(mask: NDArray[np.bool_]) -> Iterator[int]:
     begin = 0
     for piece in pieces(mask):
         # A view, for a list of them would be as large as all that is under way.
-        yield from memoryview(np.flatnonzero(piece) + begin)
+        yield from (np.flatnonzero(piece) + begin).data
         begin += len(piece)
 
 
