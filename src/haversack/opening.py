@@ -73,6 +73,7 @@ def _open_existing(place: Path, version: int | str | None) -> Any:
     from haversack.catalog import is_catalog, read_catalog
     from haversack.convert.bcolz import is_storage
     from haversack.disk import DiskDataset, is_disk
+    from haversack.download.ledger import LEDGER_NAME
     from haversack.packed import is_packed, open_packed
     from haversack.packed.reading.versions import check_finished
     from haversack.split import SplitDataset, is_split
@@ -99,6 +100,11 @@ def _open_existing(place: Path, version: int | str | None) -> Any:
             f"it into a packed dataset with `haversack convert {place} NEW --dtype ...`"
         )
     check_finished(place)
+    if (place / LEDGER_NAME).is_file():
+        raise FormatError(
+            f"{place} is a download that was broken off before its catalog was here: download it "
+            "again to go on"
+        )
     raise FormatError(
         f"{place} is no packed dataset, split array, DiskDataset or STAC catalog: "
         "give the directory that holds it, or a catalog archive (.tar.gz)"

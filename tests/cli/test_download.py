@@ -26,6 +26,18 @@ def test_sync_and_retry_go_on_from_a_download(at_hub, tmp_path):
     assert (retried["fetched"], retried["present"], retried["failed"]) == (0, 0, 0)
 
 
+def test_two_answers_to_what_is_here_are_refused(at_hub):
+    told = at_hub("download", "demo_crop_seasons", "--sync", "--if-exists", "overwrite")
+    assert (told.code, "--sync is --if-exists sync" in told.err) == (2, True)
+
+
+def test_an_unfinished_download_is_told_as_that(at_hub, tmp_path):
+    _download(at_hub)
+    (tmp_path / "demo_crop_seasons" / "catalog.json").unlink()
+    told = at_hub("verify", "demo_crop_seasons", "-q")
+    assert (told.code, "broken off before its catalog was here" in told.err) == (7, True)
+
+
 def test_verify_counts_the_half_files_that_runs_have_left(at_hub, tmp_path):
     _download(at_hub)
     assert "half" not in at_hub("verify", "demo_crop_seasons", "-q").err
@@ -33,8 +45,10 @@ def test_verify_counts_the_half_files_that_runs_have_left(at_hub, tmp_path):
     for number in range(3):
         name = f".part-{'0' * 16}-{'1' * 12}-synced-0123abcd.{number}"
         (folder / name).write_bytes(bytes(500_000))
+    (folder / f".part-{'0' * 16}-0-synced-0123abcd.9").write_bytes(bytes(100))  # of no version
     told = at_hub("verify", "demo_crop_seasons", "-q")
     assert (told.code, "3 half files of 1.5 MB: the same download goes" in told.err) == (0, True)
+    assert "1 half file of 100 B: nobody can go on" in told.err
     assert json.loads(at_hub("verify", "demo_crop_seasons", "-q", "--json").out) == []
 
 

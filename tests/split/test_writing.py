@@ -268,3 +268,12 @@ def test_reading_and_writing_never_import_blosc2_or_pytables(tmp_path):
         "assert not {'blosc2', 'tables', 'pandas', 'pyarrow', 'httpx', 'pickle5'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "block"), [((), None), ((1,) * 33, None), ((4, 4), (1.5, 1)), ((4, 4), ("2", 1))]
+)
+def test_what_cannot_be_cut_is_refused_before_anything_is_written(tmp_path, shape, block):
+    with pytest.raises(UsageError, match="axes"):
+        save_to_split_dataset(np.zeros(shape), tmp_path / "array", block_size=block)
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from haversack.catalog.source import ArchiveSource
 from haversack.catalog.stac import StacDocument, decode, resolve
 from haversack.catalog.table import Table
 from haversack.catalog.tar import Caps, Member, read_members
-from haversack.errors import FormatError
+from haversack.errors import EmptySourceError, FormatError
 
 _NAMES = {"catalog.json", "collection.json"}
 
@@ -42,14 +42,19 @@ def read_archive(path: Path, caps: Caps | None = None) -> tuple[ArchiveSource, T
 
     Raises
     ------
+    EmptySourceError
+        The archive is whole, and nothing is in it.
     FormatError
         The archive or one of its documents is damaged, or its names are not safe.
     """
     reading = _Reading(ArchiveSource(path, GzipFile(path)), f"{path}: ")
-    blocks = reading.source.content.blocks()
+    blocks, count = reading.source.content.blocks(), 0
     for member, content in read_members(blocks, path, caps or Caps(), _may_be_stac):
+        count += 1
         if content is None or not _take_document(reading, member, content):
             reading.source.files[member.name] = member
+    if not count:
+        raise EmptySourceError(f"{path} is empty: there is no file in it")
     linked = _linked(reading.above)
     _refuse_damage(reading, linked)
     _place_waiting(reading, linked)

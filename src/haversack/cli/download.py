@@ -62,9 +62,7 @@ from haversack.errors import UsageError
 @click.option(
     "--if-exists",
     type=click.Choice(["resume", "skip", "overwrite", "sync"]),
-    default="resume",
-    show_default=True,
-    help="What to do with what is here already.",
+    help="What to do with what is here already.  [default: resume]",
 )
 @click.option("--sync", is_flag=True, help="Fetch what has changed too (--if-exists sync).")
 @click.option("--retry-failed", is_flag=True, help="Fetch only what err_report.csv names.")
@@ -143,7 +141,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "name": options["name"],
         "asset_output_dir": options["asset_output"],
         "catalog_only": options["catalog_only"],
-        "if_exists": "sync" if options["sync"] else options["if_exists"],
+        "if_exists": _if_exists(options),
         "retry_failed": options["retry_failed"],
         "datetime": options["datetime"],
         "bbox": _bbox(options["bbox"]),
@@ -159,6 +157,13 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "max_bytes_per_second": rate and rate * 1e6,
         "max_requests_per_second": options["max_requests"],
     }
+
+
+def _if_exists(options: dict[str, Any]) -> str:
+    chosen: str | None = options["if_exists"]
+    if options["sync"] and chosen not in (None, "sync"):
+        raise UsageError(f"--sync is --if-exists sync: leave it out, or --if-exists {chosen}")
+    return "sync" if options["sync"] else chosen or "resume"
 
 
 def _secrets(options: dict[str, Any]) -> Any:

@@ -52,12 +52,18 @@ def _tell_of_halves(opened: Any, path: Path) -> None:
     from haversack.catalog import Catalog
 
     if isinstance(opened, Catalog) and path.is_dir():
-        from haversack.download.leftovers import count_halves
+        from haversack.download.leftovers import half_files
 
-        count, size_of_all = count_halves(path)
-        if count:
-            click.echo(
-                f"{path}: {count} half files of {size(size_of_all)}: the same download goes on "
-                "from them, and a later one removes them when they are a week old",
-                err=True,
-            )
+        to_go_on, useless = half_files(path)
+        goes = (
+            "the same download goes on from them, and a later one removes them when they are a "
+            "week old"
+        )
+        _tell(path, to_go_on, goes)
+        _tell(path, useless, "nobody can go on from them: the next download removes them")
+
+
+def _tell(path: Path, sizes: list[int], what: str) -> None:
+    if sizes:
+        files = "half file" if len(sizes) == 1 else "half files"
+        click.echo(f"{path}: {len(sizes)} {files} of {size(sum(sizes))}: {what}", err=True)

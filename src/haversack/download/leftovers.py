@@ -59,10 +59,14 @@ def left_in(root: Path) -> Iterator[Left]:
     yield from _left_below(root, "", _DEPTH)
 
 
-def count_halves(root: Path) -> tuple[int, int]:
-    """Count the half files below a dataset's directory, and their bytes."""
-    sizes = [left.size for left in left_in(root) if left.part is not None]
-    return len(sizes), sum(sizes)
+def half_files(root: Path) -> tuple[list[int], list[int]]:
+    """Give the sizes of half files below a dataset's directory: those to go on with, and others."""
+    this_boot, good, useless = boot(), list[int](), list[int]()
+    for left in left_in(root):
+        if left.part is not None:
+            is_good = left.part.may_be_gone_on_with(left.size, this_boot)
+            (good if is_good else useless).append(left.size)
+    return good, useless
 
 
 def clear_away(

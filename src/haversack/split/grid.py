@@ -358,14 +358,16 @@ def _block_shape(
     given = (shape_block,) if isinstance(shape_block, int) else tuple(shape_block)
     if len(given) == 1 and dim_split is not None and given[0] is not None:
         return _with_length(cropped, dim_split % len(cropped), given[0])
-    if len(given) != len(cropped) or any(size is not None and size < 1 for size in given):
+    try:
+        sizes = [None if size is None else operator.index(size) for size in given]
+    except TypeError:
+        sizes = []
+    if len(sizes) != len(cropped) or any(size is not None and size < 1 for size in sizes):
         raise UsageError(
             f"shape_block {given} is not a length >= 1, or None, for each of {len(cropped)} axes"
         )
-    return tuple(
-        length if size is None else operator.index(size)
-        for size, length in zip(given, cropped, strict=True)
-    )
+    found = zip(sizes, cropped, strict=True)
+    return tuple(length if size is None else size for size, length in found)
 
 
 def _with_length(shape: Shape, axis: int, length: int) -> Shape:

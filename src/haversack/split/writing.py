@@ -39,6 +39,10 @@ from haversack.storage import publish
 from haversack.storage.looking import exists, listed, read_file
 from haversack.storage.ranges import RangeFile
 
+_MOST_AXES = 32
+
+_MOST_AXES = 32
+
 
 class EmptySplitDataset(Blocks):
     """Start a split array that is written block by block, by one process or by several.
@@ -100,8 +104,10 @@ class EmptySplitDataset(Blocks):
         **about: Any,
     ) -> None:
         super().__init__(shape_full, shape_block, dim_split, blocks_number, padding, crop)
-        if not self.n_dims:
-            raise UsageError("a split array needs at least one axis")
+        if not 0 < self.n_dims <= _MOST_AXES:
+            raise UsageError(
+                f"a split array has 1 to {_MOST_AXES} axes, as HDF5 can store: not {self.n_dims}"
+            )
         self.root = Path(root) / name
         self._about = describe(self.n_dims, resolution=resolution, **about)
         self.resolution = self._about.resolution

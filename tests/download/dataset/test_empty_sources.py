@@ -1,6 +1,7 @@
 """A source that is whole and empty is told as that, whatever its kind, and leaves nothing here."""
 
 import json
+import tarfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,6 +67,13 @@ def test_an_empty_tree_and_an_empty_archive_are_empty(source, out, empty, server
     root["links"].append({"rel": "child", "href": "./fields/collection.json"})
     server.file("/farms.tar.gz", empty.packed(), etag='"2"')
     assert download(url, out).fetched == 1
+
+
+def test_an_archive_without_a_file_is_empty(source, out):
+    source.mkdir(exist_ok=True)
+    with tarfile.open(source / "farms.tar.gz", "w:gz"):
+        pass
+    _refused(source / "farms.tar.gz", out)
 
 
 @pytest.mark.parametrize(

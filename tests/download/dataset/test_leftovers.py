@@ -12,7 +12,7 @@ import pytest
 
 from haversack.download import download, parts
 from haversack.download.lease import LEASE_NAME
-from haversack.download.leftovers import count_halves, left_in
+from haversack.download.leftovers import half_files, left_in
 from haversack.download.plan import Plan
 from haversack.errors import StorageError
 
@@ -260,6 +260,6 @@ def test_a_disk_that_has_room_for_the_rest_is_enough(
 
 
 def test_halves_are_counted_and_a_directory_that_is_not_there_has_none(half, out, tmp_path):
-    assert count_halves(out / "farms") == (1, half.stat().st_size)
+    assert half_files(out / "farms") == ([half.stat().st_size], [])
     assert [left.folder for left in left_in(out / "farms")] == ["fields/big"]
-    assert count_halves(tmp_path / "nowhere") == (0, 0)
+    assert half_files(tmp_path / "nowhere") == ([], [])
