@@ -202,3 +202,17 @@ def test_a_newer_tail_says_upgrade(one, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(HaversackError, match="format 2, this haversack reads up to 1: upgrade"):
         OwnBlock(RangeFile(path), Place(tail.head.array, 0, None, ((0, 60), (0, 400))))
+
+
+def test_chunks_coded_in_more_ways_than_anybody_does_are_refused(tmp_path):
+    folder = save_to_split_dataset(np.zeros(100, "u1"), tmp_path / "ways").root
+    path, body = folder / "0000.h5", bytes(1 << 10)
+    tail = read_tail(RangeFile(path))
+    chunks = np.zeros(100, CHUNK)
+    chunks["version"], chunks["typesize"] = 2, np.arange(1, 101)
+    chunks["nbytes"] = chunks["blocksize"] = 1
+    chunks["offset"] = np.arange(100)
+    head = replace(tail.head, hdf5_size=len(body), shape=(100,), chunk_shape=(1,), dtype="|u1")
+    path.write_bytes(body + encode_tail(Tail(head, chunks, np.zeros(0, PIECE))))
+    with pytest.raises(HaversackError, match=r"0000.h5.*contradicts itself"):
+        SplitDataset(folder)[...]

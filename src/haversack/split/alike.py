@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import FormatError
-from haversack.split.chunk import HEADER, STORED, head_size
+from haversack.split.chunk import ChunkHeader
 
 _HEAD = 12  # bytes of a chunk's head that say how it is coded
 _VERSION = 2  # of the format of Blosc 1
@@ -21,78 +20,60 @@ Index = slice | NDArray[np.intp]
 
 
 class Alike(NamedTuple):
-    """Chunks, and what the heads of all of them say."""
+    """Chunks, and the head of the first; those of the others differ in the stored size alone."""
 
     chunks: Index
-    version: int
-    codec_version: int
-    flags: int
-    typesize: int
-    nbytes: int
-    blocksize: int
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether they are not compressed."""
-        return bool(self.flags & STORED)
-
-    @property
-    def n_blocks(self) -> int:
-        """Blosc blocks in each."""
-        return -(-self.nbytes // self.blocksize)
-
-    @property
-    def coding(self) -> tuple[int, int, int, int]:
-        """What the head of any Blosc buffer says that is coded like them."""
-        return self.version, self.codec_version, self.flags, self.typesize
+    header: ChunkHeader
 
     def is_sound(self, nbytes: int) -> bool:
         """Whether Blosc writes such heads for chunks of so many bytes."""
+        header = self.header
         return (
-            self.version == _VERSION
-            and self.typesize > 0
-            and not self.flags & _OF_BLOSC_2
-            and self.flags & _SHUFFLES != _SHUFFLES
-            and self.nbytes == nbytes
-            and 0 < self.blocksize <= nbytes
+            header.version == _VERSION
+            and header.typesize > 0
+            and not header.flags & _OF_BLOSC_2
+            and header.flags & _SHUFFLES != _SHUFFLES
+            and header.nbytes == nbytes
+            and 0 < header.blocksize <= nbytes
         )
 
     def of_each(self, chunks: NDArray[Any], listed: NDArray[Any]) -> NDArray[Any]:
         """Make a table (chunks, Blosc blocks) of what is listed for each Blosc block."""
         if isinstance(self.chunks, slice):
-            return listed.reshape(-1, self.n_blocks)
-        return listed[chunks["first"][self.chunks][:, None] + np.arange(self.n_blocks)]
+            return listed.reshape(-1, self.header.nblocks)
+        return listed[chunks["first"][self.chunks][:, None] + np.arange(self.header.nblocks)]
 
     def fits(self, chunks: NDArray[Any], starts: NDArray[Any]) -> bool:
         """Whether their Blosc blocks can begin where a tail says, each behind the one before."""
-        found, size = self.of_each(chunks, starts), chunks["size"][self.chunks]
-        body = HEADER.size if self.is_stored else head_size(self.n_blocks)
-        before, after = found[:, :-1], found[:, 1:]
+        header, found = self.header, self.of_each(chunks, starts)
+        size, before, after = chunks["size"][self.chunks], found[:, :-1], found[:, 1:]
+        least = header.body + (header.nbytes if header.is_stored else 0)
         return bool(
-            (found[:, 0] == body).all()
+            (found[:, 0] == header.body).all()
             and (before <= after).all()
-            and (not self.is_stored or (after - before == self.blocksize).all())
+            and (not header.is_stored or (after - before == header.blocksize).all())
             and (found[:, -1] <= size).all()
-            and size.min() >= body + (self.nbytes if self.is_stored else 0)
-            and size.max() <= body + self.nbytes + _MOST_ADDED * self.n_blocks
+            and size.min() >= least
+            and size.max() <= header.body + header.nbytes + _MOST_ADDED * header.nblocks
         )
 
 
 def group(chunks: NDArray[Any]) -> list[Alike]:
-    """Group a tail's chunks by how they are coded.
+    """Group a tail's chunks by how they are coded; none where that is in more ways than anybody's.
 
-    Raises
-    ------
-    FormatError
-        There are more ways than anybody codes a block in.
+    The first 12 bytes of a head say how.
     """
     if not len(chunks):
         return []
     heads = chunks.view(np.uint8).reshape(len(chunks), -1)[:, :_HEAD]
     if (heads == heads[0]).all():
-        return [Alike(slice(None), *chunks[0].item()[:6])]
+        return [Alike(slice(None), _header(chunks[0]))]
     ways, which = np.unique(heads, axis=0, return_inverse=True)
     if len(ways) > _MOST_WAYS:
-        raise FormatError(f"its chunks are coded in {len(ways)} ways")
+        return []
     of_way = [np.flatnonzero(which.ravel() == way) for way in range(len(ways))]
-    return [Alike(some, *chunks[some[0]].item()[:6]) for some in of_way]
+    return [Alike(some, _header(chunks[some[0]])) for some in of_way]
+
+
+def _header(chunk: Any) -> ChunkHeader:
+    return ChunkHeader(*chunk.item()[: len(ChunkHeader._fields)])

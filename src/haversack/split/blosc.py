@@ -24,7 +24,7 @@ from haversack.errors import FormatError
 from haversack.split.threads import CORES
 
 _THREADS = 1
-_MOST_KEPT = 12 << 20  # bytes
+_MOST_KEPT = 12 << 20  # bytes of memory that is kept for the next who needs some
 _SUFFIXES = (".so", ".dylib", ".dll")
 
 

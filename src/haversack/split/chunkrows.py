@@ -37,7 +37,7 @@ class Rows:
         self.dtype, self.chunk_shape = np.dtype(head.dtype), head.chunk_shape
         self.grid = _grid(head.shape, head.chunk_shape)
         self.strides = tuple(math.prod(self.grid[n + 1 :]) for n in range(len(self.grid)))
-        self._coding, self.nbytes = alike.coding, alike.blocksize
+        self._coding, self.nbytes = alike.header[:4], alike.header.blocksize
         self._offset, self._size = chunks["offset"], chunks["size"]
         # Of shape (chunks, rows): where in its chunk each begins, and its checksum.
         self._starts = alike.of_each(chunks, tail.pieces["start"])
@@ -48,9 +48,11 @@ class Rows:
         """Take a block so; None where it is coded in another way."""
         row = math.prod(tail.head.chunk_shape[1:]) * np.dtype(tail.head.dtype).itemsize
         groups = tail.alike()
-        if len(groups) != 1 or groups[0].is_stored or groups[0].blocksize != row:
+        if len(groups) != 1:
             return None
-        return cls(file, tail, groups[0], damaged)
+        header = groups[0].header
+        is_so = header.blocksize == row and not header.is_stored
+        return cls(file, tail, groups[0], damaged) if is_so else None
 
     def marks(self, chunk: int, rows: range) -> list[int]:
         """Tell where in the file successive rows of a chunk begin, and where the last ends."""

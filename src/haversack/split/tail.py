@@ -74,13 +74,7 @@ class Tail:
         return self.pieces[first:end]
 
     def alike(self) -> list[Alike]:
-        """Group the chunks by how they are coded.
-
-        Raises
-        ------
-        FormatError
-            There are more ways than anybody codes a block in.
-        """
+        """Group the chunks by how they are coded."""
         return group(self.chunks)
 
     def check(self, nbytes: int, file: RangeFile) -> None:
@@ -91,16 +85,15 @@ class Tail:
         FormatError
             They contradict themselves.
         """
+        if not len(self.chunks):
+            return
         groups, count = self.alike(), np.zeros(len(self.chunks), np.int64)
-        for alike in groups:
-            if not alike.is_sound(nbytes):
-                raise FormatError(f"{file.path}: the tail's table of chunks contradicts itself")
-            count[alike.chunks] = alike.n_blocks
-        end = count.cumsum()
-        is_listed = (self.chunks["first"] == end - count).all() and end[-1:].sum() == len(
-            self.pieces
-        )
-        if not is_listed or self._overlap(file.size):
+        is_sound = bool(groups) and all(alike.is_sound(nbytes) for alike in groups)
+        for alike in groups if is_sound else ():
+            count[alike.chunks] = alike.header.nblocks
+        is_listed = (self.chunks["first"] == count.cumsum() - count).all()
+        is_listed = is_listed and count.sum() == len(self.pieces)
+        if not (is_sound and is_listed) or self._overlap(file.size):
             raise FormatError(f"{file.path}: the tail's table of chunks contradicts itself")
         if not all(alike.fits(self.chunks, self.pieces["start"]) for alike in groups):
             raise FormatError(f"{file.path}: the tail's table of Blosc blocks contradicts itself")
