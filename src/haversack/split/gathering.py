@@ -15,17 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.split.blosc import borrow, give_back
-from haversack.split.chunk import head_size
 from haversack.split.chunkrows import Numbers, Rows
 from haversack.split.plan import Cut, plain
+from haversack.split.storedrows import StoredRows, Where
 from haversack.split.threads import CORES
-from haversack.storage.checksum import crc32cs
 
 # Bytes decoded at once. Large, for each call of Blosc lets another thread take the interpreter, and
 # it takes long to get it back; small enough to have work for all cores, twice.
 _LEAST, _MOST = 1 << 20, 8 << 20
-_GAP = 8 << 10  # bytes between two ranges that are read rather than skipped
 
 
 class Tiles(NamedTuple):
@@ -141,16 +138,13 @@ class Gathering:
     ) -> None:
         self._rows, self._tiles, self._some = rows, tiles, some
         self._lines, self._target = lines, target
-        self._chunks = tiles.chunks[some.start : some.stop, None] + lines.chunks
-        self._start, self._end = rows.find(self._chunks, lines.rows)
-        self._crcs = rows.crcs[self._chunks, lines.rows]
-        self.n_chunks = len(some)
-        self.nbytes = self._start.size * rows.nbytes
-        self._from, self._to = _ranges(self._start.ravel(), self._end.ravel())
+        chunks = tiles.chunks[some.start : some.stop, None] + lines.chunks
+        self._stored = StoredRows(rows, chunks, lines.rows)
+        self.n_chunks, self.nbytes = len(some), self._stored.nbytes
+        self.expect = self._stored.expect
 
-    def expect(self) -> None:
-        for start, stop in zip(self._from.tolist(), self._to.tolist(), strict=True):
-            self._rows.file.expect(start, stop - start)
+    def read(self) -> None:
+        self._where = self._stored.read()
 
     def do(self) -> None:
         fits, where = self._tiles.fits[self._some.start : self._some.stop], self._where
@@ -158,27 +152,9 @@ class Gathering:
             self._in_place(where[fits].T, np.flatnonzero(fits))
         if not fits.all():
             self._in_part(where[~fits], np.flatnonzero(~fits))
-        give_back(self._space)
+        self._stored.give_back()
 
-    def read(self) -> None:
-        self._space = borrow()
-        sizes = self._to - self._from
-        at = head_size(self._start.size) + np.append(0, sizes.cumsum())
-        memory = self._space.stored.of(int(at[-1]))
-        lie = zip(at.tolist(), sizes.tolist(), self._from.tolist(), strict=False)
-        for begin, size, offset in lie:
-            self._rows.file.read_into(memory[begin : begin + size], offset)
-        within = np.searchsorted(self._from, self._start, side="right") - 1
-        where = self._start + (at[within] - self._from[within])
-        ends = where + (self._end - self._start)
-        each = zip(where.ravel().tolist(), ends.ravel().tolist(), strict=True)
-        found = [*crc32cs(memory[begin:end] for begin, end in each)]
-        if found != self._crcs.ravel().tolist():
-            wrong = np.argwhere(np.reshape(found, where.shape) != self._crcs)[0]
-            raise self._rows.mismatch(int(self._chunks[*wrong]), int(self._lines.rows[wrong[1]]))
-        self._where, self._size = where.astype(np.uint32), int(at[-1])
-
-    def _in_place(self, where: NDArray[np.uint32], tiles: NDArray[np.intp]) -> None:
+    def _in_place(self, where: Where, tiles: NDArray[np.intp]) -> None:
         """Decode rows of tiles, given by row and tile, to where they belong."""
         rows = (self._lines.place + np.arange(len(where))) * self._target.strides[0]
         belong = (rows[:, None] + self._tiles.at[self._some.start + tiles]).ravel()
@@ -187,13 +163,13 @@ class Gathering:
         bounds = [0, *breaks.tolist(), where.size]
         listed = where.ravel()
         for begin, end in pairwise(bounds):
-            self._decode(listed[begin:end], int(belong[begin]))
+            self._stored.decode(listed[begin:end], int(belong[begin]))
 
-    def _in_part(self, where: NDArray[np.uint32], tiles: NDArray[np.intp]) -> None:
+    def _in_part(self, where: Where, tiles: NDArray[np.intp]) -> None:
         """Decode rows of tiles, given by tile and row, and copy what is wanted of them."""
-        memory = self._space.decoded
+        memory = self._stored.scratch
         decoded = memory.of(where.size * self._rows.nbytes)
-        self._decode(where.ravel(), memory.address)
+        self._stored.decode(where.ravel(), memory.address)
         shape = (*where.shape, *self._rows.chunk_shape[1:])
         data = np.ndarray(shape, self._rows.dtype, decoded)
         place = slice(self._lines.place, self._lines.place + where.shape[1])
@@ -202,15 +178,3 @@ class Gathering:
             places = [place for _, _, place in pieces]
             inner = [plain(local) for _, local, _ in pieces]
             self._target[(place, *places)] = cell[(slice(None), *inner)]
-
-    def _decode(self, where: NDArray[np.uint32], address: int) -> None:
-        chunk = int(self._chunks[0, 0])
-        self._rows.decode(where.tobytes(), self._size, address, self._space, chunk)
-
-
-def _ranges(start: Numbers, end: Numbers) -> tuple[Numbers, Numbers]:
-    """Find what is read at once: where each begins and ends, ascending."""
-    order = start.argsort()
-    start, end = start[order], end[order]
-    apart = np.flatnonzero(start[1:] - end[:-1] > _GAP)
-    return start[np.append(0, apart + 1)], end[np.append(apart, len(end) - 1)]

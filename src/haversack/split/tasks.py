@@ -15,9 +15,11 @@ from haversack.errors import FormatError
 from haversack.split.block import Block, Fetch, Shape, Wanted
 from haversack.split.gathering import gather
 from haversack.split.layout import Job
+from haversack.split.patches import are_boxes, patches
 from haversack.split.plan import Cut, Part, copy, cut, divide, from_row, plain, rows_of
 
 _FEW = 8  # chunks that are as soon read one by one
+_MANY = 8  # parts that are sooner planned for at once
 _WORTH_A_THREAD = 1 << 20  # bytes to decode that are handed to a thread at once
 
 Array = NDArray[Any]
@@ -66,6 +68,9 @@ def tasks(block: Block, jobs: list[Job]) -> Iterator[Task]:
     """
     for _, part in jobs:
         _check_reach(block, part)
+    if block.rows is not None and len(jobs) >= _MANY and are_boxes(jobs):
+        yield from patches(block.rows, jobs)
+        return
     target, part = jobs[0]
     pieces = cut(part, block.chunk_shape) if len(jobs) == 1 else None
     if pieces is None:
