@@ -1,6 +1,7 @@
 """Reductions, mapped blocks, layouts and pyramids are those of the whole array in memory."""
 
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from multiprocessing import get_context
 from typing import Any
 
@@ -40,6 +41,19 @@ def test_any_reduction_is_numpys(pair, data):
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     close = 1e-4 if array.dtype in {np.dtype("f4"), np.dtype("c8")} else 1e-12
     np.testing.assert_allclose(found, expected, rtol=close)
+
+
+@pytest.mark.parametrize("dtype", ["i2", "u8", "f2", "f4", "f8", "c8", "c16"])
+def test_a_reduction_has_numpys_byte_order(tmp_path, dtype):
+    array = (np.arange(24).reshape(4, 3, 2) % 7).astype(f">{dtype}")
+    split = save_to_split_dataset(array, tmp_path / "a", (2, None, None))
+    assert split.dtype == array.dtype
+    parts = [(split, array), (split.view[::-2, 1:], array[::-2, 1:])]
+    for name, axis, (part, of) in product(NAMES, (None, 0, (0, 2), ()), parts):
+        expected = getattr(of, name)(axis=axis)
+        found = getattr(part, name)(axis)
+        assert (type(found), found.dtype.str) == (type(expected), expected.dtype.str), name
+        np.testing.assert_allclose(found, expected, rtol=1e-2)
 
 
 def test_numpys_own_functions_reduce_a_split_array(pair):

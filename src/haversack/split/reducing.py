@@ -146,14 +146,15 @@ def reduce_view(view: SplitView, name: str, axis: Axes, how: How, progress: even
     if name in {"max", "min"} and any(view.shape[number] == 0 for number in axes):
         raise ValueError(f"the {name} of no elements does not exist: the shape is {view.shape}")
     reduction = REDUCTIONS[name]
-    state = reduction.start(shape, view.dtype)
+    dtype = view.dtype.newbyteorder("=")  # numpy's results are in the machine's order too
+    state = reduction.start(shape, dtype)
     with events.task(progress, name, total=view.nbytes, unit="B") as work:
         for region in pieces(view):
             piece = view[region]
             where = tuple(slice(0, 1) if n in axes else each for n, each in enumerate(region))
             reduction.join(state, where, piece, axes)
             work.advance(piece.nbytes)
-    result = reduction.end(state, view.dtype, how.ddof)
+    result = reduction.end(state, dtype, how.ddof)
     kept = shape if how.keepdims else tuple(n for at, n in enumerate(view.shape) if at not in axes)
     result = result.reshape(kept)
     if how.dtype is not None:
