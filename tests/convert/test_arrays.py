@@ -100,6 +100,16 @@ def test_ome_zarr_keeps_scale_units_and_levels(tmp_path, saved, volumes):
     assert not (tmp_path / "b").exists()
 
 
+def test_ome_zarr_has_a_resolution_of_the_last_axes_at_their_places(tmp_path, volumes):
+    pytest.importorskip("zarr")
+    saved = save_to_split_dataset(volumes, tmp_path / "saved", resolution=(5, 0.5, 0.5))
+    saved.build_pyramid(1)
+    path = export_array(saved, tmp_path / "a.ome.zarr")
+    image = json.loads((path / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
+    scales = [each["coordinateTransformations"][0]["scale"] for each in image["datasets"]]
+    assert scales == [[1, 5, 0.5, 0.5], [1, 5, 1, 1]]
+
+
 def test_zarr_that_is_not_installed_is_named(tmp_path, saved, monkeypatch):
     import sys
 

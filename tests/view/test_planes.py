@@ -5,7 +5,7 @@ import pytest
 
 from haversack.errors import UsageError
 from haversack.split import save_to_split_dataset
-from haversack.view.napari import contrast_limits, get_reader
+from haversack.view.napari import contrast_limits, get_reader, read_layers
 
 
 @pytest.fixture
@@ -54,6 +54,9 @@ def test_napari_gets_lazy_layers_at_their_scale(tmp_path, series):
     [(levels, about, _)] = reader([str(wide.root)])
     assert about["multiscale"]
     assert [level.shape for level in levels] == [(4, 600, 700), (4, 300, 350), (4, 150, 175)]
+    short = save_to_split_dataset(data, tmp_path / "short", resolution=(0.5, 0.25))
+    [(_, about, _)] = read_layers(str(short.root))
+    assert about["scale"] == (1, 0.5, 0.25)
     assert get_reader(str(tmp_path)) is None
     assert get_reader([]) is None
     low, high = contrast_limits(series)

@@ -96,8 +96,7 @@ def _ome_axes(about: About) -> list[dict[str, str]]:
 
 
 def _scale(about: About) -> list[float]:
-    scale = list(about.resolution)
-    scale = [1.0] * (len(about.axes) - len(scale)) + scale
+    scale = [1.0 if each is None else each for each in about.distances]
     if about.frequency is not None and about.axes[0] == "t":
         scale[0] = 1 / about.frequency
     return scale

@@ -17,8 +17,9 @@ _LARGEST = 16 << 20  # bytes of free metadata as JSON
 class About:
     """Names and units of the axes, distances along them, frequency, and free metadata.
 
-    ``resolution`` is the distance between elements on each axis, in ``units``; ``frequency`` is in
-    hertz, of the first axis.
+    ``resolution`` is the distance between elements, in ``units``: on each axis, or on each but the
+    first (z, y, x of t, z, y, x), whose distance is then not known. ``frequency`` is in hertz, of
+    the first axis.
     """
 
     resolution: tuple[float, ...]
@@ -27,10 +28,24 @@ class About:
     frequency: float | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def distances(self) -> tuple[float | None, ...]:
+        """The resolution, with None for an axis of which it says nothing."""
+        return (*(None,) * self._unknown, *self.resolution)
+
+    @property
+    def _unknown(self) -> int:
+        """Number of first axes of which the resolution says nothing."""
+        return len(self.axes) - len(self.resolution)
+
     def without(self, dropped: Sequence[int]) -> About:
         """Describe the array without some axes."""
         return About(
-            tuple(n for axis, n in enumerate(self.resolution) if axis not in dropped),
+            tuple(
+                size
+                for axis, size in enumerate(self.resolution, self._unknown)
+                if axis not in dropped
+            ),
             tuple(name for axis, name in enumerate(self.axes) if axis not in dropped),
             tuple(unit for axis, unit in enumerate(self.units) if axis not in dropped),
             None if 0 in dropped else self.frequency,
@@ -65,11 +80,9 @@ def describe(
     UsageError
         It does not fit the axes, or cannot be kept as JSON.
     """
-    sizes = tuple(map(float, resolution if resolution is not None else (1.0,) * ndim))
+    sizes = _sizes(resolution, ndim)
     names = tuple(axes) if axes is not None else default_axes(ndim)
     each = (units,) * ndim if isinstance(units, str) else tuple(units or ())
-    if len(sizes) > ndim or not all(map(math.isfinite, sizes)):
-        raise UsageError(f"resolution {sizes} is not one finite number for each of {ndim} axes")
     if len(names) != ndim or len(set(names)) != ndim or not all(isinstance(n, str) for n in names):
         raise UsageError(f"axes {names} are not {ndim} different names")
     if len(each) not in {0, ndim} or not all(isinstance(unit, str) for unit in each):
@@ -78,6 +91,22 @@ def describe(
         raise UsageError(f"frequency {frequency} is not a positive number of hertz")
     rate = None if frequency is None else float(frequency)
     return About(sizes, names, each, rate, _plain(metadata or {}))
+
+
+def _sizes(resolution: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
+    ones = (1.0,) * ndim
+    if resolution is None:
+        return ones
+    try:
+        sizes = tuple(map(float, resolution))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"resolution {resolution!r} is not a sequence of numbers") from error
+    if len(sizes) not in {ndim, ndim - 1} or not all(map(math.isfinite, sizes)):
+        raise UsageError(
+            f"resolution {sizes} does not fit {ndim} axes: give one finite number for each axis, "
+            "or for each but the first"
+        )
+    return sizes or ones
 
 
 def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,13 +72,13 @@ def to_xarray(view: SplitView, name: str = "stack") -> Any:
 def coordinates(view: SplitView, xr: Any) -> dict[str, Any]:
     """Make a coordinate for each axis whose resolution or frequency is known."""
     about, found = view.about, {}
-    known = len(about.resolution) == len(about.axes)
-    for axis, (name, length) in enumerate(zip(about.axes, view.shape, strict=True)):
+    of_axes = zip(about.axes, about.distances, view.shape, strict=True)
+    for axis, (name, distance, length) in enumerate(of_axes):
         unit = about.units[axis] if about.units else ""
         if axis == 0 and about.frequency is not None:
             step, unit = 1 / about.frequency, "s"
-        elif known:
-            step = about.resolution[axis]
+        elif distance is not None:
+            step = distance
         else:
             continue
         attrs = {"units": unit} if unit else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,12 +173,19 @@ def _stack(document: dict[str, Any], path: Path) -> Stack:
 
 
 def _about(document: dict[str, Any], own: dict[str, Any], ndim: int, path: Path) -> About:
-    resolution = document.get("resolution") or document.get("voxel_size") or (1.0,) * ndim
     kept = {key: own.get(key) for key in ("axes", "units", "frequency", "metadata")}
     try:
-        return describe(ndim, resolution=resolution, **kept)
+        return describe(ndim, resolution=_resolution(document, ndim), **kept)
     except UsageError as error:
         raise FormatError(f"{path} does not describe a split array: {error}") from error
+
+
+def _resolution(document: dict[str, Any], ndim: int) -> Sequence[float]:
+    """Take the resolution that is there; others copied theirs from arrays of more or fewer axes."""
+    found = list(document.get("resolution") or document.get("voxel_size") or ())
+    if len(found) == ndim - 1 and found:
+        return found
+    return ([1.0] * ndim + found)[-ndim:]
 
 
 def _lengths(values: Any) -> Shape:

@@ -62,7 +62,10 @@ def _halve(
         return tuple(-(-n // 2) if axis in halved else n for axis, n in enumerate(lengths))
 
     about = source.about
-    sizes = tuple(n * 2 if axis in halved else n for axis, n in enumerate(about.resolution))
+    unknown = source.ndim - len(about.resolution)
+    sizes = tuple(
+        size * 2 if axis in halved else size for axis, size in enumerate(about.resolution, unknown)
+    )
     metadata = {**about.metadata, _KEY: mark}
     writer = LoneWriter(
         folder,

@@ -49,7 +49,7 @@ class DiskArray(Reductions):
 
     @property
     def resolution(self) -> tuple[float, ...]:
-        """Distance between elements, for each axis that the writer gave one."""
+        """Distance between elements on each axis, or on each but the first if that is not known."""
         return self.about.resolution
 
     @property

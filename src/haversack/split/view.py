@@ -75,11 +75,10 @@ class SplitView(DiskArray):
         ]
         kept = whole.without(dropped)
         ranged = [step for number, step in enumerate(steps) if number not in dropped]
-        full = len(whole.resolution) == len(self._axes)
-        sizes = tuple(n * step for n, step in zip(kept.resolution, ranged, strict=False))
+        known = ranged[len(ranged) - len(kept.resolution) :]
         return replace(
             kept,
-            resolution=sizes if full else (),
+            resolution=tuple(n * step for n, step in zip(kept.resolution, known, strict=True)),
             frequency=kept.frequency and kept.frequency / steps[0],
         )
 

@@ -59,7 +59,8 @@ class EmptySplitDataset(Blocks):
     shape_full, shape_block, dim_split, blocks_number, padding, crop
         As for :class:`Blocks`.
     resolution
-        Distance between elements on each axis, in microns; ones by default.
+        Distance between elements, in microns, on each axis or on each but the first; ones by
+        default.
     compression
         ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
     layout
@@ -74,6 +75,8 @@ class EmptySplitDataset(Blocks):
     ------
     ExistsError
         The directory already holds a split array, or one with other arguments is being written.
+    UsageError
+        Arguments that do not fit the axes.
 
     Examples
     --------
@@ -308,7 +311,8 @@ def save_to_split_dataset(
         What is to be read fastest: whole ``"frames"``, ``"traces"`` (pixels over time), or both
         (``"balanced"``).
     resolution
-        Distance between elements on each axis.
+        Distance between elements: a number for each axis, or for each but the first, as z, y, x
+        of t, z, y, x. By default, what the data has, if it is a split array, or else ones.
     progress
         True draws a bar; a callable is told of every event.
     about
@@ -322,6 +326,8 @@ def save_to_split_dataset(
         The directory already holds a split array, finished or not.
     UnsupportedError
         The data is not of booleans or numbers.
+    UsageError
+        Arguments that do not fit the axes.
 
     Examples
     --------

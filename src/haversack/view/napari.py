@@ -41,8 +41,7 @@ def _layer(dataset: SplitDataset) -> Layer:
 
 
 def _scale(dataset: SplitDataset) -> tuple[float, ...]:
-    known = tuple(size if size > 0 else 1.0 for size in dataset.resolution)
-    return (1.0,) * (dataset.ndim - len(known)) + known
+    return tuple(size if size and size > 0 else 1.0 for size in dataset.about.distances)
 
 
 def contrast_limits(dataset: SplitDataset) -> tuple[float, float]:
