@@ -26,6 +26,13 @@ def test_sync_and_retry_go_on_from_a_download(at_hub, tmp_path):
     assert (retried["fetched"], retried["present"], retried["failed"]) == (0, 0, 0)
 
 
+def test_a_retry_where_nothing_was_downloaded_is_not_found(at_hub, tmp_path):
+    told = at_hub("download", "demo_crop_seasons", "--retry-failed", "-q", "-o", "other")
+    assert (told.code, told.out) == (3, "")
+    assert "no earlier download ended here; run the same without" in told.err
+    assert not (tmp_path / "other").exists()
+
+
 def test_two_answers_to_what_is_here_are_refused(at_hub):
     told = at_hub("download", "demo_crop_seasons", "--sync", "--if-exists", "overwrite")
     assert (told.code, "--sync is --if-exists sync" in told.err) == (2, True)

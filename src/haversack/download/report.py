@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from haversack.download.origin import shown
+from haversack.errors import FormatError, PathNotFoundError
 
 _SHOWN = 5
 _FORMULA = frozenset({"=", "+", "@", "\t", "\r"})
+_WITHOUT = (
+    "run the same without retry_failed (--retry-failed), which fetches whatever is missing, or "
+    "give the output directory of the earlier download"
+)
 HEADER = ("error", "dataset_id", "collection_id", "item_id", "asset_key", "asset_url", "tries")
 
 
@@ -93,7 +98,7 @@ class DownloadReport:
             "not fetched": self.waiting,
         }
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-        lines = [f"{self.dataset_id}: {told or 'no assets'}"]
+        lines = [f"{self.dataset_id}: {told or 'nothing to fetch'}"]
         if self.fetched:
             more = f", {self.resumed_bytes:,} more were here" if self.resumed_bytes else ""
             lines[0] += f" ({self.bytes:,} bytes in {self.seconds:.1f} s{more})"
@@ -130,7 +135,14 @@ def as_csv(failures: Iterable[FailedAsset]) -> bytes:
 
 
 def read_csv(path: Path) -> list[FailedAsset]:
-    """Read an error report; a missing one, or one of the old client without a header, is empty.
+    """Read an error report; a file without a byte is one of the old client, of no failure.
+
+    Raises
+    ------
+    PathNotFoundError
+        There is none.
+    FormatError
+        It has not our header, as those of the old client have none.
 
     Examples
     --------
@@ -142,11 +154,18 @@ def read_csv(path: Path) -> list[FailedAsset]:
     try:
         text = path.read_bytes().decode("utf-8", "replace")
     except FileNotFoundError:
-        return []
+        raise no_report(path) from None
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    if not set(HEADER) - {"tries"} <= set(rows.fieldnames or ()):
-        return []
+    if text and not set(HEADER) - {"tries"} <= set(rows.fieldnames or ()):
+        raise FormatError(
+            f"{path} is no error report of haversack's, for it lacks the header: {_WITHOUT}"
+        )
     return [_failed(row) for row in rows]
+
+
+def no_report(path: Path) -> PathNotFoundError:
+    """Say that there is nothing to try again."""
+    return PathNotFoundError(f"{path} is not there: no earlier download ended here; {_WITHOUT}")
 
 
 def _failed(row: Mapping[str, str | None]) -> FailedAsset:

@@ -25,13 +25,13 @@ from haversack.download.obtain import Given, name_dataset, obtain
 from haversack.download.output import check_directory
 from haversack.download.perform import bring_assets, lay_out
 from haversack.download.plan import Plan, make_plan
-from haversack.download.report import DownloadReport, FailedAsset, as_csv, read_csv
+from haversack.download.report import DownloadReport, FailedAsset, as_csv, no_report, read_csv
 from haversack.download.result import failures_of, not_chosen, only_failed, raise_failed, report_of
 from haversack.download.secrets import Secrets
 from haversack.download.tuning import Tuning, check_tuning
 from haversack.errors import UsageError
 from haversack.events import Progress
-from haversack.storage.looking import as_path
+from haversack.storage.looking import as_path, exists
 from haversack.storage.names import component
 
 log = logging.getLogger("haversack.download")
@@ -101,7 +101,7 @@ def download(
         Only say what would be fetched, and leave nothing behind. A catalog given by URL is fetched
         into the directory for temporary files, for it says what the dataset has.
     retry_failed
-        Fetch only what ``err_report.csv`` of an earlier run names.
+        Fetch only what ``err_report.csv`` of an earlier run names, which must be there.
     raise_errors
         Raise at the end when assets could not be fetched.
     secrets
@@ -128,7 +128,9 @@ def download(
     EmptySelectionError
         Filters that leave nothing.
     FormatError
-        The catalog is damaged.
+        The catalog is damaged; ``err_report.csv`` is of another program.
+    PathNotFoundError
+        ``retry_failed`` where no earlier run ended.
     EmptySourceError
         There is nothing in the source.
     ExistsError
@@ -163,6 +165,8 @@ def download(
         select(named.catalog, filters)
     folder = component(named.dataset_id)
     place, assets = output / folder, elsewhere / folder
+    if retry_failed and not exists(assets):
+        raise no_report(assets / REPORT)  # before the lease makes the directory
     with _leases(() if dry_run else {place, assets}), _scratch(dry_run=dry_run) as scratch:
         failed = read_csv(assets / REPORT) if retry_failed else None
         at = {"ledger": assets / LEDGER_NAME, "scratch": scratch}

@@ -12,7 +12,7 @@ import pytest
 from haversack.catalog import read_catalog
 from haversack.download import download
 from haversack.download.report import read_csv
-from haversack.errors import DownloadError
+from haversack.errors import DownloadError, FormatError, PathNotFoundError
 
 LOCAL: dict[str, Any] = {"allow_hosts": ["127.0.0.1"]}
 RED = "farms/fields/item1/red.tif"
@@ -135,6 +135,47 @@ def test_a_retry_fetches_only_what_failed(farms, source, out, server, make_answe
     assert read_csv(report.report) == []
     report = download(archive, out, retry_failed=True, **LOCAL)
     assert (report.fetched, report.failed, report.waiting) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_retry_of_no_earlier_download_says_so_and_leaves_nothing(
+    farms, source, out, tmp_path, server, dry_run, elsewhere
+):
+    assets = tmp_path / "elsewhere" if elsewhere else out
+    options = {"retry_failed": True, "dry_run": dry_run, "asset_output_dir": assets, **LOCAL}
+    with pytest.raises(PathNotFoundError, match="no earlier download ended here; run the same"):
+        download(farms.archive(source), out, **options)
+    assert not out.exists()
+    assert not assets.exists()
+    assert server.asked == []
+
+
+def test_a_retry_of_a_download_that_did_not_end_changes_nothing(farms, source, out, listing):
+    archive = farms.archive(source)
+    report = download(archive, out, catalog_only=True, **LOCAL)
+    report.report.unlink()
+    before = listing(out)
+    with pytest.raises(PathNotFoundError, match=r"err_report\.csv is not there"):
+        download(archive, out, retry_failed=True, **LOCAL)
+    assert listing(out) == before
+
+
+def test_a_retry_keeps_a_report_of_the_old_client(farms, source, out):
+    archive = farms.archive(source)
+    path = download(archive, out, catalog_only=True, **LOCAL).report
+    old = b"404,farms,fields,item1,red,http://127.0.0.1/1/red.tif\n"
+    path.write_bytes(old)
+    with pytest.raises(FormatError, match="lacks the header"):
+        download(archive, out, retry_failed=True, **LOCAL)
+    assert path.read_bytes() == old
+    path.write_bytes(b"")  # what it leaves where nothing failed
+    report = download(archive, out, retry_failed=True, **LOCAL)
+    assert (report.fetched, report.waiting, str(report)) == (
+        0,
+        0,
+        f"farms: nothing to fetch\nin {out / 'farms'}",
+    )
 
 
 def test_failures_that_a_filter_leaves_out_stay_in_the_report(
