@@ -45,7 +45,7 @@ class DownloadReport:
         The dataset's id, which is its directory's name.
     path, catalog, archive, report
         Its directory, its ``catalog.json``, the archive (None where the source is none), and
-        ``err_report.csv``.
+        ``err_report.csv``; after a dry run, where they would be.
     fetched, present, unverified, failed
         Assets that came in this run; that were here, whole; that were here, with neither size nor
         checksum to compare; that could not be fetched.
@@ -61,6 +61,8 @@ class DownloadReport:
         How long it took.
     failures
         Every asset that could not be fetched.
+    dry_run
+        Whether this is only what a run would do.
     """
 
     dataset_id: str
@@ -81,6 +83,7 @@ class DownloadReport:
     free_bytes: int = 0
     seconds: float = 0.0
     failures: tuple[FailedAsset, ...] = ()
+    dry_run: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as values that JSON can hold."""
@@ -113,8 +116,15 @@ class DownloadReport:
         lines += self._reasons()
         if self.failures:
             lines.append(f"all failures: {self.report}")
-        lines.append(f"in {self.path}")
+        lines.append(self._place())
         return "\n".join(lines)
+
+    def _place(self) -> str:
+        assets = self.report.parent
+        where = f"{self.path}, assets in {assets}" if assets != self.path else f"{self.path}"
+        if self.dry_run:
+            return f"a dry run: nothing was written or made; it would all be in {where}"
+        return f"in {where}"
 
     def _reasons(self) -> list[str]:
         """Say each reason once: the assets of one dead server share it."""

@@ -21,9 +21,9 @@ Identity = tuple[str, str, str]
 
 
 def report_of(
-    bringing: Bringing, failures: Sequence[FailedAsset], seconds: float
+    bringing: Bringing, failures: Sequence[FailedAsset], seconds: float, *, dry_run: bool
 ) -> DownloadReport:
-    """Count what a run did in so many seconds."""
+    """Count what a run did, or would do, in so many seconds."""
     plan = bringing.plan
     known, unknown = plan.waiting()
     return DownloadReport(
@@ -45,6 +45,7 @@ def report_of(
         free_bytes=plan.free_bytes(),
         failures=tuple(failures),
         seconds=seconds,
+        dry_run=dry_run,
     )
 
 

@@ -187,7 +187,7 @@ def download(
         if not dry_run:
             _write_report(plan, [*failures, *not_chosen(selection, failed or [])])
             log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
-    report = report_of(bringing, failures, time.perf_counter() - started)
+    report = report_of(bringing, failures, time.perf_counter() - started, dry_run=dry_run)
     if raise_errors:
         raise_failed(bringing, report, if_exists)
     return report

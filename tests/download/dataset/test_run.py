@@ -178,6 +178,24 @@ def test_a_dry_run_tells_and_writes_nothing(farms, source, out, server):
     assert server.asked == []
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_report_says_where_everything_is_or_only_would_be(
+    farms, source, out, tmp_path, elsewhere
+):
+    assets = tmp_path / "elsewhere" if elsewhere else out
+    options = {"asset_output_dir": assets, "collection_filter": {"fields": ["table"]}}
+    archive, where = farms.archive(source), str(out / "farms")
+    if elsewhere:
+        where += f", assets in {assets / 'farms'}"
+    for there in (False, True):
+        assert assets.exists() is there
+        dry = download(archive, out, dry_run=True, **options)
+        told = f"a dry run: nothing was written or made; it would all be in {where}"
+        assert (dry.dry_run, str(dry).splitlines()[-1]) == (True, told)
+        report = download(archive, out, allow_hosts=["127.0.0.1"], **options)
+        assert (report.dry_run, str(report).splitlines()[-1]) == (False, f"in {where}")
+
+
 @pytest.mark.parametrize("kind", ["archive", "items", "list", "damaged"])
 def test_a_dry_run_of_what_lies_elsewhere_leaves_nothing_behind(
     farms, out, server, tmp_path, monkeypatch, kind
