@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from haversack.errors import ExistsError, FormatError, UnsupportedError, UsageError
-from haversack.split import EmptySplitDataset, SplitDataset, is_split, save_to_split_dataset
+from haversack.split import (
+    EmptySplitDataset,
+    FrameWriter,
+    SplitDataset,
+    is_split,
+    save_to_split_dataset,
+)
 
 DTYPES = ["?", "i1", "u1", "<i2", ">u2", "<i4", ">f4", "f2", "f8", "<u8", "c8", "c16"]
 
@@ -241,6 +249,61 @@ def test_a_killed_writer_leaves_whole_blocks_and_what_is_missing_is_known(tmp_pa
     np.testing.assert_array_equal(found[:, 7, 7], np.arange(64))
     with pytest.raises(ExistsError):
         EmptySplitDataset(tmp_path, "array", (64, 100, 100), (1, None, None))
+
+
+KILLED_SAVE = """
+import os, signal, sys
+import numpy as np
+from haversack.split import save_frames, save_to_split_dataset
+
+class Source:
+    shape, dtype = (6, 8), np.dtype("u2")
+
+    def __getitem__(self, index):
+        if index[0].start == 4:
+            os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        return np.ones(self.shape, self.dtype)[index]
+
+    def __iter__(self):
+        return (self[at : at + 1, :][0] for at in range(6))
+
+if sys.argv[2] == "save":
+    save_to_split_dataset(Source(), "array", (1, None))
+save_frames(Source(), "frames", block_size=(2, None))
+"""
+
+
+@pytest.mark.parametrize("by", ["SIGTERM", "SIGKILL"])
+def test_a_killed_save_leaves_no_array_but_what_says_so(tmp_path, by):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_SAVE, by, "save"], cwd=tmp_path, check=False
+    )
+    assert done.returncode == -getattr(signal, by)
+    left, data = tmp_path / "array", np.ones((6, 8), "u2")
+    names = {path.name for path in left.iterdir()}
+    assert {"unfinished.json", "0000.h5"} <= names
+    assert "stack_metadata.json" not in names
+    with pytest.raises(FormatError, match="or its writer was killed"):
+        SplitDataset(left)
+    with pytest.raises(ExistsError, match="left unfinished by a writer that was killed"):
+        save_to_split_dataset(data, left)
+    whole = save_to_split_dataset(data, tmp_path / "whole")
+    with pytest.raises(ExistsError, match="left unfinished by a writer that was killed"):
+        whole.map_blocks(np.negative, to=left)
+    assert {path.name for path in left.iterdir()} == names
+    shutil.rmtree(left)
+    np.testing.assert_array_equal(save_to_split_dataset(data, left), data)
+
+
+def test_after_a_killed_save_of_frames_a_writer_goes_on(tmp_path):
+    command = [sys.executable, "-c", KILLED_SAVE, "SIGKILL", "frames"]
+    subprocess.run(command, cwd=tmp_path, check=False)
+    assert len(SplitDataset(tmp_path / "frames")) < 6
+    with FrameWriter(tmp_path / "frames") as writer:
+        for _ in range(len(writer), 6):
+            writer.append(np.ones(8, "u2"))
+    assert SplitDataset(tmp_path / "frames").verify() == []
+    np.testing.assert_array_equal(SplitDataset(tmp_path / "frames"), np.ones((6, 8)))
 
 
 def test_a_split_array_is_read_by_many_threads_and_pickled(saved, volumes):

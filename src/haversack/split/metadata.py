@@ -242,7 +242,8 @@ def _legacy(folder: Path, prefix: str) -> Stack:
     """Read the metadata that the first releases kept inside of the last block."""
     if exists(folder / UNFINISHED):
         raise FormatError(
-            f"{folder} is still being written: it opens after EmptySplitDataset.finalize()"
+            f"{folder} is still being written, or its writer was killed: it opens after "
+            "EmptySplitDataset.finalize(); what save_to_split_dataset left is to be removed"
         )
     blocks = block_files(folder, prefix)
     if not blocks:

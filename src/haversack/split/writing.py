@@ -133,7 +133,7 @@ class EmptySplitDataset(Blocks):
         """Begin the array, or join others that write the same one."""
         draft, array = self.root / UNFINISHED, secrets.token_hex(16)
         if not exists(draft) and is_split(self.root):
-            raise self._taken()
+            raise _taken(self.root)
         publish.make_directory(self.root)
         with publish.telling("write", self.root):  # who made the directory may have died before
             publish.sync_directory(self.root.absolute().parent)
@@ -147,7 +147,7 @@ class EmptySplitDataset(Blocks):
             return self._join(draft, plan)
         if exists(self.root / METADATA):  # finished by another since we looked
             draft.unlink()
-            raise self._taken()
+            raise _taken(self.root)
         return array
 
     def _join(self, draft: Path, plan: dict[str, Any]) -> str:
@@ -155,21 +155,18 @@ class EmptySplitDataset(Blocks):
             begun: dict[str, Any] = json.loads(read_file(draft))
             array, alone = str(begun.pop("array")), begun.pop("alone", False)
         except FileNotFoundError as error:
-            raise self._taken() from error
+            raise _taken(self.root) from error
         except (ValueError, KeyError, AttributeError, RecursionError) as error:
             raise FormatError(f"{draft} is damaged: remove {self.root} and begin anew") from error
         if exists(self.root / METADATA):
-            raise self._taken()
+            raise _taken(self.root)
         if alone or self._alone:
-            raise ExistsError(f"{self.root} is being written by another, or was left unfinished")
+            raise _taken(self.root)
         if begun != plan:
             raise ExistsError(
                 f"{self.root} is being written with other arguments: {begun} instead of {plan}"
             )
         return array
-
-    def _taken(self) -> ExistsError:
-        return ExistsError(f"{self.root} already holds a split array: remove it first")
 
     def save_block_data(self, n: int, data: ArrayLike, verbose: bool = False) -> None:
         """Write one block; it is durable when this returns.
@@ -342,7 +339,7 @@ def save_to_split_dataset(
     if block_size is None:  # a split array's blocks, or a dask array's chunks
         block_size = getattr(data, "shape_block", None) or getattr(data, "chunksize", None)
     if is_split(Path(root_name) / name):
-        raise ExistsError(f"{Path(root_name) / name} already holds a split array: remove it first")
+        raise _taken(Path(root_name) / name)
     empty = LoneWriter(
         root_name,
         name,
@@ -362,6 +359,15 @@ def save_to_split_dataset(
     except BaseException:
         empty.give_up()
         raise
+
+
+def _taken(root: Path) -> ExistsError:
+    if exists(root / UNFINISHED) and not exists(root / METADATA):
+        return ExistsError(
+            f"{root} is being written by another, or was left unfinished by a writer that was "
+            "killed: if so, remove it first, or finish what EmptySplitDataset began"
+        )
+    return ExistsError(f"{root} already holds a split array: remove it first")
 
 
 def _about_of(data: Any, given: dict[str, Any]) -> dict[str, Any]:
