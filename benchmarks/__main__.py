@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.catalog.suite import Suite as Catalog
 from benchmarks.disk.suite import Suite as Disk
 from benchmarks.download.suite import Suite as Download
 from benchmarks.gpu.suite import Suite as Gpu
@@ -16,6 +17,7 @@ from benchmarks.records.suite import Suite as Records
 from benchmarks.split.suite import Suite as Split
 
 SUITES = {
+    "catalog": Catalog,
     "records": Records,
     "split": Split,
     "disk": Disk,

@@ -48,8 +48,11 @@ if [ "$(cat "$venv/bench-split/.peers" 2>/dev/null || true)" != "$peers" ]; then
   add bench-split 'numpy==2.4.6' 'blosc2==4.14.1'
   echo "$peers" > "$venv/bench-split/.peers"
 fi
-# Clients that fetch files; curl and aria2 are the system's, where it has them.
-make_env bench-download 'requests==2.34.2' 'aiohttp==3.14.5' 'obstore==0.12.1' 'stac-asset==0.4.8'
+# Clients that fetch files, and readers of catalogs; curl and aria2 are the system's, where it has
+# them.
+make_env bench-download 'requests==2.34.2' 'aiohttp==3.14.5' 'obstore==0.12.1' \
+  'stac-asset==0.4.8' 'rustac==0.9.18' 'shapely==2.2.0'
+make_env compat-mlhub 'radiant_mlhub==0.5.5'
 # Peers that DataLoaders are put over.
 if [ "$(cat "$venv/bench-torch/.peers" 2>/dev/null || true)" != "$peers" ]; then
   make_env bench-torch 'numpy==2.1.3' 'torch==2.13.0'

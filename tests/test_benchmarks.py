@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.catalog import suite as catalog
+from benchmarks.catalog.items import write as write_catalog
 from benchmarks.disk.suite import ADD, BULK, LOAD, Suite
 from benchmarks.download import suite as downloading
 from benchmarks.download.suite import OURS as OUR_CLIENT
@@ -124,6 +126,22 @@ def test_a_client_that_brings_wrong_bytes_is_named(tmp_path, monkeypatch):
     assert "no environments" in figures.reason("files/s", "requests")
     monkeypatch.setattr(downloading, "body", bytes)
     assert "other bytes" in suite._measure(load).reason("files/s", OUR_CLIENT)
+
+
+def test_a_reader_that_answers_wrongly_is_named(tmp_path):
+    archive, _ = write_catalog(200, tmp_path)
+    suite, figures = catalog.Suite(tmp_path, tmp_path, quick=True), Figures("200 items")
+    right: dict[str, int] = {}
+    suite._try(figures, "haversack", str(archive), 200, right)
+    assert figures.get("s of CPU", "haversack") > 0
+    assert figures.get("bbox ms", "haversack") > 0
+    assert right["keys ms"] == 200
+    suite._try(figures, "haversack", str(archive), 200, right | {"bbox ms": 1})
+    assert "where 1 are right" in figures.reason("s", "haversack")
+    suite._try(figures, "haversack", str(archive), 201, right)
+    assert "200 items and 800 assets of 201" in figures.reason("s", "haversack")
+    suite._try(figures, "pystac", str(archive), 200, right)
+    assert "bench-download" in figures.reason("s", "pystac")
 
 
 TINY = Recording("tiny", (16, 2, 64, 128), block=8, shard=8, chunk=(8, 1, 64, 64))

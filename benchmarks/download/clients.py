@@ -2,8 +2,9 @@
 
 usage: python -m benchmarks.download.clients CLIENT URL FILES FOLDER [CA]
 Asks for URL0.bin to URL{FILES-1}.bin, 16 at once (8 where a client has threads that wait), each
-into a folder of four. Runs in the client's own environment and prints a line of JSON. What a client
-imports is imported before the clock starts.
+into a folder of four; the old client downloads, as it does, all that the hub at MLHUB_ROOT_URL
+lists. Runs in the client's own environment and prints a line of JSON. What a client imports is
+imported before the clock starts.
 """
 
 import json
@@ -167,6 +168,15 @@ def stac_asset(wanted: list[tuple[str, Path]], ca: str | None) -> str:
     return version("stac-asset")
 
 
+def radiant_mlhub(wanted: list[tuple[str, Path]], ca: str | None) -> str:
+    from radiant_mlhub import Dataset
+
+    if ca:
+        os.environ["REQUESTS_CA_BUNDLE"] = ca
+    Dataset.fetch("farms").download(wanted[0][1].parents[1])
+    return version("radiant_mlhub")
+
+
 CLIENTS: dict[str, Callable[[list[tuple[str, Path]], str | None], str]] = {
     "haversack": haversack,
     "haversack, fsync none": haversack_unsynced,
@@ -176,6 +186,7 @@ CLIENTS: dict[str, Callable[[list[tuple[str, Path]], str | None], str]] = {
     "aiohttp": aiohttp,
     "requests": requests,
     "stac-asset": stac_asset,
+    "radiant_mlhub": radiant_mlhub,
 }
 
 IMPORTS = {
@@ -185,6 +196,7 @@ IMPORTS = {
     "aiohttp": ["aiohttp"],
     "requests": ["requests"],
     "stac-asset": ["pystac", "stac_asset"],
+    "radiant_mlhub": ["radiant_mlhub"],
 }
 
 

@@ -29,6 +29,24 @@ def make_archive(path: Path, url: str, assets: int) -> None:
             _add(archive, place, _document(name, _item(number, url)))
 
 
+def make_tree(root: Path, url: str, files: int) -> None:
+    """Make a dataset of the files ``{url}0.bin``, ..., four to an item, for a hub to serve."""
+    fields, links = root / "farms" / "fields", []
+    for begin in range(0, files, len(KEYS)):
+        name = f"item{begin // len(KEYS)}"
+        numbers = range(begin, min(begin + len(KEYS), files))
+        assets = {str(number): {"href": f"{url}{number}.bin"} for number in numbers}
+        (fields / name).mkdir(parents=True)
+        item = _document(name, _item(begin, url) | {"assets": assets})
+        (fields / name / f"{name}.json").write_bytes(item)
+        links.append({"rel": "item", "href": f"./{name}/{name}.json"})
+    about = {"type": "Collection", "license": "CC0-1.0", "links": links, "extent": {}}
+    (fields / "collection.json").write_bytes(_document("fields", about))
+    child = {"rel": "child", "href": "./fields/collection.json"}
+    top = _document("farms", {"type": "Catalog", "links": [child]})
+    (fields.parent / "catalog.json").write_bytes(top)
+
+
 def _item(number: int, url: str) -> dict[str, object]:
     west, south = number % 360 - 180.0, number // 360 % 180 - 90.0
     return {

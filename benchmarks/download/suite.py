@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.download.clients import CLIENTS
-from benchmarks.download.memory import make_archive
+from benchmarks.download.memory import make_archive, make_tree
 from benchmarks.download.server import body
 from benchmarks.figures import Figures
 from benchmarks.report import lines, missing, number, table
 
 OURS, CURL, STAC_ASSET = "haversack", "curl --parallel", "stac-asset"
+MLHUB = "radiant_mlhub"
 _RATE, _SHARE, _CPU, _HELD = "files/s", "of curl", "us of CPU a file", "MB held"
 _SYSTEM = {OURS, "haversack, fsync none", CURL, "aria2"}
 _LONGEST = 300
@@ -48,7 +50,7 @@ class Suite:
 
     def __init__(self, scratch: Path, environments: Path, *, quick: bool) -> None:
         self._scratch, self._quick = scratch, quick
-        self._peers = environments / "bench-download" / "bin" / "python"
+        self._environments = environments
         self._rounds = 2 if quick else 5
         self._versions: dict[str, dict[str, str]] = {}
 
@@ -72,18 +74,22 @@ class Suite:
     def _measure(self, load: Load) -> Figures:
         figures = Figures(load.title)
         files = max(50, load.files // 5) if self._quick else load.files
-        with self._serving(load) as (url, ca):
+        with self._serving(load) as (url, ca), _hub(self._scratch / "hub", url, files) as hub:
             for turn in range(self._rounds):
                 for client in CLIENTS:
                     if not figures.reason(_RATE, client):
-                        self._try(figures, client, load, f"{url} {files} {turn}", ca)
+                        self._try(figures, client, load, f"{url} {files} {turn}", ca, hub)
         return figures
 
-    def _try(self, figures: Figures, client: str, load: Load, what: str, ca: str | None) -> None:
+    def _try(
+        self, figures: Figures, client: str, load: Load, what: str, ca: str | None, hub: str
+    ) -> None:
         url, files, turn = what.split()
         # A fresh directory each time: one that was emptied makes new files slower.
         folder = self._scratch / f"{load.size}-{load.tls}-{turn}-{list(CLIENTS).index(client)}"
-        python = sys.executable if client in _SYSTEM else str(self._peers)
+        environment = "compat-mlhub" if client == MLHUB else "bench-download"
+        theirs = self._environments / environment / "bin" / "python"
+        python = sys.executable if client in _SYSTEM else str(theirs)
         ask = [python, "-m", "benchmarks.download.clients", client, url, files, str(folder)]
         try:
             told = subprocess.run(
@@ -93,6 +99,7 @@ class Suite:
                 timeout=_LONGEST,
                 check=True,
                 cwd=Path(__file__).parents[2],
+                env=os.environ | {"MLHUB_ROOT_URL": hub, "MLHUB_API_KEY": "none"},
             )
             found = json.loads(told.stdout.splitlines()[-1])
             _check(folder, load, int(files))
@@ -162,6 +169,19 @@ class Suite:
         finally:
             server.kill()
             server.communicate()
+
+
+@contextmanager
+def _hub(root: Path, url: str, files: int) -> Iterator[str]:
+    """Serve a catalog of the files to the old client, which downloads what a hub has."""
+    from haversack.server import background
+
+    make_tree(root, url, files)
+    try:
+        with background(root) as server:
+            yield server.api_root
+    finally:
+        shutil.rmtree(root)
 
 
 def _certificate(folder: Path) -> tuple[str, str]:
