@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from haversack.catalog import stac
 from haversack.catalog.filters import Filters, Match, Selection, select
-from haversack.catalog.properties import Where
+from haversack.catalog.properties import Kept, Where
 from haversack.catalog.source import Source, TreeSource
 from haversack.catalog.table import Assets, CollectionRow, Items
 from haversack.catalog.times import UNKNOWN, show
@@ -49,6 +49,7 @@ class Catalog:
     assets: Assets
     source: Source
     place: str | None
+    kept: Kept = field(default_factory=Kept, init=False, compare=False)
 
     @property
     def path(self) -> Path:

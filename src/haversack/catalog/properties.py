@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.catalog.columns import BytesColumn
 from haversack.catalog.kinds import some
+from haversack.catalog.stac import parse
 from haversack.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from haversack.catalog.catalog import Catalog
 
 Where = str | Callable[[dict[str, Any]], bool]
+Rows = NDArray[np.int64]
 _ROW = "_row"
+_ROWS, _BYTES = 4096, 1 << 20  # decoded at once
+_KEPT_MOST = 128 << 20
+_objects = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-def by_properties(catalog: Catalog, rows: NDArray[np.int64], where: Where) -> NDArray[np.bool_]:
+def by_properties(catalog: Catalog, rows: Rows, where: Where) -> NDArray[np.bool_]:
     """Mask those of some rows of items whose properties satisfy a predicate.
 
     Raises
@@ -26,40 +38,149 @@ def by_properties(catalog: Catalog, rows: NDArray[np.int64], where: Where) -> ND
     UsageError
         The predicate is no SQL, or names what no item has.
     """
-    found = (_properties(catalog, row) for row in rows.tolist())
     if callable(where):
+        found = chain.from_iterable(_properties(catalog, rows))
         return np.fromiter((bool(where(each)) for each in found), bool, len(rows))
-    return _by_sql(found, len(rows), where)
+    mask = np.zeros(len(catalog.items), bool)
+    if len(rows):
+        mask[catalog.kept.satisfying(catalog, rows, where)] = True
+    return mask[rows]
 
 
-def _properties(catalog: Catalog, row: int) -> dict[str, Any]:
-    properties = catalog.item(row).get("properties")
-    return properties if isinstance(properties, dict) else {}
+class Kept:
+    """What SQL needs of a catalog and takes long to get: columns of properties, a connection.
 
+    Those of the items that were asked about last are kept where they are small, so that the next
+    predicate on the same items takes milliseconds. They are no part of the catalog: a copy begins
+    without.
+    """
 
-def _by_sql(found: Iterator[dict[str, Any]], count: int, where: str) -> NDArray[np.bool_]:
-    import duckdb
+    def __init__(self) -> None:
+        self._columns: _Columns | None = None
+        # A forked child opens one of its own, and leaves that of its parent alone.
+        self._connections: dict[int, Any] = {}
 
-    from haversack.packed.manifests.index import make_table, plain_fields
-    from haversack.packed.query import OFFLINE
+    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
+        return Kept, ()
 
-    mask = np.zeros(count, bool)
-    if not count:
-        return mask
-    fields = [plain_fields(each) for each in found]
-    table, _ = make_table([""] * count, fields, {}, None)
-    names = table.column_names[1:]
-    table = table.drop_columns(["_meta"]).append_column(_ROW, [np.arange(count)])
-    # No file is read: a predicate may hold subqueries.
-    confined = OFFLINE | {"enable_external_access": False}
-    with duckdb.connect(":memory:", config=confined) as connection:
+    def satisfying(self, catalog: Catalog, rows: Rows, where: str) -> Rows:
+        """Choose from some rows, at least one, those that satisfy SQL."""
+        import duckdb
+
+        columns = self._columns_of(catalog, rows)
         try:
-            chosen = connection.from_arrow(table).filter(where).project(_ROW).fetchnumpy()
+            with self._connection().cursor() as cursor:
+                chosen = cursor.from_arrow(columns.table).filter(where).project(_ROW).fetchnumpy()
         except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
+            reason, names = str(error).splitlines()[0], sorted(columns.table.column_names[:-1])
             raise UsageError(
-                f"cannot choose by {where!r}: {reason}; of the properties, {some(sorted(names))} "
+                f"cannot choose by {where!r}: {reason}; of the properties, {some(names)} "
                 "(write names with a colon in double quotes)"
             ) from None
-    mask[np.asarray(chosen[_ROW], np.int64)] = True
-    return mask
+        found: Rows = np.asarray(chosen[_ROW], np.int64)
+        return found
+
+    def _columns_of(self, catalog: Catalog, rows: Rows) -> _Columns:
+        # Two threads may both lay them out: a lock might be held for ever in a forked child.
+        columns = self._columns
+        if columns is None or not np.array_equal(columns.rows, rows):
+            columns = _lay_out(catalog, rows)
+            self._columns = columns if columns.table.nbytes <= _KEPT_MOST else None
+        return columns
+
+    def _connection(self) -> Any:
+        import duckdb
+
+        from haversack.packed.query import OFFLINE
+
+        process = os.getpid()
+        if process not in self._connections:
+            # No file is read: a predicate may hold subqueries. One thread is enough, and leaves
+            # none behind that a fork would lose.
+            confined = {"enable_external_access": False, "threads": 1, "lock_configuration": True}
+            self._connections[process] = duckdb.connect(":memory:", config=OFFLINE | confined)
+        return self._connections[process]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The properties of some rows of items, and at the end the numbers of these rows."""
+
+    rows: Rows
+    table: pa.Table
+
+
+def _lay_out(catalog: Catalog, rows: Rows) -> _Columns:
+    import pyarrow as pa
+
+    from haversack.packed.encoding.columns import MIXED, column_type
+
+    arrays: dict[str, Any] = {}
+    names: set[str] = set()
+    values_of = _by_name(_properties(catalog, rows))
+    for name in list(values_of):
+        values = values_of.pop(name)
+        kind = column_type(values)
+        # SQL names know no case: the second spelling is left out.
+        if kind is not None and kind != MIXED and name.casefold() not in names:
+            names.add(name.casefold())
+            arrays[name] = _array(values, kind)
+    arrays[_ROW] = pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])
+    return _Columns(rows, pa.table(arrays))
+
+
+def _by_name(batches: Iterator[list[dict[str, Any]]]) -> dict[str, list[Any]]:
+    """Give each name with the values that the items have for it, None where they have none."""
+    from haversack.packed.encoding.columns import is_unicode
+    from haversack.packed.manifests.index import plain_fields
+
+    found: dict[str, list[Any]] = {}
+    count = 0
+    for batch in batches:
+        names = dict.fromkeys(chain.from_iterable(batch))
+        for name in plain_fields(names):
+            if name not in found and is_unicode(name):
+                found[name] = [None] * count
+        for name, values in found.items():
+            values.extend([each.get(name) for each in batch])
+        count += len(batch)
+    return found
+
+
+def _array(values: list[Any], kind: str) -> Any:
+    """Make an Arrow array; texts of which few differ are numbers of these."""
+    import pyarrow as pa
+
+    from haversack.packed.encoding.columns import arrow_array
+
+    distinct = dict.fromkeys(values) if kind == "text" else {}
+    if not distinct or len(distinct) * 4 > len(values):
+        return arrow_array(values, kind)
+    distinct.pop(None, None)
+    number_of: dict[Any, int] = {text: number for number, text in enumerate(distinct)}
+    numbers = np.fromiter((number_of.get(value, -1) for value in values), np.int32, len(values))
+    there = pa.py_buffer(np.packbits(numbers >= 0, bitorder="little"))
+    buffers = [there, pa.py_buffer(np.maximum(numbers, 0))]
+    codes = pa.Array.from_buffers(pa.int32(), len(values), buffers)
+    return pa.DictionaryArray.from_arrays(codes, arrow_array(list(distinct), "text"))
+
+
+def _properties(catalog: Catalog, rows: Rows) -> Iterator[list[dict[str, Any]]]:
+    """Yield the properties of some rows of items, thousands at once."""
+    for batch, told in _batches(catalog.items.properties, rows.tolist()):
+        try:
+            yield _objects.decode(b"[" + b",".join(told) + b"]")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            names = [f"{catalog.path}: {catalog.items.place[row]}" for row in batch]
+            yield [parse(*each) for each in zip(told, names, strict=True)]
+
+
+def _batches(column: BytesColumn, rows: list[int]) -> Iterator[tuple[list[int], list[bytes]]]:
+    begin, told, size = 0, list[bytes](), 0
+    for end, row in enumerate(rows, 1):
+        value = column[row]
+        told.append(value)
+        size += len(value)
+        if len(told) >= _ROWS or size >= _BYTES or end == len(rows):
+            yield rows[begin:end], told
+            begin, told, size = end, [], 0

@@ -1,7 +1,7 @@
 """STAC's JSON, decoded as far as the table of items and assets needs it.
 
-STAC 1.0 and 1.1: https://github.com/radiantearth/stac-spec. Geometries stay bytes until a filter
-asks for them.
+STAC 1.0 and 1.1: https://github.com/radiantearth/stac-spec. Geometries and properties stay bytes
+until a filter asks for them.
 """
 
 from __future__ import annotations
@@ -54,11 +54,13 @@ class StacDocument(msgspec.Struct, gc=False):
     title: str | None = None
     description: str | None = None
     collection: str | None = None
-    properties: StacTimes = msgspec.field(default_factory=StacTimes)
+    properties: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
     geometry: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     bbox: list[float | None] | None = None
     assets: dict[str, StacAsset] = {}
     links: list[StacLink] = []
+    # Read from the properties; no member of STAC has such a name.
+    times: StacTimes = msgspec.field(name=" times", default_factory=StacTimes)
 
     @property
     def kind(self) -> str:
@@ -74,6 +76,7 @@ class _Head(msgspec.Struct):
 
 _KINDS = {"Catalog": "catalog", "Collection": "collection", "Feature": "item"}
 _document = msgspec.json.Decoder(StacDocument)
+_times = msgspec.json.Decoder(StacTimes)
 _head = msgspec.json.Decoder(_Head)
 _plain = msgspec.json.Decoder(dict[str, Any])
 _NO_NUMBER = re.compile(rb"\b(NaN|Infinity)\b")
@@ -97,9 +100,19 @@ def decode(content: bytes, place: str) -> StacDocument:
         document = _decoded(_document, content)
     except _DAMAGE as error:
         raise FormatError(f"{place} is not whole STAC: {error}") from None
+    try:
+        document.times = _times.decode(document.properties)
+    except _DAMAGE as error:
+        raise FormatError(f"{place} is not whole STAC: {_below('properties', error)}") from None
     if document.type not in _KINDS:
         raise FormatError(f"{place} is a {document.type}: neither catalog, collection nor item")
     return document
+
+
+def _below(name: str, error: Exception) -> str:
+    """Tell where in a document its part disagrees, as msgspec would have said it of the whole."""
+    said, _, path = str(error).partition(" - at `$")
+    return f"{said} - at `$.{name}{path or '`'}"
 
 
 def is_stac(content: bytes) -> bool:

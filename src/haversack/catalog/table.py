@@ -38,13 +38,14 @@ class Items:
         Row of the item's collection; ``collection.values`` are the collections' ids.
     id, place : TextColumn
         The item's id, and where its document lies in the source.
-    geometry : BytesColumn
-        Its geometry as GeoJSON.
+    geometry, properties : BytesColumn
+        Its geometry as GeoJSON, and its properties as JSON.
     """
 
     def __init__(self) -> None:
         self.collection: CodedColumn[str] = CodedColumn()
-        self.id, self.place, self.geometry = TextColumn(), TextColumn(), BytesColumn()
+        self.id, self.place = TextColumn(), TextColumn()
+        self.geometry, self.properties = BytesColumn(), BytesColumn()
         self._t0, self._t1, self._box = array("q"), array("q"), array("d")
         self._ends = array("i", [0])
 
@@ -53,13 +54,14 @@ class Items:
 
     def append(self, document: StacDocument, collection: str, place: str, assets: int) -> None:
         """Add an item whose last asset is row ``assets - 1`` of the assets."""
-        times = document.properties
+        times = document.times
         first, last = read_span(times.datetime, times.start_datetime, times.end_datetime)
         geometry = bytes(document.geometry)
         self.collection.append(collection)
         self.id.append(document.id)
         self.place.append(place)
         self.geometry.append(geometry)
+        self.properties.append(bytes(document.properties))
         self._t0.append(first)
         self._t1.append(last)
         self._box.extend(read_box(document.bbox, geometry))
