@@ -189,8 +189,7 @@ def test_threads_may_ask_at_once(catalog_of):
     found = []
 
     def ask(limit):
-        for _ in range(20):
-            found.append((limit, len(_rows(catalog, f"n < {limit}"))))
+        found.extend((limit, len(_rows(catalog, f"n < {limit}"))) for _ in range(20))
 
     threads = [threading.Thread(target=ask, args=(limit,)) for limit in range(1, 7)]
     for thread in threads:
