@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+from zlib import adler32
 
 from haversack.errors import FormatError
 
 _BLOCK = 512
 _ADLER = 65521
+_FEW = 1 << 12  # numbers that are remembered: sizes and checksums come again and again
 # Name, size, checksum, kind, magic and prefix; between them is what a catalog needs not.
 _FIELDS = struct.Struct("100s 24x 12s 12x 8s c 100x 6s 82x 155s 12x")
 _LONGEST_NAME = 1 << 16
 _EMPTY = bytes(_BLOCK)
 _FINDER = re.compile(r"(^|/)(\._[^/]*|\.DS_Store|__MACOSX(/.*)?)$")
-_ORDINARY = re.compile(r"[^/.][^/]*(/[^/.][^/]*)*")
+_PLAIN = {b"0", b"\0", b"7"}
+_EXTENSIONS = {b"L", b"x", b"X", b"g", b"K"}
 _KINDS = {
     b"1": "a hard link",
     b"2": "a symbolic link",
@@ -69,14 +72,14 @@ def read_members(
     for count, (name, size) in enumerate(stream.headers()):
         if count >= caps.members:
             raise FormatError(f"{path} holds more than {caps.members:,} files")
-        member = Member(name, stream.place, size)
-        content = None
+        place, content = stream.place, None
         if not _is_finders(name):
             if keep(name):
-                stream.check(name, size, caps.document_bytes)
+                if size > caps.document_bytes:
+                    stream.refuse_size(name, size, caps.document_bytes)
                 content = stream.take(size)
-            yield member, content
-        stream.skip_to(member.offset + size + -size % _BLOCK)
+            yield Member(name, place, size), content
+        stream.skip_to(place + size + -size % _BLOCK)
 
 
 class _Stream:
@@ -96,7 +99,10 @@ class _Stream:
         longer: dict[str, str] = {}
         while (header := self.take(_BLOCK)) != _EMPTY:
             name, size, kind = self._parse(header)
-            if kind in b"LxXgK" and kind:
+            if kind in _PLAIN and not longer and name[-1:] != "/":  # nearly all are
+                yield self._safe(name), size
+                continue
+            if kind in _EXTENSIONS:
                 self._extend(longer, kind, name, size)
                 continue
             if longer:
@@ -108,7 +114,7 @@ class _Stream:
                 )
             if kind == b"5" or name.endswith("/"):
                 self.skip_to(self.place + size + -size % _BLOCK)
-            elif kind in b"\x0007":
+            elif kind in _PLAIN:
                 yield self._safe(name), size
             else:
                 raise FormatError(f"{self._path}: {name!r} is of the unknown kind {kind!r}")
@@ -135,12 +141,11 @@ class _Stream:
             self._next_block()
         self._at = place - self._begin
 
-    def check(self, name: str, size: int, limit: int) -> None:
-        if size > limit:
-            raise FormatError(
-                f"{self._path}: {name!r} of {size:,} bytes is too large for a document "
-                f"(at most {limit:,})"
-            )
+    def refuse_size(self, name: str, size: int, limit: int) -> NoReturn:
+        raise FormatError(
+            f"{self._path}: {name!r} of {size:,} bytes is too large for a document "
+            f"(at most {limit:,})"
+        )
 
     def _next_block(self) -> None:
         self._move_to(next(self._blocks, b""))
@@ -157,25 +162,23 @@ class _Stream:
 
     def _parse(self, header: bytes) -> tuple[str, int, bytes]:
         field, size, checksum, kind, magic, prefix = _FIELDS.unpack_from(header)
-        # The checksum counts its own field as blanks.
-        if (_sum(header) - _sum(checksum) + 8 * 32 - self._number(checksum)) % _ADLER:
+        try:
+            # Adler-32 adds bytes up on its way, from 1 on.
+            is_whole = (adler32(header) & 0xFFFF) == _sum_told(checksum)
+            length = _number(size)
+        except ValueError as error:
+            raise FormatError(f"{self._path}: a tar header holds the number {error}") from None
+        if not is_whole:
             where = self.place - _BLOCK
             raise FormatError(f"{self._path}: what stands at byte {where} is no tar header")
         name = _text(field)
-        if magic == b"ustar\0" and prefix[0]:
+        if prefix[0] and magic == b"ustar\0":
             name = f"{_text(prefix)}/{name}"
-        return name, self._number(size), kind
-
-    def _number(self, field: bytes) -> int:
-        if field[0] & 0x80:  # GNU's form for what octal digits cannot hold
-            return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
-        try:
-            return int(field.strip(b" \0") or b"0", 8)
-        except ValueError:
-            raise FormatError(f"{self._path}: a tar header holds the number {field!r}") from None
+        return name, length, kind
 
     def _extend(self, longer: dict[str, str], kind: bytes, name: str, size: int) -> None:
-        self.check(name, size, _LONGEST_NAME * 16)
+        if size > _LONGEST_NAME * 16:
+            self.refuse_size(name, size, _LONGEST_NAME * 16)
         content = self.take(size)
         self.skip_to(self.place + -size % _BLOCK)
         if kind == b"L":
@@ -197,7 +200,8 @@ class _Stream:
         return found
 
     def _safe(self, name: str) -> str:
-        if _ORDINARY.fullmatch(name) and len(name) <= _LONGEST_NAME:
+        odd = "//" in name or "/." in name or name[:1] in "./"
+        if not odd and len(name) <= _LONGEST_NAME:  # it does not end in a slash
             return name
         parts = [part for part in name.split("/") if part not in {"", "."}]
         if name.startswith("/") or ".." in parts or not parts or len(name) > _LONGEST_NAME:
@@ -213,10 +217,25 @@ def _is_finders(name: str) -> bool:
     return hidden and _FINDER.search(name) is not None
 
 
-def _sum(field: bytes) -> int:
-    """Add bytes up, modulo ``_ADLER``, as Adler-32 does on the way."""
-    return (zlib.adler32(field) & 0xFFFF) - 1
+@lru_cache(_FEW)
+def _sum_told(field: bytes) -> int:
+    """Read a checksum, as Adler-32 of the whole header should have it.
+
+    The checksum counts its own field as blanks.
+    """
+    own = (adler32(field) & 0xFFFF) - 8 * 32
+    return (_number(field) + own) % _ADLER
+
+
+@lru_cache(_FEW)
+def _number(field: bytes) -> int:
+    if field[0] & 0x80:  # GNU's form for what octal digits cannot hold
+        return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
+    try:
+        return int(field.strip(b" \0") or b"0", 8)
+    except ValueError:
+        raise ValueError(repr(field)) from None
 
 
 def _text(field: bytes) -> str:
-    return field.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+    return field.partition(b"\0")[0].decode("utf-8", "backslashreplace")
