@@ -63,9 +63,10 @@ def test_few_long_values_do_not_wait_in_memory(monkeypatch):
 
 def test_texts_of_every_language_come_back():
     column = TextColumn()
-    column.append("größer")
-    column.extend(["小麦", ""])
-    assert list(column) == ["größer", "小麦", ""]
+    column.extend(["größer"])
+    column.extend(["小麦", "", "wheat"])
+    column.extend(["plain", "text"])
+    assert list(column) == ["größer", "小麦", "", "wheat", "plain", "text"]
 
 
 @given(st.lists(st.integers(0, 19)), st.sets(st.integers(0, 4)), st.integers(1, 20))

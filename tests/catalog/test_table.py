@@ -28,7 +28,7 @@ def test_assets_belong_to_their_items_and_collections(items, collections):
     for name, sizes in collections.items():
         table.add_collection(document("Collection", name, sizes), name)
     for n, (collection, sizes) in enumerate(items):
-        table.add_item(document("Feature", f"i{n}", sizes, collection=collection), "", None)
+        table.add_item(document("Feature", f"i{n}", sizes, collection=collection), "", None, 9)
     rows = table.finish()
     names = [row.id for row in rows]
     expected = [(n, name, size) for n, (name, sizes) in enumerate(items) for size in sizes]
@@ -50,7 +50,7 @@ def test_assets_belong_to_their_items_and_collections(items, collections):
 def test_sizes_cost_nothing_where_the_catalog_says_none():
     table = Table()
     for n in range(100):
-        table.add_item(document("Feature", f"i{n}", [None] * 4), "", None)
+        table.add_item(document("Feature", f"i{n}", [None] * 4), "", None, 9)
     table.finish()
     assert table.assets.size.tolist() == [UNKNOWN_SIZE] * 400
     assert table.assets.size.strides == (0,)

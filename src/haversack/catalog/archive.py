@@ -89,7 +89,7 @@ def _lies_as_item(name: str) -> bool:
 
 
 def _add(reading: _Reading, document: StacDocument, member: Member, parent: str | None) -> None:
-    reading.table.add_item(document, member.name, parent)
+    reading.table.add_item(document, member.name, parent, member.size)
     reading.source.offsets.append(member.offset)
     reading.source.sizes.append(member.size)
 
@@ -111,7 +111,7 @@ def _refuse_damage(reading: _Reading, linked: dict[str, str]) -> None:
 
 
 def _place_waiting(reading: _Reading, linked: dict[str, str]) -> None:
-    any_linked = len(reading.table.items) > 0
+    any_linked = len(reading.table) > 0
     any_linked |= any(waiting.member.name in linked for waiting in reading.waiting)
     for waiting in reading.waiting:
         name = waiting.member.name

@@ -8,9 +8,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+from msgspec import Raw
 from numpy.typing import NDArray
 
 from haversack.catalog.spool import Spool
@@ -50,21 +51,26 @@ class BytesColumn(Sequence[bytes]):
         if len(self._fresh) >= _AT_ONCE or self._fresh_bytes >= _MOST:
             self._take_in()
 
-    def extend(self, values: Sequence[bytes]) -> None:
-        self._fresh += values
-        self._fresh_bytes += sum(map(len, values))
-        if len(self._fresh) >= _AT_ONCE or self._fresh_bytes >= _MOST:
-            self._take_in()
+    def extend(self, values: Sequence[bytes | Raw]) -> None:
+        self._take_in()
+        self.settle(b"".join(values), map(len, values))
+
+    def settle(self, joined: bytes, lengths: Iterable[int]) -> None:
+        """Add values that are joined already, so long each; all others are settled."""
+        ends = accumulate(lengths, initial=self._ends[-1])
+        next(ends)
+        settled = list(ends)
+        if settled and settled[-1] >= _FEW and self._ends.typecode == _NARROW:
+            self._ends = array(_WIDE, self._ends)
+        self._ends.fromlist(settled)
+        self._bytes += joined
+        if len(self._bytes) >= _MOST:
+            self._spill()
 
     def _take_in(self) -> None:
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
-        ends = list(accumulate(map(len, fresh), initial=self._ends[-1]))
-        if ends[-1] >= _FEW and self._ends.typecode == _NARROW:
-            self._ends = array(_WIDE, self._ends)
-        self._ends.fromlist(ends[1:])
-        self._bytes += b"".join(fresh)
-        if len(self._bytes) >= _MOST:
-            self._spill()
+        if fresh:
+            self.settle(b"".join(fresh), map(len, fresh))
 
     def _spill(self) -> None:
         self._spool = self._spool or Spool()
@@ -93,11 +99,12 @@ class TextColumn(Sequence[str]):
     def __init__(self) -> None:
         self._encoded = BytesColumn()
 
-    def append(self, value: str) -> None:
-        self._encoded.append(value.encode())
-
-    def extend(self, values: Iterable[str]) -> None:
-        self._encoded.extend([value.encode() for value in values])
+    def extend(self, values: Sequence[str]) -> None:
+        joined = "".join(values).encode()
+        plain: Iterable[Any] = values
+        if not joined.isascii():
+            plain = map(str.encode, values)
+        self._encoded.settle(joined, map(len, plain))
 
     def __len__(self) -> int:
         return len(self._encoded)
@@ -136,6 +143,9 @@ class CodedColumn(Generic[Value]):
 
     def append(self, value: Value) -> None:
         self._codes.append(self.code(value))
+
+    def extend(self, values: Iterable[Value]) -> None:
+        self._codes.fromlist([self.code(value) for value in values])
 
     @property
     def codes(self) -> NDArray[np.int32]:

@@ -87,7 +87,7 @@ def gather(
         # Each has a place of its own beside the file, which its references are relative to.
         place = f"{path.name}#{name}"
         if document.kind == "item":
-            table.add_item(document, place, None)
+            table.add_item(document, place, None, len(content))
             source.documents.append(content)
         elif document.kind == "collection":
             source.others[place] = content

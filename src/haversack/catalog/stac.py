@@ -25,7 +25,7 @@ class StacAsset(msgspec.Struct, gc=False):
 
     href: str
     type: str | None = None
-    roles: list[str] | None = None
+    roles: tuple[str, ...] | None = None
     size: int | None = msgspec.field(name="file:size", default=None)
     checksum: str | None = msgspec.field(name="file:checksum", default=None)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haversack.catalog.columns import BytesColumn, CodedColumn, KindColumn, TextColumn, numbers
-from haversack.catalog.space import Box, read_box
+from haversack.catalog.space import Box, read_boxes
 from haversack.catalog.stac import StacAsset, StacDocument
 from haversack.catalog.times import read_span
 
+_AT_ONCE, _MOST = 128, 1 << 20
 NO_ITEM = -1  # the item of an asset that belongs to its collection
 UNKNOWN_SIZE = -1
 LOOSE = "items"  # the collection of items that name none
@@ -40,32 +42,46 @@ class Items:
         The item's id, and where its document lies in the source.
     geometry, properties : BytesColumn
         Its geometry as GeoJSON, and its properties as JSON.
+    bbox : numpy.ndarray
+        Once all are there: west, south, low, east, north, high of each item, (items, 6) of
+        float64, NaN where unknown; each column is contiguous.
     """
 
     def __init__(self) -> None:
         self.collection: CodedColumn[str] = CodedColumn()
         self.id, self.place = TextColumn(), TextColumn()
         self.geometry, self.properties = BytesColumn(), BytesColumn()
-        self._t0, self._t1, self._box = array("q"), array("q"), array("d")
-        self._ends = array("i", [0])
+        self.bbox: NDArray[np.float64] = np.empty((0, 6))
+        self._t0, self._t1, self._ends = array("q"), array("q"), array("i", [0])
+        self._sides = [array("d") for _ in range(6)]
 
     def __len__(self) -> int:
         return len(self._t0)
 
-    def append(self, document: StacDocument, collection: str, place: str, assets: int) -> None:
-        """Add an item whose last asset is row ``assets - 1`` of the assets."""
-        times = document.times
-        first, last = read_span(times.datetime, times.start_datetime, times.end_datetime)
-        geometry = bytes(document.geometry)
-        self.collection.append(collection)
-        self.id.append(document.id)
-        self.place.append(place)
-        self.geometry.append(geometry)
-        self.properties.append(bytes(document.properties))
-        self._t0.append(first)
-        self._t1.append(last)
-        self._box.extend(read_box(document.bbox, geometry))
-        self._ends.append(assets)
+    def extend(self, documents: Sequence[StacDocument], places: Sequence[str]) -> None:
+        """Add items, whose collections are added apart."""
+        self.id.extend([document.id for document in documents])
+        self.place.extend(places)
+        geometries = [document.geometry for document in documents]
+        self.geometry.extend(geometries)
+        self.properties.extend([document.properties for document in documents])
+        times = [document.times for document in documents]
+        spans = [read_span(t.datetime, t.start_datetime, t.end_datetime) for t in times]
+        self._t0.fromlist([first for first, _ in spans])
+        self._t1.fromlist([last for _, last in spans])
+        boxes = read_boxes([document.bbox for document in documents], geometries)
+        for side, values in zip(self._sides, boxes.T, strict=True):
+            side.frombytes(values.tobytes())
+        counts = [len(document.assets) for document in documents]
+        self._ends.fromlist(list(accumulate(counts, initial=self._ends[-1]))[1:])
+
+    def finish(self) -> None:
+        """Put the boxes together, a side after the other: both forms at once are much memory."""
+        bbox = np.empty((6, len(self)))
+        for row, side in enumerate(self._sides):
+            bbox[row] = numbers(side, np.float64)
+            self._sides[row] = array("d")
+        self.bbox = bbox.T
 
     @property
     def t0(self) -> NDArray[np.int64]:
@@ -76,11 +92,6 @@ class Items:
     def t1(self) -> NDArray[np.int64]:
         """Last moment of each item, in it."""
         return numbers(self._t1, np.int64)
-
-    @property
-    def bbox(self) -> NDArray[np.float64]:
-        """West, south, low, east, north, high of each item: (items, 6), NaN where unknown."""
-        return numbers(self._box, np.float64).reshape(-1, 6)
 
     def box(self, row: int) -> Box:
         return Box(*self.bbox[row].tolist())
@@ -122,24 +133,27 @@ class Assets:
         self.href = TextColumn()
         self._checksum: dict[int, str] = {}
         # What most items' assets have in common.
-        self._kinds: dict[tuple[str | None, ...], int] = {}
+        self._kinds: dict[tuple[str, str | None, tuple[str, ...] | None], int] = {}
 
     def __len__(self) -> int:
         return len(self._kind)
 
-    def extend(self, assets: dict[str, StacAsset]) -> None:
-        """Add the assets of an item or a collection; whose they are is told at the end."""
-        known, add_kind, row = self._kinds, self._kind.append, len(self._kind)
-        for key, asset in assets.items():
-            roles = asset.roles
-            kind = known.get((key, asset.type, *roles) if roles else (key, asset.type))
-            add_kind(self._new_kind(key, asset) if kind is None else kind)
-            if asset.size is not None or self._size:
-                self._add_size(asset.size, row)
-            if asset.checksum:
-                self._checksum[row] = asset.checksum
-            row += 1
-        self.href.extend([asset.href for asset in assets.values()])
+    def extend(self, of_each: Sequence[dict[str, StacAsset]]) -> None:
+        """Add the assets of items or collections; whose they are is told at the end."""
+        keys = list(chain.from_iterable(of_each))
+        assets = list(chain.from_iterable([each.values() for each in of_each]))
+        find, first = self._kinds.get, len(self._kind)
+        kinds = [find((key, a.type, a.roles)) for key, a in zip(keys, assets, strict=True)]
+        if None in kinds:
+            kinds = [self._kind_of(key, a) for key, a in zip(keys, assets, strict=True)]
+        self._kind.fromlist(kinds)  # type: ignore[arg-type]
+        self.href.extend([asset.href for asset in assets])
+        sizes = [asset.size for asset in assets]
+        if self._size or sizes.count(None) < len(sizes):
+            self._add_sizes(sizes, first)
+        checksums = [asset.checksum for asset in assets]
+        if checksums.count(None) < len(checksums):
+            self._checksum |= {row: told for row, told in enumerate(checksums, first) if told}
 
     def finish(self, items: Items, own: Sequence[int]) -> None:
         """Say whose they are: those of items come first, then so many of each collection's own."""
@@ -151,18 +165,21 @@ class Assets:
         told = numbers(self._size, np.int64) if self._size else np.int64(UNKNOWN_SIZE)
         self.size = np.broadcast_to(told, len(self))
 
-    def _new_kind(self, key: str, asset: StacAsset) -> int:
-        roles = tuple(asset.roles or ())
-        self.key.add_kind(key)
-        self.type.add_kind(asset.type)
-        self.roles.add_kind(roles)
-        number = self._kinds[key, asset.type, *roles] = len(self._kinds)
-        return number
+    def _kind_of(self, key: str, asset: StacAsset) -> int:
+        found = self._kinds.get((key, asset.type, asset.roles))
+        if found is None:
+            found = self._kinds[key, asset.type, asset.roles] = len(self._kinds)
+            self.key.add_kind(key)
+            self.type.add_kind(asset.type)
+            self.roles.add_kind(asset.roles or ())
+        return found
 
-    def _add_size(self, size: int | None, row: int) -> None:
+    def _add_sizes(self, sizes: list[int | None], first: int) -> None:
         if not self._size:
-            self._size = array("q", [UNKNOWN_SIZE]) * row
-        self._size.append(UNKNOWN_SIZE if size is None or not 0 <= size < 1 << 63 else size)
+            self._size = array("q", [UNKNOWN_SIZE]) * first
+        self._size.fromlist(
+            [UNKNOWN_SIZE if size is None or not 0 <= size < 1 << 63 else size for size in sizes]
+        )
 
     def checksum(self, row: int) -> str | None:
         """Give the multihash that the catalog holds for an asset."""
@@ -176,20 +193,38 @@ class Table:
     items: Items = field(default_factory=Items)
     assets: Assets = field(default_factory=Assets)
     _collections: dict[str, tuple[StacDocument, str]] = field(default_factory=dict)
+    # The last few items, which are taken in together.
+    _waiting: list[StacDocument] = field(default_factory=list)
+    _places: list[str] = field(default_factory=list)
+    _waiting_bytes: int = 0
+
+    def __len__(self) -> int:
+        """Count the items."""
+        return len(self.items) + len(self._waiting)
 
     def add_collection(self, document: StacDocument, place: str) -> None:
         """Take a collection; of several documents with one id the first counts."""
         self.items.collection.code(document.id)
         self._collections.setdefault(document.id, (document, place))
 
-    def add_item(self, document: StacDocument, place: str, parent: str | None) -> None:
-        """Take an item, of the collection that it names or else of its parent."""
-        collection = document.collection or parent or LOOSE
-        self.assets.extend(document.assets)
-        self.items.append(document, collection, place, len(self.assets))
+    def add_item(self, document: StacDocument, place: str, parent: str | None, size: int) -> None:
+        """Take an item of so many bytes, of the collection that it names or else of its parent."""
+        self.items.collection.append(document.collection or parent or LOOSE)
+        self._waiting.append(document)
+        self._places.append(place)
+        self._waiting_bytes += size
+        if len(self._waiting) >= _AT_ONCE or self._waiting_bytes >= _MOST:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        self.assets.extend([document.assets for document in self._waiting])
+        self.items.extend(self._waiting, self._places)
+        self._waiting, self._places, self._waiting_bytes = [], [], 0
 
     def finish(self) -> tuple[CollectionRow, ...]:
         """Take the assets of the collections themselves, behind all others."""
+        self._take_in()
+        self.items.finish()
         rows, own = [], []
         for name in self.items.collection.values:
             document, place = self._collections.get(name, (None, None))
@@ -198,7 +233,7 @@ class Table:
                 own.append(0)
                 continue
             rows.append(CollectionRow(name, document.title, document.description, place))
-            self.assets.extend(document.assets)
+            self.assets.extend([document.assets])
             own.append(len(document.assets))
         self.assets.finish(self.items, own)
         self._collections.clear()

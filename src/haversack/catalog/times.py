@@ -26,8 +26,8 @@ def microseconds(moment: datetime) -> int:
     >>> microseconds(datetime(1970, 1, 2))
     86400000000
     """
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // _MICROSECOND
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def read_time(text: str | None) -> int:

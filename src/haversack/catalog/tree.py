@@ -67,9 +67,10 @@ def _visit(walk: _Walk, place: str, parent: str | None) -> None:
     if not path.is_file():
         walk.source.lost.append(place)
         return
-    document = decode(path.read_bytes(), str(path))
+    content = path.read_bytes()
+    document = decode(content, str(path))
     if document.kind == "item":
-        walk.table.add_item(document, place, parent)
+        walk.table.add_item(document, place, parent, len(content))
         return
     if document.kind == "collection":
         walk.table.add_collection(document, place)
