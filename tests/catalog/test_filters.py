@@ -2,12 +2,15 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
+import numpy as np
 import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haversack.catalog import read_catalog
+from haversack.catalog.space import read_box, read_boxes
 from haversack.errors import EmptySelectionError, UsageError
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -220,3 +223,15 @@ def test_boxes_overlap_where_their_shapes_do(archive, farms, item, boxes, wanted
         assert _ids(catalog.select(bbox=wanted)) == expected
     except EmptySelectionError:
         assert expected == []
+
+
+_number = st.none() | st.floats(-180, 180) | st.integers(-180, 180)
+_bbox = st.none() | st.lists(_number, min_size=4, max_size=4) | st.lists(_number, max_size=7)
+_geometry = st.sampled_from([b"null", b"", msgspec.json.encode(SQUARE), b'{"type": "Point"}'])
+
+
+@given(st.lists(st.tuples(_bbox, _geometry), max_size=6))
+def test_many_boxes_are_read_as_each_is(told):
+    found = read_boxes([bbox for bbox, _ in told], [geometry for _, geometry in told])
+    expected = np.array([read_box(*each) for each in told]).reshape(-1, 6)
+    np.testing.assert_array_equal(found, expected)

@@ -71,7 +71,7 @@ def _take_document(reading: _Reading, member: Member, content: bytes) -> bool:
     except FormatError as error:
         reading.damaged[member.name] = error
         return False
-    if document.kind != "item":
+    if document.type != "Feature":
         reading.above[member.name] = document
         reading.source.documents[member.name] = content
         if document.kind == "collection":

@@ -54,7 +54,7 @@ class ArchiveSource:
     files: dict[str, Member] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
     offsets: array[int] = field(default_factory=lambda: array("q"))
-    sizes: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("I"))
 
     @property
     def lost(self) -> list[str]:

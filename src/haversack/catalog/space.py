@@ -56,14 +56,13 @@ def read_boxes(
 ) -> NDArray[np.float64]:
     """Read the boxes of many items, as :func:`read_box` does each: (items, 6)."""
     read = np.full((len(boxes), 6), math.inf)
+    odd: Iterable[int] = range(len(boxes))
     plain = [box for box in boxes if box is not None and len(box) == 4]
     if len(plain) == len(boxes):  # as nearly all are
         flat = np.array(list(chain.from_iterable(plain)), np.float64)  # NaN for None
         read[:, _FLAT] = flat.reshape(-1, 4)
         read[:, 2] = -math.inf
         odd = np.flatnonzero(np.isnan(flat.reshape(-1, 4)).any(axis=1)).tolist()
-    else:
-        odd = range(len(boxes))
     for row in odd:
         read[row] = read_box(boxes[row], bytes(geometries[row]))
     return read

@@ -123,9 +123,10 @@ class _Stream:
 
     def take(self, size: int) -> bytes:
         """Read the next ``size`` bytes."""
-        if size <= len(self._buffer) - self._at:
-            part = self._buffer[self._at : self._at + size]
-            self._at += size
+        begin = self._at
+        part = self._buffer[begin : begin + size]
+        if len(part) == size:
+            self._at = begin + size
             return part
         parts, wanted = [self._buffer[self._at :]], size - len(self._buffer) + self._at
         while wanted > 0:

@@ -43,7 +43,8 @@ def read_time(text: str | None) -> int:
 def read_span(single: str | None, start: str | None, end: str | None) -> Span:
     """Read an item's times: its range where it has one, else its moment."""
     if start is None and end is None:
-        return (read_time(single),) * 2
+        moment = read_time(single)
+        return moment, moment
     moment, first, last = read_time(single), read_time(start), read_time(end)
     first = moment if first == UNKNOWN else first
     last = moment if last == UNKNOWN else last
