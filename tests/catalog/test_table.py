@@ -1,11 +1,15 @@
 """Every asset knows its item and its collection, and its size where the catalog says it."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from haversack.catalog.filters import _Left
 from haversack.catalog.stac import decode
 from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE, Table
 
@@ -45,6 +49,30 @@ def test_assets_belong_to_their_items_and_collections(items, collections):
         assert [assets.item[row] for row in table.items.assets_of(n)] == [n] * len(sizes)
     assert table.items.asset_counts.tolist() == [len(sizes) for _, sizes in items]
     assert {assets.item.dtype, assets.collection.dtype} == {np.dtype(np.int32)}
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=20), st.integers(0, 3), st.data()
+)
+def test_chosen_assets_are_those_of_chosen_items_and_of_collections(items, own, data):
+    table = Table()
+    table.add_collection(document("Collection", "a", [None] * own), "a")
+    for n, (_, count) in enumerate(items):
+        table.add_item(document("Feature", f"i{n}", [None] * count, collection="a"), "", None, 9)
+    table.finish()
+    catalog: Any = SimpleNamespace(items=table.items, assets=table.assets)
+    left = _Left(catalog)
+    left.items &= np.array([chosen for chosen, _ in items], bool)
+    of_assets = table.assets.item.tolist()
+    kept = data.draw(st.lists(st.booleans(), min_size=len(of_assets), max_size=len(of_assets)))
+    kept = kept if data.draw(st.booleans()) else [True] * len(kept)
+    left.assets &= np.array(kept, bool)
+    assert left.rows().tolist() == [
+        row
+        for row, item in enumerate(of_assets)
+        if kept[row] and (item == NO_ITEM or items[item][0])
+    ]
 
 
 def test_sizes_cost_nothing_where_the_catalog_says_none():

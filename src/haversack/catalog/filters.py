@@ -112,9 +112,8 @@ def select(catalog: Catalog, filters: Filters) -> Selection:
         left.assets &= by_type(catalog, filters.media_types)
         left.step("media type", f"media_types {list(filters.media_types)!r}")
     _by_item(left, filters, criteria)
-    return Selection(
-        catalog, np.flatnonzero(left.items), np.flatnonzero(left.chosen()), tuple(left.steps)
-    )
+    rows = left.last if left.steps else left.rows()
+    return Selection(catalog, np.flatnonzero(left.items), rows, tuple(left.steps))
 
 
 def _by_item(left: _Left, filters: Filters, criteria: Criteria) -> None:
@@ -133,8 +132,9 @@ def _by_item(left: _Left, filters: Filters, criteria: Criteria) -> None:
         _not_empty(catalog, items, "no item left meets the geometry of intersects", _places)
         left.step("intersects", "intersects")
     if filters.where is not None:
-        rows = np.flatnonzero(items)
-        items[rows] = by_properties(catalog, rows, filters.where)
+        chosen = by_properties(catalog, np.flatnonzero(items), filters.where)
+        items[:] = False
+        items[chosen] = True
         _not_empty(catalog, items, f"no item left satisfies where {filters.where!r}", _count)
         left.step("property", f"where {filters.where!r}")
 
@@ -147,23 +147,22 @@ class _Left:
         self.items: Mask = np.ones(len(catalog.items), bool)
         self.assets: Mask = np.ones(len(catalog.assets), bool)
         self.steps: list[tuple[str, int]] = []
+        self.last = np.empty(0, np.int64)  # rows after the last step
+        # Assets come in the order of their items; from here on are those of collections.
+        self._own = catalog.items.all_assets
 
-    def chosen(self) -> Mask:
-        """Mask the assets that are left: those of items that are."""
+    def rows(self) -> Rows:
+        """Give the rows of the assets that are left: those of items that are, and collections'."""
         if self.items.all():
-            return self.assets
-        # Assets come in the order of their items; those of collections are behind them.
-        of_items = np.repeat(self.items, self.catalog.items.asset_counts)
-        chosen = self.assets.copy()
-        chosen[: len(of_items)] &= of_items
-        return chosen
-
-    def count(self) -> int:
-        """Count the assets that are left."""
-        if self.assets.all():
-            counts = self.catalog.items.asset_counts
-            return int(counts[self.items].sum()) + len(self.assets) - int(counts.sum())
-        return int(np.count_nonzero(self.chosen()))
+            return np.flatnonzero(self.assets)
+        items, of_items = self.catalog.items, np.flatnonzero(self.items)
+        if len(of_items) * 4 > len(items):  # to look at every asset is faster
+            chosen = self.assets.copy()
+            chosen[: self._own] &= np.repeat(self.items, items.asset_counts)
+            return np.flatnonzero(chosen)
+        own = np.arange(self._own, len(self.assets))
+        rows = np.concatenate([items.assets_of_all(of_items), own])
+        return rows if self.assets.all() else rows[self.assets[rows]]
 
     def step(self, name: str, what: str) -> None:
         """Count what a filter has left.
@@ -173,7 +172,8 @@ class _Left:
         EmptySelectionError
             Nothing.
         """
-        count = self.count()
+        self.last = self.rows()
+        count = len(self.last)
         before = self.steps[-1][1] if self.steps else len(self.assets)
         if before and not count:
             named = f" that {', '.join(n for n, _ in self.steps)} left" if self.steps else ""

@@ -30,21 +30,19 @@ _KEPT_MOST = 128 << 20
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-def by_properties(catalog: Catalog, rows: Rows, where: Where) -> NDArray[np.bool_]:
-    """Mask those of some rows of items whose properties satisfy a predicate.
+def by_properties(catalog: Catalog, rows: Rows, where: Where) -> Rows:
+    """Choose from some rows of items those whose properties satisfy a predicate, in any order.
 
     Raises
     ------
     UsageError
         The predicate is no SQL, or names what no item has.
     """
-    if callable(where):
-        found = chain.from_iterable(_properties(catalog, rows))
-        return np.fromiter((bool(where(each)) for each in found), bool, len(rows))
-    mask = np.zeros(len(catalog.items), bool)
-    if len(rows):
-        mask[catalog.kept.satisfying(catalog, rows, where)] = True
-    return mask[rows]
+    if not callable(where):
+        return catalog.kept.satisfying(catalog, rows, where) if len(rows) else rows
+    found = chain.from_iterable(_properties(catalog, rows))
+    chosen: Rows = rows[np.fromiter((bool(where(each)) for each in found), bool, len(rows))]
+    return chosen
 
 
 class Kept:

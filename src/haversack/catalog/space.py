@@ -103,26 +103,32 @@ def overlap(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
     >>> overlap(boxes, box_filter([-180, 0, -179.5, 1])).tolist()
     [True, False]
     """
-    found = np.zeros(len(boxes), bool)
-    # Few are left for the closer look.
-    near = np.flatnonzero((boxes[:, 1] <= box.north) & (boxes[:, 4] >= box.south))
-    found[near] = _share(boxes[near], box)
-    return found
+    near = (boxes[:, 1] <= box.north) & (boxes[:, 4] >= box.south)
+    rows = np.flatnonzero(near)
+    if len(rows) * 4 < len(boxes):  # few are left for the closer look
+        near[rows] = _share(boxes[rows], box)
+    else:
+        near &= _share(boxes, box)
+    return near
 
 
 def _share(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
-    west, south, low, east, north, high = boxes.T
-    flat = (south <= box.north) & (north >= box.south) & (low <= box.high) & (high >= box.low)
+    """Tell which boxes, of those between its south and north, share a point with a box."""
+    west, _, low, east, _, high = boxes.T
     spans = [(box.west, box.east)]
     if box.west > box.east:
         spans = [(box.west, 180.0), (-180.0, box.east)]
     across = west > east
-    wide = np.zeros(len(boxes), bool)
+    any_across = bool(across.any())
+    shared = np.zeros(len(boxes), bool)
     for first, last in spans:
         reaches, begins = east >= first, west <= last
-        wide |= np.where(across, reaches | begins, reaches & begins)
-    both: NDArray[np.bool_] = flat & wide
-    return both
+        shared |= reaches & begins
+        if any_across:
+            shared |= across & (reaches | begins)
+    if math.isfinite(box.low) or math.isfinite(box.high):
+        shared &= (low <= box.high) & (high >= box.low)
+    return shared
 
 
 def area_filter(area: Any) -> BaseGeometry:

@@ -101,9 +101,25 @@ class Items:
         """How many assets each item has."""
         return np.diff(numbers(self._ends, np.int32))
 
+    @property
+    def all_assets(self) -> int:
+        """How many assets all items have."""
+        return self._ends[-1]
+
     def assets_of(self, row: int) -> range:
         """Rows of an item's assets."""
         return range(self._ends[row], self._ends[row + 1])
+
+    def assets_of_all(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the assets of some items, in their order."""
+        ends = numbers(self._ends, np.int32)
+        begins = ends[rows]
+        counts = ends[rows + 1] - begins
+        # Numbers from 0 on, moved so that each item's begin where its assets do.
+        behind = np.cumsum(counts, dtype=np.int64)
+        found: NDArray[np.int64] = np.repeat(begins - (behind - counts), counts)
+        found += np.arange(len(found))
+        return found
 
 
 class Assets:
