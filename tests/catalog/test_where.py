@@ -138,6 +138,15 @@ def test_a_predicate_does_not_lay_out_the_same_items_again(catalog_of, monkeypat
     assert _rows(catalog, "n > 17") == [18, 19]
 
 
+def test_no_predicate_reads_a_file_however_many_came_before(catalog_of, tmp_path):
+    (tmp_path / "other.csv").write_text("a\n1\n")
+    catalog = catalog_of([{"n": 1}])
+    for _ in range(3):
+        assert _rows(catalog, "n = 1") == [0]
+        for source in (f"'{tmp_path}/other.csv'", f"glob('{tmp_path}/*')", "columns"):
+            assert "cannot choose by" in _rows(catalog, f"(SELECT count(*) FROM {source}) > 0")
+
+
 def test_what_is_large_is_not_kept(catalog_of, monkeypatch):
     monkeypatch.setattr(properties, "_KEPT_MOST", 10)
     catalog = catalog_of([{"n": n} for n in range(20)])
