@@ -118,3 +118,11 @@ def test_caps_end_the_reading(tmp_path, caps, reason):
     path = _tar(tmp_path, lambda t: [_add(t, f"{n}.json", b"x" * 1500) for n in range(3)])
     with pytest.raises(FormatError, match=reason):
         _members(path, caps=caps)
+
+
+def test_a_damaged_size_is_told_as_a_damaged_header(tmp_path):
+    path = _tar(tmp_path, lambda t: _add(t, "a.json", b"{}"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:124] + b"what" + whole[128:])
+    with pytest.raises(FormatError, match="what stands at byte 0 is no tar header"):
+        _members(path)

@@ -166,7 +166,7 @@ class _Stream:
         try:
             # Adler-32 adds bytes up on its way, from 1 on.
             is_whole = (adler32(header) & 0xFFFF) == _sum_told(checksum)
-            length = _number(size)
+            length = _number(size) if is_whole else 0
         except ValueError as error:
             raise FormatError(f"{self._path}: a tar header holds the number {error}") from None
         if not is_whole:
