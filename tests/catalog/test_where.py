@@ -41,6 +41,15 @@ def _rows(catalog, where, **filters):
         return str(error)
 
 
+def test_what_can_be_no_column_is_said(catalog_of):
+    catalog = catalog_of([{"x": 1, "d": {"a": 1}, "s": 1}, {"x": "two", "s": 2, "n": None}])
+    said = _rows(catalog, "x = 1")
+    assert "no column can be 'd', 'x'" in said
+    assert "it has 's' (" in said
+    assert _rows(catalog, lambda found: found.get("x") == 1) == [0]
+    assert "no column" not in _rows(catalog_of([{"s": 1}]), "y = 1")
+
+
 _numbers = st.one_of(st.integers(-9, 9), st.integers(-(2**63), 2**64 - 1), st.floats(-9, 9))
 _scalars = st.one_of(st.none(), st.booleans(), _numbers, st.text(max_size=3), st.just("text"))
 _values = st.one_of(
@@ -49,7 +58,7 @@ _values = st.one_of(
     st.dictionaries(st.sampled_from(ODD), _scalars, max_size=2),
 )
 _items = st.lists(st.dictionaries(st.sampled_from(ODD), _values, max_size=5), min_size=1)
-_whole = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+_whole = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @_whole

@@ -9,15 +9,17 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from haversack.errors import FormatError
 
+zlib: Any
 try:
-    from zlib_ng import zlib_ng as zlib  # it inflates three times as fast
+    zlib = import_module("zlib_ng.zlib_ng")  # it inflates three times as fast
 except ImportError:  # some platform has no wheel of it
-    import zlib
+    zlib = import_module("zlib")
 
 _READ = 1 << 15
 _BLOCK = 1 << 18

@@ -73,7 +73,7 @@ class Kept:
             reason, names = str(error).splitlines()[0], sorted(columns.table.column_names[:-1])
             raise UsageError(
                 f"cannot choose by {where!r}: {reason}; of the properties, {some(names)} "
-                "(write names with a colon in double quotes)"
+                f"(write names with a colon in double quotes){columns.left_out()}"
             ) from None
         found: Rows = np.asarray(chosen[_ROW], np.int64)
         return found
@@ -102,10 +102,24 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The properties of some rows of items, and at the end the numbers of these rows."""
+    """The properties of some rows of items, and at the end the numbers of these rows.
+
+    ``others`` are names of properties that SQL cannot ask for.
+    """
 
     rows: Rows
     table: pa.Table
+    others: tuple[str, ...]
+
+    def left_out(self) -> str:
+        """Say what is no column, if anything."""
+        if not self.others:
+            return ""
+        names = ", ".join(map(repr, sorted(self.others)[:5]))
+        return (
+            f"; no column can be {names}: objects, values of several kinds, or a second spelling "
+            "of a name; a function as where can ask for them"
+        )
 
 
 def _lay_out(catalog: Catalog, rows: Rows) -> _Columns:
@@ -115,16 +129,19 @@ def _lay_out(catalog: Catalog, rows: Rows) -> _Columns:
 
     arrays: dict[str, Any] = {}
     names: set[str] = set()
+    others: list[str] = []
     values_of = _by_name(_properties(catalog, rows))
     for name in list(values_of):
         values = values_of.pop(name)
         kind = column_type(values)
         # SQL names know no case: the second spelling is left out.
-        if kind is not None and kind != MIXED and name.casefold() not in names:
+        if kind == MIXED or name.casefold() in names:
+            others.append(name)
+        elif kind is not None:
             names.add(name.casefold())
             arrays[name] = _array(values, kind)
     arrays[_ROW] = pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])
-    return _Columns(rows, pa.table(arrays))
+    return _Columns(rows, pa.table(arrays), tuple(others))
 
 
 def _by_name(batches: Iterator[list[dict[str, Any]]]) -> dict[str, list[Any]]:
