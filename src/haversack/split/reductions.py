@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from numpy.typing import DTypeLike, NDArray
 
@@ -14,7 +14,7 @@ from haversack import events
 if TYPE_CHECKING:
     from haversack.split.view import SplitView
 
-Axes = int | Sequence[int] | None
+Axes = SupportsIndex | Sequence[SupportsIndex] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,11 @@ class Reductions(ABC):
         keepdims: bool = False,
         progress: events.Progress = None,
     ) -> Any:
-        """Add up elements along axes, all by default, as ``np.sum`` does; read piece by piece."""
+        """Add up elements along axes, all by default, as ``np.sum`` does; read piece by piece.
+
+        The sum is made in ``dtype``, or in the one that numpy chooses: integers wrap around, and
+        floats become infinite, where numpy's do. How floats are rounded depends on the pieces.
+        """
         how = How(keepdims=keepdims, dtype=dtype, out=out)
         return self._reduced("sum", axis, how, progress)
 
@@ -56,7 +60,7 @@ class Reductions(ABC):
         keepdims: bool = False,
         progress: events.Progress = None,
     ) -> Any:
-        """Average elements along axes, as ``np.mean`` does."""
+        """Average elements along axes, as ``np.mean`` does: their sum in ``dtype``, divided."""
         how = How(keepdims=keepdims, dtype=dtype, out=out)
         return self._reduced("mean", axis, how, progress)
 
@@ -94,7 +98,10 @@ class Reductions(ABC):
         keepdims: bool = False,
         progress: events.Progress = None,
     ) -> Any:
-        """Compute the standard deviation along axes, as ``np.std`` does."""
+        """Compute the standard deviation along axes, as ``np.std`` does: the root of the variance.
+
+        ``dtype`` and ``ddof`` are those of :meth:`var`.
+        """
         how = How(keepdims=keepdims, dtype=dtype, out=out, ddof=ddof)
         return self._reduced("std", axis, how, progress)
 
@@ -108,7 +115,11 @@ class Reductions(ABC):
         keepdims: bool = False,
         progress: events.Progress = None,
     ) -> Any:
-        """Compute the variance along axes, as ``np.var`` does."""
+        """Compute the variance along axes, as ``np.var`` does.
+
+        It is gathered in doubles at least, and brought to ``dtype`` (of floats) or numpy's own at
+        the end: where numpy's sum of float16 squares overflows, this one does not.
+        """
         how = How(keepdims=keepdims, dtype=dtype, out=out, ddof=ddof)
         return self._reduced("var", axis, how, progress)
 
