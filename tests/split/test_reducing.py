@@ -25,8 +25,8 @@ def near_the_limits(dtype, rng):
         return rng.integers(0, 2, SHAPE).astype(dtype)
     if dtype.kind in "iu":
         kind = np.iinfo(dtype)
-        pool = [kind.min, kind.min + 1, 0, 1, 7, kind.max // 2, kind.max - 1, kind.max]
-        return np.array(pool, dtype)[rng.integers(0, len(pool), SHAPE)]
+        ends = [kind.min, kind.min + 1, 0, 1, 7, kind.max // 2, kind.max - 1, kind.max]
+        return np.array(ends, dtype)[rng.integers(0, len(ends), SHAPE)]
     # Of one sign, or small: where sums of both overflow on the way depends on the order.
     most = float(np.finfo(dtype).max)
     large = [0, 1, 0.5, most / 100, most / 2, most]

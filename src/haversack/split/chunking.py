@@ -81,6 +81,25 @@ def block_shape_for(given: PartialShape, frame: NDArray[Any]) -> tuple[int, ...]
     return Blocks((first, *frame.shape), sizes).shape_block
 
 
+def default_block_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Cut an array into blocks that fit into memory, along the first axis where that is enough.
+
+    Examples
+    --------
+    >>> default_block_shape((1000, 16, 256, 640), 2), default_block_shape((2, 30000, 5000), 1)
+    ((12, 16, 256, 640), (1, 10000, 5000))
+    """
+    block: tuple[int, ...] = ()
+    for axis, length in enumerate(shape):
+        row = math.prod(shape[axis + 1 :]) * itemsize
+        most = max(1, _BLOCK_BYTES // max(1, row))
+        count = max(1, -(-length // most))
+        block = (*block, max(1, -(-length // count)))
+        if block[-1] > 1:
+            return (*block, *shape[axis + 1 :])
+    return block
+
+
 def _tile(shape: tuple[int, ...], elements: int, line: int) -> tuple[int, ...]:
     tile: tuple[int, ...] = ()
     for length in reversed(shape):

@@ -19,6 +19,7 @@ from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
 from haversack.split.about import describe
 from haversack.split.block import Place, check_dtype
+from haversack.split.chunking import default_block_shape
 from haversack.split.codec import coding_named
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.encoding import encode_block
@@ -295,7 +296,8 @@ def save_to_split_dataset(
         The directory to make.
     block_size
         Shape of a block, None for the full length of an axis. By default, what the data has, if
-        it is a split array, or else one block.
+        it is a split array or a dask array, or else the largest part along the first axis that has
+        at most 64 MiB: one block of a small array.
     crop
         For each axis, how many elements to leave out at its start and end.
     padding
@@ -333,11 +335,15 @@ def save_to_split_dataset(
     SplitDataset('frames': (10, 32, 32) uint8, 2 blocks of (5, 32, 32))
     """
     source = data if hasattr(data, "shape") else np.asarray(data)
-    check_dtype(np.dtype(source.dtype))
+    dtype = np.dtype(source.dtype)
+    check_dtype(dtype)
     is_cropped = crop is not None and any(map(any, crop))
     name = prefix + "_cropped" if prefix and is_cropped else prefix
     if block_size is None:  # a split array's blocks, or a dask array's chunks
         block_size = getattr(data, "shape_block", None) or getattr(data, "chunksize", None)
+    if block_size is None:
+        shape = Blocks(source.shape, crop=crop).shape_cropped
+        block_size = default_block_shape(shape, dtype.itemsize)
     if is_split(Path(root_name) / name):
         raise _taken(Path(root_name) / name)
     empty = LoneWriter(
@@ -349,7 +355,7 @@ def save_to_split_dataset(
         crop=crop,
         compression=compression,
         layout=layout,
-        dtype=source.dtype,
+        dtype=dtype,
         **_about_of(data, {"resolution": resolution, **about}),
     )
     try:
