@@ -28,7 +28,11 @@ from haversack.events import Listener
 )
 @click.option("--dtype", help="To packed: what OLD was written in. To acumen: what NEW is.")
 @click.option("--codec", help="To packed: how records are compressed.  [default: none]")
-@click.option("--block", metavar="N,...", help="To split: shape of a block, - for a full length.")
+@click.option(
+    "--block",
+    metavar="N,...",
+    help="To split: shape of a block, - for a full length.  [default: what OLD has, or 64 MiB]",
+)
 @click.option(
     "--layout",
     type=click.Choice(["frames", "balanced", "traces"]),

@@ -11,11 +11,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from haversack import events
 from haversack.errors import FormatError, NotFoundError, UnsupportedError, UsageError
+from haversack.split.about import About
+from haversack.split.averaging import mean_of_pairs
 from haversack.split.writing import LoneWriter
 
 if TYPE_CHECKING:
@@ -56,46 +55,39 @@ def _goes_on(found: list[SplitDataset], levels: int | None, halved: set[int]) ->
 
 
 def _halve(
-    source: SplitDataset, folder: Path, name: str, halved: set[int], mark: Any, work: events.Task
+    source: SplitDataset, folder: Path, name: str, axes: set[int], mark: Any, work: events.Task
 ) -> SplitDataset:
+    halved = {axis for axis in axes if source.shape[axis] > 1}
+
     def half(lengths: Sequence[int]) -> tuple[int, ...]:
         return tuple(-(-n // 2) if axis in halved else n for axis, n in enumerate(lengths))
 
     about = source.about
-    unknown = source.ndim - len(about.resolution)
-    sizes = tuple(
-        size * 2 if axis in halved else size for axis, size in enumerate(about.resolution, unknown)
-    )
-    metadata = {**about.metadata, _KEY: mark}
     writer = LoneWriter(
         folder,
         name,
         half(source.shape),
         half(source.shape_block),
         dtype=source.dtype,
-        **asdict(replace(about, resolution=sizes, metadata=metadata)),
+        **asdict(replace(_coarser(about, halved), metadata={**about.metadata, _KEY: mark})),
     )
     for number, (_, where) in enumerate(writer.slices()):
         region = tuple(
             slice(2 * each.start, 2 * each.stop) if axis in halved else each
             for axis, each in enumerate(where)
         )
-        writer.save_block_data(number, _mean_of_pairs(source[region], halved))
+        writer.save_block_data(number, mean_of_pairs(source[region], halved))
         work.advance()
     return writer.finalize()
 
 
-def _mean_of_pairs(data: NDArray[Any], halved: set[int]) -> NDArray[Any]:
-    """Average pairs of elements along axes; a last one without a partner stands alone."""
-    kind = data.dtype
-    result = data.astype(np.float64 if kind.kind in "biu" else kind)
-    for axis in halved:
-        if result.shape[axis] % 2:
-            last = np.take(result, [-1], axis)
-            result = np.concatenate([result, last], axis)
-        front = (slice(None),) * axis
-        result = (result[(*front, slice(0, None, 2))] + result[(*front, slice(1, None, 2))]) / 2
-    return (np.rint(result) if kind.kind in "biu" else result).astype(kind)
+def _coarser(about: About, halved: set[int]) -> About:
+    unknown = len(about.axes) - len(about.resolution)
+    sizes = tuple(
+        size * 2 if axis in halved else size for axis, size in enumerate(about.resolution, unknown)
+    )
+    frequency = about.frequency / 2 if about.frequency and 0 in halved else about.frequency
+    return replace(about, resolution=sizes, frequency=frequency)
 
 
 def open_pyramid(dataset: SplitDataset) -> list[SplitDataset]:
