@@ -26,6 +26,7 @@ ABOUT: dict[str, Any] = {
     "units": ("second", "micrometer", "micrometer", "micrometer"),
     "axes": ("t", "z", "y", "x"),
 }
+SPACE, MS = ["micrometer"] * 3, "millisecond"
 
 
 @pytest.fixture
@@ -108,6 +109,36 @@ def test_ome_zarr_has_a_resolution_of_the_last_axes_at_their_places(tmp_path, vo
     image = json.loads((path / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
     scales = [each["coordinateTransformations"][0]["scale"] for each in image["datasets"]]
     assert scales == [[1, 5, 0.5, 0.5], [1, 5, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("about", "scale", "units"),
+    [
+        ({"units": ("ms", "um", "um", "um"), "frequency": 20}, 0.05, ["second", *SPACE]),
+        ({"units": "um", "frequency": 20}, 0.05, ["second", *SPACE]),
+        ({"frequency": 20}, 0.05, ["second", None, None, None]),
+        ({"units": "um"}, 1.0, [None, *SPACE]),
+        ({"units": ("ms", "um", "um", "um"), "resolution": (50, 1, 1, 1)}, 50, [MS, *SPACE]),
+        ({"frequency": 20, "axes": ("c", "z", "y", "x")}, 1.0, [None, None, None, None]),
+    ],
+)
+def test_ome_zarr_tells_times_in_their_unit(tmp_path, volumes, about, scale, units):
+    pytest.importorskip("zarr")
+    path = export_array(
+        save_to_split_dataset(volumes, tmp_path / "saved", **about), tmp_path / "a.ome.zarr"
+    )
+    image = json.loads((path / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
+    assert [axis.get("unit") for axis in image["axes"]] == units
+    [found] = image["datasets"][0]["coordinateTransformations"]
+    assert found["scale"][0] == scale
+
+
+def test_zarr_keeps_the_values_of_another_byte_order(tmp_path, volumes):
+    pytest.importorskip("zarr")
+    saved = save_to_split_dataset(volumes.astype(">i2"), tmp_path / "saved")
+    made = import_array(export_array(saved, tmp_path / "a.zarr"), tmp_path / "made")
+    assert made.dtype == np.int16
+    np.testing.assert_array_equal(made, volumes)
 
 
 def test_zarr_that_is_not_installed_is_named(tmp_path, saved, monkeypatch):

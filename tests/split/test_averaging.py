@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_a_level_has_no_values_that_its_array_has_not(tmp_path):
 
 def test_a_level_of_half_the_frames_has_half_the_frequency(tmp_path):
     array = np.zeros((9, 2, 8, 8), "u1")
-    about = {"frequency": 20.0, "resolution": (0.05, 3.0, 0.5, 0.5)}
+    about: dict[str, Any] = {"frequency": 20.0, "resolution": (0.05, 3.0, 0.5, 0.5)}
     split = save_to_split_dataset(array, tmp_path / "a", **about)
     levels = split.build_pyramid(2, axes=(0, 2, 3))
     assert [level.frequency for level in levels] == [20, 10, 5]
@@ -77,7 +78,7 @@ def test_a_level_of_half_the_frames_has_half_the_frequency(tmp_path):
 
 
 def test_an_axis_that_has_no_pairs_left_keeps_its_scale(tmp_path):
-    about = {"frequency": 20.0, "resolution": (0.05, 0.5)}
+    about: dict[str, Any] = {"frequency": 20.0, "resolution": (0.05, 0.5)}
     split = save_to_split_dataset(np.zeros((2, 8), "u1"), tmp_path / "a", **about)
     levels = split.build_pyramid(2, axes=(0, 1))
     assert [level.shape for level in levels] == [(2, 8), (1, 4), (1, 2)]

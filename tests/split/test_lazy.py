@@ -1,5 +1,6 @@
 """dask and xarray read split arrays lazily, block by block, with coordinates."""
 
+import pickle
 import tomllib
 from pathlib import Path
 
@@ -81,6 +82,53 @@ def test_xarray_opens_directories(series, volumes):
     assert backend.guess_can_open(series.root)
     assert not backend.guess_can_open(series.root / "0000.h5")
     assert not backend.guess_can_open(object())
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        np.s_[4:],
+        np.s_[::-1],
+        np.s_[9:2:-3, 1, 5:, ::2],
+        np.s_[2, :, 7],
+        np.s_[3:3],
+        np.s_[..., 4:],
+        np.s_[1, 2, 3, 4],
+    ],
+)
+def test_xarray_shows_a_view_where_it_lies(series, index):
+    xr = pytest.importorskip("xarray")
+    xr.testing.assert_identical(series.view[index].to_xarray(), series.to_xarray()[index])
+    twice = series.view[2:].view[index]
+    xr.testing.assert_identical(twice.to_xarray(), series.to_xarray()[2:][index])
+
+
+def test_the_blocks_are_what_xarray_likes_to_read(series, volumes):
+    xr = pytest.importorskip("xarray")
+    pytest.importorskip("dask.array")
+    from haversack.split.xarray_backend import HaversackBackend
+
+    with xr.open_dataset(series.root, engine=HaversackBackend, chunks={}) as dataset:
+        assert dataset["stack"].chunks == ((4, 4, 3), (3,), (30, 11), (37,))
+        np.testing.assert_array_equal(dataset["stack"], volumes)
+    with xr.open_dataset(series.root, engine=HaversackBackend, chunks={"t": 8}) as dataset:
+        assert dataset["stack"].chunks == ((8, 3), (3,), (30, 11), (37,))
+    view = series.view[1:4:2, 0, 40:20:-1].to_xarray()
+    assert view.encoding["preferred_chunks"] == {"t": (2,), "y": (11, 9), "x": (37,)}
+    empty = series.view[3:3].to_xarray()
+    assert empty.encoding["preferred_chunks"]["t"] == (0,)
+
+
+def test_what_xarray_reads_from_is_pickled(series, volumes):
+    xr = pytest.importorskip("xarray")
+    from haversack.split.xarray_backend import HaversackBackend
+
+    lazy = pickle.loads(pickle.dumps(series.view[::-2, 1].to_xarray()))
+    np.testing.assert_array_equal(lazy, volumes[::-2, 1])
+    with xr.open_dataset(series.root, engine=HaversackBackend) as dataset:
+        sent = pickle.dumps(dataset)
+        assert len(sent) < volumes.nbytes / 4  # it was not read
+        xr.testing.assert_identical(pickle.loads(sent), dataset)
 
 
 def test_the_entry_points_name_what_is_there():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from haversack.errors import UnsupportedError, UsageError
 from haversack.split import SplitDataset, save_to_split_dataset, streaming
+from haversack.split.about import describe
 
 NAMES = ["sum", "mean", "max", "min", "std", "var"]
 SHAPE = (7, 3, 5, 4)
@@ -239,3 +240,17 @@ def test_what_an_array_is_of_is_kept(tmp_path, volumes):
         with pytest.raises(UsageError):
             save_to_split_dataset(volumes, tmp_path / "c", **each)
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("axes", "units"),
+    [
+        (("t", "z", "y", "x"), ("", "um", "um", "um")),
+        (("Time", "c", "y", "x"), ("", "", "um", "um")),
+        (("axis0", "t", "z", "y", "x"), ("", "", "um", "um", "um")),
+        (("depth", "x"), ("um", "um")),
+        (("t",), ("um",)),
+    ],
+)
+def test_one_unit_is_that_of_the_axes_of_space(axes, units):
+    assert describe(len(axes), axes=axes, units="um").units == units

@@ -1,5 +1,7 @@
 """Planes, projections and traces are drawn; napari finds layers at their scale."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,39 @@ def test_napari_gets_lazy_layers_at_their_scale(tmp_path, series):
     low, high = contrast_limits(series)
     assert 0 <= low < 5
     assert 90 < high <= 99
+
+
+def test_napari_gets_the_time_between_frames(tmp_path, series):
+    [(_, about, _)] = read_layers(str(series.root))
+    assert about["scale"] == (0.5, 1, 1, 1)
+    known: dict[str, Any] = {"resolution": (3, 0.5, 0.5), "frequency": 20.0}
+    part = save_to_split_dataset(series, tmp_path / "part", **known)
+    [(_, about, _)] = read_layers(str(part.root))
+    assert about["scale"] == (0.05, 3, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "black", "white"),
+    [
+        (np.linspace(-100, 0, 2400), -100, 0),
+        (np.linspace(-50, 50, 2400).astype("f2"), -50, 50),
+        (np.arange(2400).astype("i2") - 1200, -1200, 1200),
+        (np.where(np.arange(2400) % 3, np.linspace(-1, 1, 2400), np.nan), -1, 1),
+        (np.where(np.arange(2400) % 3, np.linspace(-1, 1, 2400), -np.inf), -1, 1),
+        (np.where(np.arange(2400) % 2, 1e308, -1e308), -1e308, 1e308),
+        (np.linspace(0, 100, 2400) * 1j, 0, 100),
+    ],
+)
+def test_contrast_is_that_of_the_values(tmp_path, values, black, white):
+    split = save_to_split_dataset(values.reshape(4, 20, 30), tmp_path / "a")
+    low, high = contrast_limits(split)
+    near = (white - black) / 50 if white < 1e300 else 0
+    assert black <= low <= black + near
+    assert white - near <= high <= white
+
+
+@pytest.mark.parametrize("value", [np.nan, -7.0, 0, np.float32(3e30), 250])
+def test_contrast_of_one_value_has_a_width(tmp_path, value):
+    low, high = contrast_limits(save_to_split_dataset(np.full((2, 5, 5), value), tmp_path / "a"))
+    assert np.isfinite([low, high]).all()
+    assert low < high

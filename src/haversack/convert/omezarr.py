@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,11 @@ def write_ome(view: SplitView, place: Path, progress: events.Progress) -> None:
 
 
 def _ome_axes(about: About) -> list[dict[str, str]]:
-    names = about.axes
+    names, units = about.axes, _steps_of(about).step_units
     if [name for name in _TYPES if name in names] != list(names) or list(names[-2:]) != ["y", "x"]:
         raise UsageError(
             f"axes {', '.join(names)} are not t, c, z, y, x in this order: OME-Zarr has no others"
         )
-    units = about.units or ("",) * len(names)
     return [
         {"name": name, "type": _TYPES[name], **({"unit": _UNITS.get(unit, unit)} if unit else {})}
         for name, unit in zip(names, units, strict=True)
@@ -96,10 +96,12 @@ def _ome_axes(about: About) -> list[dict[str, str]]:
 
 
 def _scale(about: About) -> list[float]:
-    scale = [1.0 if each is None else each for each in about.distances]
-    if about.frequency is not None and about.axes[0] == "t":
-        scale[0] = 1 / about.frequency
-    return scale
+    return [1.0 if each is None else each for each in _steps_of(about).steps]
+
+
+def _steps_of(about: About) -> About:
+    """Leave a frequency out that is not one in time, of which OME-Zarr knows nothing."""
+    return about if about.axes[:1] == ("t",) else replace(about, frequency=None)
 
 
 def open_zarr(place: Path, name: str | None) -> tuple[Any, dict[str, Any]]:

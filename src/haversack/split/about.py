@@ -10,6 +10,7 @@ from typing import Any
 
 from haversack.errors import UsageError
 
+_NOT_SPACE = {"t", "time", "c", "channel", *(f"axis{n}" for n in range(64))}
 _LARGEST = 16 << 20  # bytes of free metadata as JSON
 
 
@@ -32,6 +33,19 @@ class About:
     def distances(self) -> tuple[float | None, ...]:
         """The resolution, with None for an axis of which it says nothing."""
         return (*(None,) * self._unknown, *self.resolution)
+
+    @property
+    def steps(self) -> tuple[float | None, ...]:
+        """The distances, where the frequency tells that of the first axis in seconds."""
+        if self.frequency is None:
+            return self.distances
+        return (1 / self.frequency, *self.distances[1:])
+
+    @property
+    def step_units(self) -> tuple[str, ...]:
+        """Units of the steps, empty where nobody named them."""
+        units = self.units or ("",) * len(self.axes)
+        return units if self.frequency is None else ("s", *units[1:])
 
     @property
     def _unknown(self) -> int:
@@ -82,7 +96,7 @@ def describe(
     """
     sizes = _sizes(resolution, ndim)
     names = tuple(axes) if axes is not None else default_axes(ndim)
-    each = (units,) * ndim if isinstance(units, str) else tuple(units or ())
+    each = _of_space(units, names) if isinstance(units, str) else tuple(units or ())
     if len(names) != ndim or len(set(names)) != ndim or not all(isinstance(n, str) for n in names):
         raise UsageError(f"axes {names} are not {ndim} different names")
     if len(each) not in {0, ndim} or not all(isinstance(unit, str) for unit in each):
@@ -91,6 +105,12 @@ def describe(
         raise UsageError(f"frequency {frequency} is not a positive number of hertz")
     rate = None if frequency is None else float(frequency)
     return About(sizes, names, each, rate, _plain(metadata or {}))
+
+
+def _of_space(unit: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Give a unit to the axes of space; to all, where there are none."""
+    found = tuple("" if str(name).lower() in _NOT_SPACE else unit for name in names)
+    return found if any(found) else (unit,) * len(names)
 
 
 def _sizes(resolution: Sequence[float] | None, ndim: int) -> tuple[float, ...]:

@@ -30,10 +30,12 @@ def mean_of_pairs(data: NDArray[Any], axes: Collection[int]) -> NDArray[Any]:
         return made
     if kind.kind == "f":
         wide = np.result_type(kind, np.float64)
-        return _halved(data.astype(wide), axes).astype(kind)
-    if kind.itemsize < 8:
-        return np.rint(_halved(data.astype(np.float64), axes)).astype(kind)
-    return _of_long_integers(data, axes).astype(kind)
+        found = _halved(data.astype(wide), axes)
+    elif kind.itemsize < 8:
+        found = np.rint(_halved(data.astype(np.float64), axes))
+    else:
+        found = _of_long_integers(data, axes)
+    return found.astype(kind, copy=False)
 
 
 def _of_long_integers(data: NDArray[Any], axes: Collection[int]) -> NDArray[Any]:
@@ -43,7 +45,7 @@ def _of_long_integers(data: NDArray[Any], axes: Collection[int]) -> NDArray[Any]
     whole = np.floor(high)
     rest = np.rint((high - whole) * (_LOW + 1) + low)
     kind = data.dtype.newbyteorder("=")
-    return (whole.astype(kind) << 32) + rest.astype(kind)
+    return np.asarray((whole.astype(kind) << 32) + rest.astype(kind))
 
 
 def _halved(result: NDArray[Any], axes: Collection[int]) -> NDArray[Any]:

@@ -28,15 +28,19 @@ def to_dask(view: SplitView) -> Any:
         import dask.array as da
     except ImportError as error:
         raise MissingExtraError("dask is not installed: pip install 'haversack[dask]'") from error
+    # The files may change under the same path, so that no name stands for their content.
+    return da.from_array(
+        view, chunks=_chunks(view), name=False, meta=np.empty((0,) * view.ndim, view.dtype)
+    )
+
+
+def _chunks(view: SplitView) -> tuple[tuple[int, ...], ...]:
+    """Lengths along each axis of what lies in one block."""
     source = view.source
-    chunks = tuple(
+    return tuple(
         tuple(each.stop - each.start for each in cut(seen, size, count)) or (0,)
         for seen, size, count in zip(view.seen, source.shape_block, source.shape_grid, strict=True)
         if isinstance(seen, range)
-    )
-    # The files may change under the same path, so that no name stands for their content.
-    return da.from_array(
-        view, chunks=chunks, name=False, meta=np.empty((0,) * view.ndim, view.dtype)
     )
 
 
@@ -53,54 +57,42 @@ def _xarray() -> Any:
 def to_xarray(view: SplitView, name: str = "stack") -> Any:
     """Make an xarray DataArray of a view, with coordinates from frequency and resolution.
 
+    It is what indexing the DataArray of the whole array gives: the coordinates say where the view
+    lies, and an axis that it drops leaves the one of its place.
+
     Raises
     ------
     MissingExtraError
         xarray is not installed.
     """
     xr = _xarray()
-    lazy = _backend_array(view)
+    from haversack.split.xarray_array import lazily
+
     about = view.about
-    return xr.DataArray(
-        xr.Variable(about.axes, lazy),
+    made = xr.DataArray(
+        xr.Variable(about.axes, lazily(view)),
         coords=coordinates(view, xr),
         name=name,
         attrs=dict(about.metadata),
     )
+    made.encoding["preferred_chunks"] = dict(zip(about.axes, _chunks(view), strict=True))
+    return made
 
 
 def coordinates(view: SplitView, xr: Any) -> dict[str, Any]:
-    """Make a coordinate for each axis whose resolution or frequency is known."""
-    about, found = view.about, {}
-    of_axes = zip(about.axes, about.distances, view.shape, strict=True)
-    for axis, (name, distance, length) in enumerate(of_axes):
-        unit = about.units[axis] if about.units else ""
-        if axis == 0 and about.frequency is not None:
-            step, unit = 1 / about.frequency, "s"
-        elif distance is not None:
-            step = distance
-        else:
+    """Make a coordinate for each axis of the source whose resolution or frequency is known."""
+    about, found = view.source.about, {}
+    of_axes = zip(about.axes, about.steps, about.step_units, view.seen, strict=True)
+    for name, step, unit, seen in of_axes:
+        if step is None:
             continue
         attrs = {"units": unit} if unit else {}
-        found[name] = xr.Variable((name,), np.arange(length) * step, attrs)
+        if isinstance(seen, int):
+            found[name] = xr.Variable((), np.float64(seen * step), attrs)
+        else:
+            places = np.arange(seen.start, seen.stop, seen.step)
+            found[name] = xr.Variable((name,), places * step, attrs)
     return found
-
-
-def _backend_array(view: SplitView) -> Any:
-    from xarray.backends import BackendArray
-    from xarray.core import indexing
-
-    class Reader(BackendArray):
-        """What xarray reads from: a view, indexed axis by axis."""
-
-        shape, dtype = view.shape, view.dtype
-
-        def __getitem__(self, key: Any) -> Any:
-            return indexing.explicit_indexing_adapter(
-                key, view.shape, indexing.IndexingSupport.OUTER, lambda index: view.oindex[index]
-            )
-
-    return indexing.LazilyIndexedArray(Reader())
 
 
 def open_dataset(

@@ -315,8 +315,8 @@ def save_to_split_dataset(
     progress
         True draws a bar; a callable is told of every event.
     about
-        ``axes``, their names; ``units``, of the resolution; ``frequency`` in hertz, of the first
-        axis; ``metadata``, a dict that JSON can keep. What is not given, and the resolution, come
+        ``axes``, their names; ``units``, of the resolution (one word is that of the axes of space);
+        ``frequency`` in hertz, of the first axis; ``metadata``, a dict that JSON can keep. What is not given, and the resolution, come
         from the data where that is a split array.
 
     Raises

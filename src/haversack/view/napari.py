@@ -41,7 +41,7 @@ def _layer(dataset: SplitDataset) -> Layer:
 
 
 def _scale(dataset: SplitDataset) -> tuple[float, ...]:
-    return tuple(size if size and size > 0 else 1.0 for size in dataset.about.distances)
+    return tuple(size if size and size > 0 else 1.0 for size in dataset.about.steps)
 
 
 def contrast_limits(dataset: SplitDataset) -> tuple[float, float]:
@@ -52,4 +52,4 @@ def contrast_limits(dataset: SplitDataset) -> tuple[float, float]:
     total = int(np.prod(leading)) if leading else 1
     places = np.unique(np.linspace(0, total - 1, min(_SAMPLES, total)).astype(int))
     indices = [tuple(map(int, np.unravel_index(at, leading))) if leading else () for at in places]
-    return limits(np.stack([np.abs(plane) for plane in dataset.read_many(indices)]))
+    return limits(np.stack(dataset.read_many(indices)))

@@ -91,8 +91,7 @@ def _draw_plane(data: NDArray[Any], name: str, note: str) -> Any:
 
 def _draw_trace(view: SplitView, data: NDArray[Any], name: str, note: str) -> Any:
     about = view.about
-    step = 1 / about.frequency if about.frequency else (about.resolution or (1.0,))[0]
-    unit = "s" if about.frequency else (about.units or ("",))[0]
+    step, unit = about.steps[0] or 1.0, about.step_units[0]
     figure = new_figure(_WIDTH + 2 * _MARGIN, 4)
     axes = figure.add_axes((0.1, 0.15, 0.86, 0.6))
     values = np.abs(data) if data.dtype.kind == "c" else data
@@ -107,9 +106,15 @@ def _draw_trace(view: SplitView, data: NDArray[Any], name: str, note: str) -> An
 
 
 def limits(data: NDArray[Any]) -> tuple[float, float]:
-    """Choose what is black and what is white: almost all of the values lie between."""
-    known = data[np.isfinite(data)]
+    """Choose what is black and what is white: almost all of the values lie between.
+
+    Values that are not finite have no say; of complex ones the magnitude counts.
+    """
+    values = np.abs(data) if data.dtype.kind == "c" else data
+    known = values[np.isfinite(values)]
     if not known.size:
         return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(known, (0.5, 99.5)))
-    return (low, high) if high > low else (low, low + 1)
+    # Values that are there, as those between the largest ones of a dtype may overflow.
+    found = np.percentile(known, (0.5, 99.5), method="nearest")
+    low, high = (float(value) for value in found)
+    return (low, high) if high > low else (low, low + max(1.0, abs(low)))
