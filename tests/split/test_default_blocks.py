@@ -1,5 +1,7 @@
 """An array of any size is saved with a part of it in memory, also when no block size is given."""
 
+import math
+
 import h5py
 import numpy as np
 import pytest
@@ -70,12 +72,40 @@ def test_views_are_cut_and_arrays_keep_their_blocks(tmp_path, array):
     assert import_array(tmp_path / "small.h5", tmp_path / "small").n_blocks == 1
 
 
-@given(st.lists(st.integers(1, 1 << 40), max_size=5), st.sampled_from([1, 2, 8, 16]))
-def test_blocks_are_as_large_as_they_may_be(shape, itemsize):
-    block = default_block_shape(tuple(shape), itemsize)
-    sizes = np.array(block, object)
+def test_chunks_of_the_data_are_not_cut(tmp_path, array):
+    with h5py.File(tmp_path / "a.h5", "w") as hdf5:
+        hdf5.create_dataset("a", data=array, chunks=(7, 2, 20))
+        hdf5.create_dataset("traces", data=array, chunks=(40, 1, 7))
+    rows = import_array(tmp_path / "a.h5", tmp_path / "rows", dataset="a")
+    traces = import_array(tmp_path / "a.h5", tmp_path / "traces", dataset="traces")
+    assert (rows.shape_block, traces.shape_block) == ((7, 6, 20), (40, 1, 20))
+    np.testing.assert_array_equal(rows, traces)
+
+
+@given(st.data())
+def test_blocks_are_as_large_as_they_may_be(data):
+    shape = data.draw(st.lists(st.integers(1, 1 << 40), max_size=5).map(tuple))
+    itemsize = data.draw(st.sampled_from([1, 2, 8, 16]))
+    some = st.tuples(*(st.integers(1, 9) for _ in shape))
+    chunks = data.draw(st.none() | some)
+    block = default_block_shape(shape, itemsize, chunks)
     assert len(block) == len(shape)
-    assert np.prod(sizes, initial=itemsize) <= MOST
+    assert math.prod(block) * itemsize <= MOST
     assert all(1 <= size <= length for size, length in zip(block, shape, strict=True))
-    cut = [n for n, (size, length) in enumerate(zip(block, shape, strict=True)) if size < length]
-    assert all(size == 1 for size in block[: max(cut, default=0)])
+    steps = tuple(map(min, chunks or (1,) * len(shape), shape))
+    if math.prod(steps) * itemsize > MOST:
+        steps = (1,) * len(shape)
+    axes = [*zip(block, steps, shape, strict=True)]
+    assert all(size % step == 0 or size == length for size, step, length in axes)
+    cut = [axis for axis, (size, _, length) in enumerate(axes) if size < length]
+    assert block[: max(cut, default=0)] == steps[: max(cut, default=0)]
+    if cut:  # one block fewer would make them too large
+        size, step, length = axes[cut[-1]]
+        fewer = -(-length // size) - 1
+        larger = math.ceil(math.ceil(length / step) / fewer) * step
+        assert math.prod(block) // size * larger * itemsize > MOST
+
+
+@pytest.mark.parametrize("chunks", [((3, 3), (6,)), (4,), (0, 2), "auto", (2.0, 1)])
+def test_chunks_of_another_kind_have_no_say(chunks):
+    assert default_block_shape((2000, 10), 1, chunks) == (200, 10)

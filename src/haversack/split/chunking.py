@@ -81,23 +81,45 @@ def block_shape_for(given: PartialShape, frame: NDArray[Any]) -> tuple[int, ...]
     return Blocks((first, *frame.shape), sizes).shape_block
 
 
-def default_block_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+def default_block_shape(
+    shape: tuple[int, ...], itemsize: int, chunks: Any = None
+) -> tuple[int, ...]:
     """Cut an array into blocks that fit into memory, along the first axis where that is enough.
+
+    Parameters
+    ----------
+    shape, itemsize
+        Of the array.
+    chunks
+        Shape of its chunks, where it has some: none is cut, so that each is decoded once.
 
     Examples
     --------
     >>> default_block_shape((1000, 16, 256, 640), 2), default_block_shape((2, 30000, 5000), 1)
     ((12, 16, 256, 640), (1, 10000, 5000))
+    >>> default_block_shape((9000, 1024, 512), 2, chunks=(9000, 64, 8))
+    (9000, 64, 56)
     """
     block: tuple[int, ...] = ()
-    for axis, length in enumerate(shape):
-        row = math.prod(shape[axis + 1 :]) * itemsize
+    for axis, (length, step) in enumerate(zip(shape, _steps(shape, itemsize, chunks), strict=True)):
+        row = math.prod(block) * step * math.prod(shape[axis + 1 :]) * itemsize
         most = max(1, _BLOCK_BYTES // max(1, row))
-        count = max(1, -(-length // most))
-        block = (*block, max(1, -(-length // count)))
-        if block[-1] > 1:
+        steps = max(1, -(-length // step))
+        block = (*block, min(-(-steps // -(-steps // most)) * step, max(1, length)))
+        if most > 1:
             return (*block, *shape[axis + 1 :])
     return block
+
+
+def _steps(shape: tuple[int, ...], itemsize: int, chunks: Any) -> tuple[int, ...]:
+    """Say in what steps axes are cut: by one where there are no chunks, or too large ones."""
+    ones = (1,) * len(shape)
+    if not isinstance(chunks, tuple) or len(chunks) != len(shape):
+        return ones
+    if not all(isinstance(step, int) and step > 0 for step in chunks):
+        return ones
+    found = tuple(min(step, max(1, n)) for step, n in zip(chunks, shape, strict=True))
+    return found if math.prod(found) * itemsize <= _BLOCK_BYTES else ones
 
 
 def _tile(shape: tuple[int, ...], elements: int, line: int) -> tuple[int, ...]:

@@ -296,8 +296,8 @@ def save_to_split_dataset(
         The directory to make.
     block_size
         Shape of a block, None for the full length of an axis. By default, what the data has, if
-        it is a split array or a dask array, or else the largest part along the first axis that has
-        at most 64 MiB: one block of a small array.
+        it is a split array or a dask array, or else at most 64 MiB, along the first axis where that
+        is enough, without cutting the chunks of the data: one block of a small array.
     crop
         For each axis, how many elements to leave out at its start and end.
     padding
@@ -316,8 +316,8 @@ def save_to_split_dataset(
         True draws a bar; a callable is told of every event.
     about
         ``axes``, their names; ``units``, of the resolution (one word is that of the axes of space);
-        ``frequency`` in hertz, of the first axis; ``metadata``, a dict that JSON can keep. What is not given, and the resolution, come
-        from the data where that is a split array.
+        ``frequency`` in hertz, of the first axis; ``metadata``, a dict that JSON can keep. What is
+        not given, and the resolution, come from the data where that is a split array.
 
     Raises
     ------
@@ -343,7 +343,8 @@ def save_to_split_dataset(
         block_size = getattr(data, "shape_block", None) or getattr(data, "chunksize", None)
     if block_size is None:
         shape = Blocks(source.shape, crop=crop).shape_cropped
-        block_size = default_block_shape(shape, dtype.itemsize)
+        chunks = getattr(data, "chunks", None)  # of an HDF5 dataset or a Zarr array
+        block_size = default_block_shape(shape, dtype.itemsize, chunks)
     if is_split(Path(root_name) / name):
         raise _taken(Path(root_name) / name)
     empty = LoneWriter(
