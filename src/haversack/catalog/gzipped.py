@@ -9,17 +9,15 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from haversack.errors import FormatError
 
-zlib: Any
 try:
-    zlib = import_module("zlib_ng.zlib_ng")  # it inflates three times as fast
+    from zlib_ng import zlib_ng as zlib  # it inflates three times as fast
 except ImportError:  # some platform has no wheel of it
-    zlib = import_module("zlib")
+    import zlib  # type: ignore[no-redef]
 
 _READ = 1 << 15
 _BLOCK = 1 << 18
@@ -122,7 +120,7 @@ class _Cursor:
     def _inflate(self, read: bytes) -> bytes:
         try:
             block: bytes = self._state.decompress(read, _BLOCK)
-        except zlib.error as error:
+        except zlib.error as error:  # type: ignore[misc]  # stubs of zlib-ng call it an instance
             raise FormatError(
                 f"{self._file.name} is no whole gzip file: {error}, after byte {self.plain} "
                 "of its content"
