@@ -11,6 +11,7 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
     ├── NotFoundError (LookupError)
     │   ├── RecordNotFoundError (KeyError)  no such key in a dataset
     │   ├── PositionError (IndexError)      an index beyond the end
+    │   │   └── NoBlockError (ValueError)   a block that a split array does not have
     │   ├── PathNotFoundError (FileNotFoundError)
     │   ├── EmptySourceError                a source that is whole, with nothing in it
     │   └── VersionGoneError                a snapshot whose files were removed: refresh()
@@ -82,6 +83,10 @@ class RecordNotFoundError(NotFoundError, KeyError):
 
 class PositionError(NotFoundError, IndexError):
     """An index beyond the end of a dataset."""
+
+
+class NoBlockError(PositionError, ValueError):
+    """A number, place or point that belongs to no block of a split array."""
 
 
 class PathNotFoundError(NotFoundError, FileNotFoundError):

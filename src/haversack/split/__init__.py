@@ -1,9 +1,9 @@
 """Floor 2: one large array in many blocks."""
 
 from haversack.split.appending import FrameWriter
+from haversack.split.blocks import Blocks
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.frames import save_frames
-from haversack.split.grid import Blocks
 from haversack.split.view import SplitView
 from haversack.split.writing import EmptySplitDataset, save_to_split_dataset
 

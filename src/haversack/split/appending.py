@@ -17,8 +17,8 @@ from haversack.split.about import describe
 from haversack.split.block import Shape, check_dtype
 from haversack.split.chunking import block_shape_for
 from haversack.split.codec import coding_named
+from haversack.split.cutting import PartialShape
 from haversack.split.dataset import is_split
-from haversack.split.grid import PartialShape
 from haversack.split.growing import LOCK
 from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
 from haversack.split.recovery import make_room, recover

@@ -15,7 +15,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from haversack.split.grid import Blocks, PartialShape
+from haversack.split.blocks import Blocks
+from haversack.split.cutting import PartialShape
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from haversack import events
 from haversack.errors import FormatError
 from haversack.split.about import About
 from haversack.split.block import Shape
+from haversack.split.blocks import Blocks
 from haversack.split.indexers import window
 from haversack.split.indexing import Selection
 from haversack.split.layout import finish, lay_out
@@ -333,6 +334,9 @@ class SplitDataset(BlockStore, DiskArray):
             f"SplitDataset({str(self.root)!r}: {self.shape} {self.dtype}, "
             f"{self.n_blocks} blocks of {self.shape_block})"
         )
+
+
+Blocks.register(SplitDataset)  # it is one to read, as in the old package, not one to change
 
 
 def _described(about: About) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from haversack import events
 from haversack.errors import ExistsError, UsageError
 from haversack.split.appending import FrameWriter
+from haversack.split.cutting import PartialShape
 from haversack.split.dataset import SplitDataset, is_split
-from haversack.split.grid import PartialShape
 
 
 def save_frames(

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from haversack.errors import UsageError
+from haversack.errors import NoBlockError
+from haversack.split.cutting import Numbers, Pairs, Shape, axes_of
 
-Shape = tuple[int, ...]
-Pairs = tuple[tuple[int, int], ...]
-PartialShape = int | Sequence[int | None] | None
+if TYPE_CHECKING:
+    from haversack.split.blocks import Blocks
 
 
 class BlockGrid:
-    """A regular grid of blocks over an array, as it is; :class:`Blocks` is the one to change."""
+    """A regular grid of blocks over an array, as it is.
+
+    :class:`haversack.split.blocks.Blocks` is the one to make and to change.
+    """
 
     _shape_full: Shape
     _shape_block: Shape
@@ -52,6 +54,11 @@ class BlockGrid:
     def padding(self) -> Shape:
         """For each axis, how far a block reaches into the next one."""
         return self._padding
+
+    @property
+    def dim_split(self) -> Shape:
+        """The axes along which there may be several blocks."""
+        return tuple(range(self.n_dims))
 
     @property
     def shape_cropped(self) -> Shape:
@@ -116,37 +123,39 @@ class BlockGrid:
             where = bounds if as_tuples else self.block_to_slices(bounds)
             yield self.linear_to_cartesian(block), where
 
-    def linear_to_cartesian(self, lin_idx: int) -> Shape:
-        """Grid position of the block with this number.
+    def linear_to_cartesian(self, lin_idx: Any) -> tuple[Any, ...]:
+        """Get the grid position of a block by its number, or of many by an array of numbers.
 
         Raises
         ------
-        IndexError
+        NoBlockError
             There is no such block.
         """
-        if not 0 <= lin_idx < self.n_blocks:
-            raise IndexError(f"no block {lin_idx}: the grid has {self.n_blocks} blocks")
-        return tuple(int(i) for i in np.unravel_index(lin_idx, self.shape_grid))
+        try:
+            cell = np.unravel_index(lin_idx, self.shape_grid)
+        except (ValueError, TypeError) as error:
+            raise NoBlockError(
+                f"no block {lin_idx!r}: they are numbered from 0 to {self.n_blocks - 1}"
+            ) from error
+        return cell if np.ndim(lin_idx) else tuple(map(int, cell))
 
-    def cartesian_to_linear(self, ca_idx: Sequence[int]) -> int:
-        """Get the number of the block at this grid position.
+    def cartesian_to_linear(self, ca_idx: Sequence[ArrayLike]) -> Any:
+        """Get the number of the block at a grid position, or at many: an array for each axis.
 
         Raises
         ------
-        IndexError
+        NoBlockError
             There is no such block.
         """
-        cell = tuple(operator.index(i) for i in ca_idx)
-        inside = len(cell) == self.n_dims and all(
-            0 <= i < count for i, count in zip(cell, self.shape_grid, strict=True)
-        )
-        if not inside:
-            raise IndexError(f"no block at {cell}: the grid has shape {self.shape_grid}")
-        return int(np.ravel_multi_index(cell, self.shape_grid))
+        try:
+            number = np.ravel_multi_index(tuple(ca_idx), self.shape_grid)  # type: ignore[arg-type]
+        except (ValueError, TypeError) as error:
+            raise NoBlockError(
+                f"no block at {ca_idx!r}: the grid has shape {self.shape_grid}"
+            ) from error
+        return number if np.ndim(number) else int(number)
 
-    def neighbour_blocks(
-        self, i_block: int, dims: Sequence[int] | None = None
-    ) -> NDArray[np.int64]:
+    def neighbour_blocks(self, i_block: int, dims: Numbers | None = None) -> NDArray[np.int64]:
         """Numbers of the blocks that touch a block, corners included.
 
         Parameters
@@ -154,10 +163,15 @@ class BlockGrid:
         i_block
             Number of the block.
         dims
-            Axes along which a neighbour may lie; None takes all.
+            Axis or axes along which a neighbour may lie; None takes all.
+
+        Raises
+        ------
+        NoBlockError, UsageError
+            There is no such block, or axis.
         """
         cell = self.linear_to_cartesian(i_block)
-        moving = set(range(self.n_dims)) if dims is None else {d % self.n_dims for d in dims}
+        moving = axes_of(range(self.n_dims) if dims is None else dims, self.n_dims)
         nearby = [
             range(max(0, i - 1), min(count, i + 2)) if axis in moving else (i,)
             for axis, (i, count) in enumerate(zip(cell, self.shape_grid, strict=True))
@@ -177,10 +191,11 @@ class BlockGrid:
             block; where it ends in the last one.
         """
         blocks, first, last = [], [], []
-        for start, end, size, offset in zip(
-            start_take, end_take, self._shape_block, self.starts, strict=True
+        for start, end, size, offset, count in zip(
+            start_take, end_take, self._shape_block, self.starts, self.shape_grid, strict=True
         ):
-            low, high = (start - offset) // size, -(-(end - offset) // size)
+            low = min(max(0, (start - offset) // size), max(0, count - 1))
+            high = min(-(-(end - offset) // size), count)
             blocks.append((low, high))
             first.append(start - offset - low * size)
             last.append(end - offset - (high - 1) * size)
@@ -195,24 +210,44 @@ class BlockGrid:
         """Middle of each block: float64, shape ``(*shape_grid, n_dims)``."""
         return (self.block_starts + self.block_ends) / 2
 
-    def block_containing_coords(self, coords: Sequence[int]) -> Shape:
-        """Grid position of the block that owns a point.
+    def block_containing_coords(self, coords: Sequence[float]) -> Shape:
+        """Grid position of the block that owns a point, which may lie between elements.
 
         Raises
         ------
-        IndexError
+        NoBlockError
             The point lies outside of the blocks.
         """
-        placed = tuple(
-            (coordinate - start) // size
-            for coordinate, start, size in zip(coords, self.starts, self._shape_block, strict=True)
+        geometry = [
+            *zip(self.starts, self.shape_cropped, self._shape_block, self.shape_grid, strict=True)
+        ]
+        inside = len(coords) == self.n_dims and all(
+            start <= at < start + length
+            for at, (start, length, _, _) in zip(coords, geometry, strict=True)
         )
-        self.cartesian_to_linear(placed)
-        return placed
+        if not inside:
+            raise NoBlockError(f"no block contains {coords!r}: they cover {self._covered()}")
+        return tuple(
+            min(int((at - start) // size), count - 1)
+            for at, (start, _, size, count) in zip(coords, geometry, strict=True)
+        )
+
+    def _covered(self) -> str:
+        spans = zip(self.starts, self.shape_cropped, strict=True)
+        return f"[{', '.join(f'{start}:{start + length}' for start, length in spans)}]"
 
     def drop_dim(self, dim_to_drop: int) -> Blocks:
-        """Make the same blocks without one axis."""
-        kept = [axis for axis in range(self.n_dims) if axis != dim_to_drop % self.n_dims]
+        """Make the same blocks without one axis.
+
+        Raises
+        ------
+        UsageError
+            There is no such axis.
+        """
+        from haversack.split.blocks import Blocks
+
+        dropped = axes_of(dim_to_drop, self.n_dims)
+        kept = [axis for axis in range(self.n_dims) if axis not in dropped]
         return Blocks(
             tuple(self._shape_full[axis] for axis in kept),
             tuple(self._shape_block[axis] for axis in kept),
@@ -229,146 +264,3 @@ class BlockGrid:
             "crop_end": [after for _, after in self._crop],
             "padding": list(self._padding),
         }
-
-
-class Blocks(BlockGrid):
-    """Cut an array of a given shape into blocks.
-
-    Parameters
-    ----------
-    shape_full
-        Shape of the array.
-    shape_block
-        Shape of a block; None for an axis, or for all, means its full length. With ``dim_split`` it
-        may also be the length along that axis alone.
-    dim_split
-        The axis to cut; the first one when only ``blocks_number`` is given.
-    blocks_number
-        Cut the axis ``dim_split`` into this many blocks.
-    padding
-        How far each block reaches into the next one: one number, or one for each axis.
-    crop
-        For each axis, how many elements to leave out at its start and at its end.
-
-    Raises
-    ------
-    UsageError
-        The arguments contradict each other.
-
-    Examples
-    --------
-    >>> blocks = Blocks((6, 8), shape_block=(4, None))
-    >>> blocks.n_blocks, blocks[1]
-    (2, (slice(4, 6, None), slice(0, 8, None)))
-    >>> Blocks((6, 8), blocks_number=3).shape_block
-    (2, 8)
-    """
-
-    def __init__(
-        self,
-        shape_full: Sequence[int],
-        shape_block: PartialShape = None,
-        dim_split: int | None = None,
-        blocks_number: int | None = None,
-        padding: int | Sequence[int] = 0,
-        crop: Sequence[tuple[int, int]] | None = None,
-    ) -> None:
-        full = tuple(operator.index(length) for length in shape_full)
-        if any(length < 0 for length in full):
-            raise UsageError(f"shape_full has a negative length: {full}")
-        margins = _crop(crop, full)
-        cropped = tuple(n - sum(pair) for n, pair in zip(full, margins, strict=True))
-        block = _block_shape(cropped, shape_block, dim_split, blocks_number)
-        self.dim_split = dim_split
-        self._lay_out(full, block, margins, _padding(padding, len(full)))
-
-    def __getitem__(self, item: int) -> tuple[slice, ...]:
-        return self.block_to_slices(self.bounds(operator.index(item)))
-
-    @property
-    def shape_full(self) -> Shape:
-        return self._shape_full
-
-    @shape_full.setter
-    def shape_full(self, value: Sequence[int]) -> None:
-        Blocks.__init__(self, value, self._shape_block, padding=self._padding, crop=self._crop)
-
-    @property
-    def shape_block(self) -> Shape:
-        return self._shape_block
-
-    @shape_block.setter
-    def shape_block(self, value: PartialShape) -> None:
-        Blocks.__init__(self, self._shape_full, value, padding=self._padding, crop=self._crop)
-
-    @property
-    def crop(self) -> Pairs:
-        return self._crop
-
-    @crop.setter
-    def crop(self, value: Sequence[tuple[int, int]] | None) -> None:
-        Blocks.__init__(
-            self, self._shape_full, self._shape_block, padding=self._padding, crop=value
-        )
-
-    @property
-    def padding(self) -> Shape:
-        return self._padding
-
-    @padding.setter
-    def padding(self, value: int | Sequence[int]) -> None:
-        Blocks.__init__(self, self._shape_full, self._shape_block, padding=value, crop=self._crop)
-
-    def __repr__(self) -> str:
-        return f"Blocks({self._shape_full}, {self._shape_block}: {self.n_blocks} blocks)"
-
-
-def _crop(crop: Sequence[tuple[int, int]] | None, full: Shape) -> Pairs:
-    if crop is None:
-        return ((0, 0),) * len(full)
-    pairs = tuple((operator.index(before), operator.index(after)) for before, after in crop)
-    fits = len(pairs) == len(full) and all(
-        before >= 0 and after >= 0 and before + after <= length
-        for (before, after), length in zip(pairs, full, strict=True)
-    )
-    if not fits:
-        raise UsageError(f"crop {pairs} does not fit into an array of shape {full}")
-    return pairs
-
-
-def _padding(padding: int | Sequence[int], ndim: int) -> Shape:
-    values = (padding,) * ndim if isinstance(padding, int) else tuple(padding)
-    if len(values) != ndim or any(value < 0 for value in values):
-        raise UsageError(
-            f"padding {values} must be one number >= 0, or one for each of {ndim} axes"
-        )
-    return tuple(operator.index(value) for value in values)
-
-
-def _block_shape(
-    cropped: Shape, shape_block: PartialShape, dim_split: int | None, number: int | None
-) -> Shape:
-    if number is not None:
-        if shape_block is not None or number < 1:
-            raise UsageError("blocks_number must be >= 1 and comes without shape_block")
-        axis = (dim_split or 0) % len(cropped)
-        return _with_length(cropped, axis, -(-cropped[axis] // number))
-    if shape_block is None:
-        return cropped
-    given = (shape_block,) if isinstance(shape_block, int) else tuple(shape_block)
-    if len(given) == 1 and dim_split is not None and given[0] is not None:
-        return _with_length(cropped, dim_split % len(cropped), given[0])
-    try:
-        sizes = [None if size is None else operator.index(size) for size in given]
-    except TypeError:
-        sizes = []
-    if len(sizes) != len(cropped) or any(size is not None and size < 1 for size in sizes):
-        raise UsageError(
-            f"shape_block {given} is not a length >= 1, or None, for each of {len(cropped)} axes"
-        )
-    found = zip(sizes, cropped, strict=True)
-    return tuple(length if size is None else size for size, length in found)
-
-
-def _with_length(shape: Shape, axis: int, length: int) -> Shape:
-    return (*shape[:axis], max(1, length), *shape[axis + 1 :])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import UsageError
+from haversack.split.cutting import for_each_axis
 from haversack.split.streaming import in_order
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def map_blocks(
     progress: events.Progress,
 ) -> Iterator[tuple[Region, Any]]:
     """Yield for each block the region that it owns and what the function makes of it."""
-    margins = _margins(overlap, dataset.ndim)
+    margins = for_each_axis(overlap, dataset.ndim, "overlap")
     blocks = (_block(dataset, number, margins) for number in range(dataset.n_blocks))
     work = partial(_apply, dataset, function)
     count = workers or min(8, os.cpu_count() or 1)
@@ -71,13 +72,6 @@ def _given(executor: Executor | None, workers: int) -> Iterator[Executor]:
         return
     with ThreadPoolExecutor(workers, "haversack-map") as pool:
         yield pool
-
-
-def _margins(overlap: int | Sequence[int], ndim: int) -> tuple[int, ...]:
-    margins = (overlap,) * ndim if isinstance(overlap, int) else tuple(overlap)
-    if len(margins) != ndim or min(margins, default=0) < 0:
-        raise UsageError(f"overlap {overlap} must be one number >= 0, or one for each axis")
-    return margins
 
 
 def _block(dataset: SplitDataset, number: int, margins: tuple[int, ...]) -> _Block:

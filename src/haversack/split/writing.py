@@ -19,11 +19,12 @@ from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
 from haversack.split.about import describe
 from haversack.split.block import Place, check_dtype
+from haversack.split.blocks import Blocks
 from haversack.split.chunking import default_block_shape
 from haversack.split.codec import coding_named
+from haversack.split.cutting import PartialShape
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.encoding import encode_block
-from haversack.split.grid import Blocks, PartialShape
 from haversack.split.metadata import (
     FORMAT,
     METADATA,
