@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from haversack.split import (
-    Blocks,
     EmptySplitDataset,
     FrameWriter,
     SplitDataset,
@@ -127,21 +126,62 @@ def test_we_read_blocks_saved_one_by_one_and_the_oldest_metadata(tmp_path, volum
     np.testing.assert_array_equal(SplitDataset(tmp_path / "legacy")[...], volumes)
 
 
-def test_grid_is_the_old_one_where_the_old_one_was_right(tmp_path):
-    cases = [((6, 8), (4, 3), 0), ((9, 9, 4), (3, 3, 4), 1), ((5,), (2,), 0), ((7, 3), (9, 9), 0)]
-    theirs = old(
-        "from split_dataset import Blocks\n"
-        f"all = [Blocks(f, b, padding=p) for f, b, p in {cases!r}]\n"
-        "print(json.dumps([[list(b.slices(as_tuples=True)), b.centres().tolist(),\n"
-        "   b.block_starts.tolist(), b.block_ends.tolist(), b.n_blocks]\n"
-        "   for b in all], default=int))",
+@pytest.mark.parametrize("compression", ["blosc", None])
+def test_blocks_that_flammkuchen_writes_between_are_finished_and_read_by_both(
+    tmp_path, volumes, compression
+):
+    np.save(tmp_path / "data.npy", volumes)
+    empty = EmptySplitDataset(
+        tmp_path, "new", volumes.shape, (4, None, 40), resolution=(1, 5, 2, 2)
+    )
+    jobs = [
+        [name, str(where)] for name, (_, where) in zip(empty.files, empty.slices(), strict=True)
+    ]
+    old(
+        "import flammkuchen as fl\n"
+        "data = np.load('data.npy')\n"
+        f"for name, where in {jobs}:\n"
+        "    fl.save('new/' + name, {'stack_4D': data[eval(where)]}, "
+        f"compression={compression!r})",
         tmp_path,
     )
-    for (full, block, padding), expected in zip(cases, theirs, strict=True):
-        ours = Blocks(full, block, padding=padding)
-        found = [list(ours.slices(as_tuples=True)), ours.centres().tolist()]
-        found += [ours.block_starts.tolist(), ours.block_ends.tolist(), ours.n_blocks]
-        assert json.loads(json.dumps(found)) == expected
+    found = empty.finalize()
+    assert (found.is_ours, found.data_key, found.resolution) == (False, "stack_4D", distances)
+    np.testing.assert_array_equal(found[...], volumes)
+    theirs = old(
+        "from split_dataset import SplitDataset\n"
+        "ds = SplitDataset('new'); np.save('read.npy', ds[:, :, :, :])\n"
+        "print(json.dumps([list(ds.shape), list(ds.resolution)]))",
+        tmp_path,
+    )
+    assert theirs == [list(volumes.shape), [1, 5, 2, 2]]
+    np.testing.assert_array_equal(np.load(tmp_path / "read.npy"), volumes)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"block_size": (4,)},
+        {"block_size": (4, 2), "prefix": "run"},
+        {"block_size": (None, None, 40), "crop": ((1, 0), (0, 1), (5, 6), (0, 7))},
+        {"block_size": (4, 5, 70, 61), "crop": ((0, 0),) * 4, "prefix": "run"},
+    ],
+)
+def test_the_same_call_saves_the_same_array_at_the_same_place(tmp_path, volumes, arguments):
+    np.save(tmp_path / "data.npy", volumes)
+    where, size = old(
+        "from split_dataset import save_to_split_dataset\n"
+        f"made = save_to_split_dataset(np.load('data.npy'), 'old', **{arguments!r})\n"
+        "print(json.dumps([str(made.root), list(made.shape_block)], default=int))",
+        tmp_path,
+    )
+    made = save_to_split_dataset(volumes, tmp_path / "new", **arguments)
+    assert made.root == tmp_path / where.replace("old", "new", 1)
+    assert made.shape_block == tuple(size)
+    assert [path.name for path in made.files.flat] == sorted(
+        path.name for path in (tmp_path / where).glob("*.h5")
+    )
+    np.testing.assert_array_equal(made, SplitDataset(tmp_path / where))
 
 
 def test_a_finished_directory_has_only_names_that_the_old_package_expects(tmp_path):

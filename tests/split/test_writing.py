@@ -51,6 +51,9 @@ def test_crop_prefix_and_resolution_are_kept(tmp_path, volumes):
     assert made.root == tmp_path / "run_cropped"
     assert list(made.resolution) == [1, 2.5, 0.4, 0.4]
     np.testing.assert_array_equal(made[...], volumes[1:, :, 5:-6, :-7])
+    alone = save_to_split_dataset(volumes, tmp_path / "alone", crop=crop)
+    assert alone.root == tmp_path / "alone" / "_cropped"
+    np.testing.assert_array_equal(alone, made)
     again = save_to_split_dataset(made, tmp_path / "again")
     assert (again.shape_block, again.resolution) == (made.shape_block, made.resolution)
 
@@ -71,6 +74,22 @@ def test_what_is_not_numbers_is_refused(tmp_path, data):
     with pytest.raises(UnsupportedError):
         save_to_split_dataset(data, tmp_path / "array")
     assert not (tmp_path / "array").exists()
+
+
+def test_an_iterator_is_told_of_save_frames(tmp_path):
+    with pytest.raises(UnsupportedError, match="save_frames"):
+        save_to_split_dataset((np.zeros(3) for _ in range(2)), tmp_path / "array")
+
+
+def test_a_parameter_that_there_is_not_is_refused_at_once(tmp_path):
+    for begin in (
+        lambda: FrameWriter(tmp_path / "array", padding=1),
+        lambda: EmptySplitDataset(tmp_path, "array", (4, 4), (2,), blocksize=3),
+        lambda: save_to_split_dataset(np.zeros(3), tmp_path / "array", resolutions=1),
+    ):
+        with pytest.raises(UnsupportedError, match=r"no parameter .*resolution, axes, units"):
+            begin()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_array_is_not_overwritten(tmp_path, saved, volumes):

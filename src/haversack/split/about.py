@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from haversack.errors import UsageError
+from haversack.errors import UnsupportedError, UsageError
 
 _NOT_SPACE = {"t", "time", "c", "channel", *(f"axis{n}" for n in range(64))}
 _LARGEST = 16 << 20  # bytes of free metadata as JSON
@@ -76,6 +76,22 @@ def default_axes(ndim: int) -> tuple[str, ...]:
     (('z', 'y', 'x'), ('axis0', 't', 'z', 'y', 'x'))
     """
     return (*(f"axis{n}" for n in range(ndim - 4)), *"tzyx"[max(0, 4 - ndim) :])
+
+
+def check_names(given: Mapping[str, Any], taker: str) -> None:
+    """Refuse a keyword that :func:`describe` does not have, before anything is begun with it.
+
+    Raises
+    ------
+    UnsupportedError
+        There is one.
+    """
+    names = [each.name for each in fields(About)]
+    if unknown := [name for name in given if name not in names]:
+        raise UnsupportedError(
+            f"{taker} has no parameter {unknown[0]!r}; what describes an array is: "
+            f"{', '.join(names)}"
+        )
 
 
 def describe(

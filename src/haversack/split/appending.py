@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack.errors import ConflictError, ExistsError, UsageError
-from haversack.split.about import describe
+from haversack.split.about import check_names, describe
 from haversack.split.block import Shape, check_dtype
 from haversack.split.chunking import block_shape_for
 from haversack.split.codec import coding_named
@@ -58,7 +58,7 @@ class FrameWriter:
     ExistsError
         The directory holds an array that does not grow.
     UsageError
-        Arguments that contradict each other.
+        Arguments that contradict each other, or that there are not.
 
     Examples
     --------
@@ -80,6 +80,7 @@ class FrameWriter:
         layout: str = "balanced",
         **about: Any,
     ) -> None:
+        check_names(about, "FrameWriter")
         self.path = Path(path)
         self._block_size, self._about = block_size, about
         self._dtype = None if dtype is None else np.dtype(dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 from haversack.split.cutting import (
     Numbers,
@@ -79,7 +80,7 @@ class Blocks(BlockGrid, ABC):
         self._axes, block, reach = cut(cropped, shape_block, dim_split, blocks_number, padding)
         self._lay_out(full, block, margins, reach)
 
-    def __getitem__(self, item: int | Sequence[int]) -> tuple[slice, ...]:
+    def __getitem__(self, item: SupportsIndex | tuple[SupportsIndex, ...]) -> tuple[slice, ...]:
         """Say where a block lies, by its number or its position in the grid."""
         number = self.cartesian_to_linear(item) if isinstance(item, tuple) else item
         return self.block_to_slices(self.bounds(number))

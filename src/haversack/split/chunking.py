@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from haversack.split.blocks import Blocks
-from haversack.split.cutting import PartialShape
+from haversack.split.cutting import PartialShape, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def block_shape_for(given: PartialShape, frame: NDArray[Any]) -> tuple[int, ...]
     full = (max(1, _BLOCK_BYTES // frame.nbytes), *frame.shape)
     if given is None:
         return full
-    sizes = (given,) if isinstance(given, int) else tuple(given)
+    sizes = listed(given)
     first = sizes[0] if sizes and sizes[0] is not None else full[0]
     return Blocks((first, *frame.shape), sizes).shape_block
 

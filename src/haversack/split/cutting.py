@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from haversack.errors import UsageError
 
 Shape = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
-Numbers = int | Sequence[int]
-PartialShape = int | Sequence[int | None] | None
+Numbers = SupportsIndex | Sequence[SupportsIndex]
+PartialShape = SupportsIndex | Sequence[SupportsIndex | None] | None
 
 
 class Cut(NamedTuple):
@@ -73,10 +73,10 @@ def _cut_axes(
     """Find the axes to cut: those that are named, or have a size, or as many as numbers."""
     axes = axes_of(() if dim_split is None else dim_split, ndim)
     if not axes and shape_block is not None:
-        sizes = _listed(shape_block)
+        sizes = listed(shape_block)
         axes = tuple(axis for axis, size in enumerate(sizes) if size is not None)
     if not axes and blocks_number is not None:
-        axes = tuple(range(len(_listed(blocks_number))))
+        axes = tuple(range(len(listed(blocks_number))))
     return axes
 
 
@@ -94,7 +94,7 @@ def axes_of(axes: Numbers, ndim: int) -> Shape:
     ((0, 3), (2,))
     """
     try:
-        named = [operator.index(axis) for axis in _listed(axes)]
+        named = [operator.index(axis) for axis in listed(axes)]
     except TypeError:
         named = [ndim]
     if not all(-ndim <= axis < ndim for axis in named):
@@ -119,7 +119,7 @@ def _of_axes(
 ) -> Sequence[int | None]:
     """Give each of some axes what belongs to it; None, where it stands for ``whole``, is kept."""
     try:
-        values = [None if whole and n is None else operator.index(n) for n in _listed(given)]
+        values = [None if whole and n is None else operator.index(n) for n in listed(given)]
     except TypeError:
         values = [-1]
     if not isinstance(given, Iterable):
@@ -138,7 +138,8 @@ def _of_axes(
     return fitting
 
 
-def _listed(given: PartialShape) -> tuple[Any, ...]:
+def listed(given: PartialShape) -> tuple[Any, ...]:
+    """Take one number as a list of one."""
     return tuple(given) if isinstance(given, Iterable) else (given,)
 
 

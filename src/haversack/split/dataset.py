@@ -18,6 +18,7 @@ from haversack.errors import FormatError
 from haversack.split.about import About
 from haversack.split.block import Shape
 from haversack.split.blocks import Blocks
+from haversack.split.cutting import Numbers
 from haversack.split.indexers import window
 from haversack.split.indexing import Selection
 from haversack.split.layout import finish, lay_out
@@ -217,7 +218,7 @@ class SplitDataset(BlockStore, DiskArray):
         self,
         function: Callable[[NDArray[Any]], Any],
         *,
-        overlap: int | Sequence[int] = 0,
+        overlap: Numbers = 0,
         to: str | os.PathLike[str] | None = None,
         executor: Executor | None = None,
         workers: int | None = None,
@@ -325,9 +326,10 @@ class SplitDataset(BlockStore, DiskArray):
         """
         from haversack.split.writing import save_to_split_dataset
 
-        new = self.root.resolve()
-        name = new.with_name(f"{new.name}_cropped")
-        return save_to_split_dataset(self, name, crop=crop, progress=progress)
+        here = self.root.resolve()
+        return save_to_split_dataset(
+            self, here.parent, crop=crop, prefix=here.name, progress=progress
+        )
 
     def __repr__(self) -> str:
         return (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from haversack.errors import NoBlockError
 from haversack.split.cutting import Numbers, Pairs, Shape, axes_of
@@ -105,7 +105,7 @@ class BlockGrid:
         last = np.add(self.starts, self.shape_cropped)
         return np.asarray(np.minimum(self.block_starts + reach, last), np.int64)
 
-    def bounds(self, block: int) -> Pairs:
+    def bounds(self, block: SupportsIndex) -> Pairs:
         """Start and end of one block on each axis, padding included."""
         cell = self.linear_to_cartesian(block)
         geometry = zip(
@@ -139,7 +139,7 @@ class BlockGrid:
             ) from error
         return cell if np.ndim(lin_idx) else tuple(map(int, cell))
 
-    def cartesian_to_linear(self, ca_idx: Sequence[ArrayLike]) -> Any:
+    def cartesian_to_linear(self, ca_idx: Sequence[Any]) -> Any:
         """Get the number of the block at a grid position, or at many: an array for each axis.
 
         Raises
@@ -148,7 +148,7 @@ class BlockGrid:
             There is no such block.
         """
         try:
-            number = np.ravel_multi_index(tuple(ca_idx), self.shape_grid)  # type: ignore[arg-type]
+            number = np.ravel_multi_index(tuple(ca_idx), self.shape_grid)
         except (ValueError, TypeError) as error:
             raise NoBlockError(
                 f"no block at {ca_idx!r}: the grid has shape {self.shape_grid}"
@@ -210,7 +210,7 @@ class BlockGrid:
         """Middle of each block: float64, shape ``(*shape_grid, n_dims)``."""
         return (self.block_starts + self.block_ends) / 2
 
-    def block_containing_coords(self, coords: Sequence[float]) -> Shape:
+    def block_containing_coords(self, coords: Sequence[float] | NDArray[Any]) -> Shape:
         """Grid position of the block that owns a point, which may lie between elements.
 
         Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import UsageError
-from haversack.split.cutting import for_each_axis
+from haversack.split.cutting import Numbers, for_each_axis
 from haversack.split.streaming import in_order
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Block:
 def map_blocks(
     dataset: SplitDataset,
     function: Function,
-    overlap: int | Sequence[int],
+    overlap: Numbers,
     executor: Executor | None,
     workers: int | None,
     progress: events.Progress,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack import events
-from haversack.errors import ExistsError, FormatError, UsageError
-from haversack.split.about import describe
+from haversack.errors import ExistsError, FormatError, UnsupportedError, UsageError
+from haversack.split.about import check_names, describe
 from haversack.split.block import Place, check_dtype
 from haversack.split.blocks import Blocks
 from haversack.split.chunking import default_block_shape
 from haversack.split.codec import coding_named
-from haversack.split.cutting import PartialShape
+from haversack.split.cutting import Numbers, PartialShape
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.encoding import encode_block
+from haversack.split.finishing import check_blocks
 from haversack.split.metadata import (
     FORMAT,
     METADATA,
@@ -33,15 +34,12 @@ from haversack.split.metadata import (
     block_name,
     metadata_document,
 )
-from haversack.split.ownblock import OwnBlock
 from haversack.split.reading import DiskArray
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish
 from haversack.storage.looking import exists, listed, read_file
 from haversack.storage.ranges import RangeFile
-
-_MOST_AXES = 32
 
 _MOST_AXES = 32
 
@@ -97,9 +95,9 @@ class EmptySplitDataset(Blocks):
         name: str,
         shape_full: Sequence[int],
         shape_block: PartialShape = None,
-        dim_split: int | None = None,
-        blocks_number: int | None = None,
-        padding: int | Sequence[int] = 0,
+        dim_split: Numbers | None = None,
+        blocks_number: Numbers | None = None,
+        padding: Numbers = 0,
         crop: Sequence[tuple[int, int]] | None = None,
         *,
         resolution: Sequence[float] | None = None,
@@ -114,11 +112,20 @@ class EmptySplitDataset(Blocks):
                 f"a split array has 1 to {_MOST_AXES} axes, as HDF5 can store: not {self.n_dims}"
             )
         self.root = Path(root) / name
+        check_names(about, "EmptySplitDataset")
         self._about = describe(self.n_dims, resolution=resolution, **about)
-        self.resolution = self._about.resolution
         self._coding, self._names = coding_named(compression, layout), (compression, layout)
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._array = self._begin()
+
+    @property
+    def resolution(self) -> tuple[float, ...]:
+        """Distance between elements; until :meth:`finalize` it may still be set."""
+        return self._about.resolution
+
+    @resolution.setter
+    def resolution(self, value: Sequence[float] | None) -> None:
+        self._about = describe(self.n_dims, **{**asdict(self._about), "resolution": value})
 
     @property
     def files(self) -> list[str]:
@@ -209,10 +216,13 @@ class EmptySplitDataset(Blocks):
     def finalize(self) -> SplitDataset:
         """Check that all blocks are there, publish the metadata, and open the array.
 
+        Blocks that another program wrote under the names in :attr:`files` are taken as they are:
+        the array is then one of another program, without checksums, and is not written to.
+
         Raises
         ------
         FormatError
-            Blocks are missing, or do not go together.
+            Blocks are missing, damaged, or do not go together.
         """
         if missing := self.missing:
             names = ", ".join(block_name(block, self.n_blocks) for block in missing[:5])
@@ -220,19 +230,21 @@ class EmptySplitDataset(Blocks):
             raise FormatError(
                 f"{self.root} lacks {len(missing)} of {self.n_blocks} blocks: {names}{more}"
             )
-        dtype = self._dtype
-        for number, name in enumerate(self.files):
-            place = Place(self._array, number, dtype, self.bounds(number))
-            dtype = OwnBlock(RangeFile(self.root / name), place).dtype
+        places = [
+            Place(self._array, number, self._dtype, self.bounds(number))
+            for number in range(self.n_blocks)
+        ]
+        found = check_blocks([self.root / name for name in self.files], places)
+        compression, layout = self._names if found.is_ours else ("", "")
         stack = Stack(
             shape=self.shape_cropped,
             shape_block=self.shape_block,
             padding=self.padding,
             about=self._about,
-            array=self._array,
-            dtype=np.dtype(dtype or np.float64),
-            compression=self._names[0] or "none",
-            layout=self._names[1],
+            array=self._array if found.is_ours else "",
+            dtype=np.dtype(found.dtype or self._dtype or np.float64),
+            compression="none" if compression is None else compression,
+            layout=layout,
         )
         publish.create(self.root / METADATA, metadata_document(stack))
         with suppress(OSError):  # beside the metadata it means nothing
@@ -277,7 +289,7 @@ def save_to_split_dataset(
     root_name: str | os.PathLike[str],
     block_size: PartialShape = None,
     crop: Sequence[tuple[int, int]] | None = None,
-    padding: int | Sequence[int] = 0,
+    padding: Numbers = 0,
     prefix: str = "",
     compression: str | None = "blosc",
     *,
@@ -304,7 +316,8 @@ def save_to_split_dataset(
     padding
         How far each block reaches into the next one.
     prefix
-        Name of a directory inside ``root_name``; ``_cropped`` is added when there is a crop.
+        Name of a directory inside ``root_name``, to which ``_cropped`` is added when there is a
+        crop. Without either, the directory is ``root_name`` itself.
     compression
         ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
     layout
@@ -325,7 +338,7 @@ def save_to_split_dataset(
     ExistsError
         The directory already holds a split array, finished or not.
     UnsupportedError
-        The data is not of booleans or numbers.
+        The data is not of booleans or numbers, or is an iterator.
     UsageError
         Arguments that do not fit the axes.
 
@@ -335,11 +348,14 @@ def save_to_split_dataset(
     >>> save_to_split_dataset(frames, "frames", block_size=(5, None, None))
     SplitDataset('frames': (10, 32, 32) uint8, 2 blocks of (5, 32, 32))
     """
+    if isinstance(data, Iterator):
+        raise UnsupportedError(
+            "an iterator has no shape: save_frames saves the frames that it gives"
+        )
     source = data if hasattr(data, "shape") else np.asarray(data)
     dtype = np.dtype(source.dtype)
     check_dtype(dtype)
-    is_cropped = crop is not None and any(map(any, crop))
-    name = prefix + "_cropped" if prefix and is_cropped else prefix
+    name = prefix if crop is None else f"{prefix}_cropped"
     if block_size is None:  # a split array's blocks, or a dask array's chunks
         block_size = getattr(data, "shape_block", None) or getattr(data, "chunksize", None)
     if block_size is None:
