@@ -131,12 +131,9 @@ def test_blocks_that_flammkuchen_writes_between_are_finished_and_read_by_both(
     tmp_path, volumes, compression
 ):
     np.save(tmp_path / "data.npy", volumes)
-    empty = EmptySplitDataset(
-        tmp_path, "new", volumes.shape, (4, None, 40), resolution=(1, 5, 2, 2)
-    )
-    jobs = [
-        [name, str(where)] for name, (_, where) in zip(empty.files, empty.slices(), strict=True)
-    ]
+    size, distances = (4, None, 40), (1, 5, 2, 2)
+    empty = EmptySplitDataset(tmp_path, "new", volumes.shape, size, resolution=distances)
+    jobs = [[name, str(empty[number])] for number, name in enumerate(empty.files)]
     old(
         "import flammkuchen as fl\n"
         "data = np.load('data.npy')\n"

@@ -144,7 +144,11 @@ def test_a_function_that_fails_leaves_nothing(tmp_path, saved):
         saved.map_blocks(np.sum, to=tmp_path / "new")
     assert not (tmp_path / "new").exists()
     with pytest.raises(UsageError, match="overlap"):
-        list(saved.map_blocks(np.sum, overlap=(1, 2)))
+        saved.map_blocks(np.sum, overlap=(1, 2))
+    with pytest.raises(UsageError, match="overlap"):
+        saved.map_blocks(np.sum, overlap=-1)
+    found = [result for _, result in saved.map_blocks(np.max, overlap=np.int64(1))]
+    assert found == [result for _, result in saved.map_blocks(np.max, overlap=1)]
 
 
 @pytest.mark.parametrize("layout", ["frames", "balanced", "traces"])

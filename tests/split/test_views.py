@@ -140,6 +140,39 @@ def test_blocks_are_views_in_the_order_of_the_files(pair):
         split.blocks[::-1]
 
 
+@QUICK
+@given(st.data())
+def test_what_a_view_sees_of_blocks_covers_it_once(pair, data):
+    array, split = pair
+    index = data.draw(windows(array.shape))
+    part, view = array[index], split.view[index]
+    if not np.ndim(part):
+        return
+    seen = np.full(part.shape, 0)
+    for number, (region, total) in enumerate(view.map_blocks(np.sum)):
+        seen[region] += 1
+        assert total == part[region].sum()
+        cell = np.unravel_index(number, view.blocks.shape)
+        np.testing.assert_array_equal(view.blocks[cell], part[region])
+    assert (seen == 1).all()
+    assert len(view.blocks) == len(list(view.blocks)) == len(list(view.map_blocks(np.sum)))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [np.s_[:, 1], np.s_[1:, ..., 1:], np.s_[::-2, :, 1:, ::3], np.s_[3:, :, ::-1], np.s_[2, 1, 1]],
+)
+def test_a_mapped_view_is_saved_in_even_blocks(pair, tmp_path, index):
+    array, split = pair
+    view = split.view[index]
+    made = view.map_blocks(np.negative, to=tmp_path / "made")
+    np.testing.assert_array_equal(made, -array[index])
+    assert made.resolution == view.resolution
+    smooth = view.map_blocks(lambda block: np.sort(block, 0), overlap=made.shape, to=tmp_path / "s")
+    np.testing.assert_array_equal(smooth, np.sort(array[index], 0))
+    assert smooth.verify() == []
+
+
 def test_a_view_is_a_sequence_and_keeps_the_resolution(tmp_path, pair):
     array, _ = pair
     split = save_to_split_dataset(array, tmp_path / "a", resolution=(1, 5, 0.5, 0.5))

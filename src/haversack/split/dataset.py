@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from haversack.errors import FormatError
 from haversack.split.about import About
 from haversack.split.block import Shape
 from haversack.split.blocks import Blocks
-from haversack.split.cutting import Numbers
 from haversack.split.indexers import window
 from haversack.split.indexing import Selection
 from haversack.split.layout import finish, lay_out
@@ -26,7 +24,7 @@ from haversack.split.metadata import METADATA, UNFINISHED
 from haversack.split.ownblock import OwnBlock
 from haversack.split.reading import DiskArray
 from haversack.split.store import BlockStore
-from haversack.split.view import BlockViews, SplitView
+from haversack.split.view import SplitView
 from haversack.storage.damage import Damage
 from haversack.storage.looking import is_directory, listed, state
 
@@ -130,11 +128,6 @@ class SplitDataset(BlockStore, DiskArray):
             return f"stack_{self.ndim}D"
         return self._block(0).key
 
-    @property
-    def blocks(self) -> BlockViews:
-        """The blocks as views, by their place in the grid."""
-        return BlockViews(self)
-
     def _window(self, index: Any) -> SplitView:
         return SplitView(self, window(index, tuple(map(range, self.shape))))
 
@@ -213,58 +206,6 @@ class SplitDataset(BlockStore, DiskArray):
                 self[self.owned(number)]
         except (FormatError, OSError, TypeError) as error:
             yield Damage(self._path(number), f"block {number}", str(error))
-
-    def map_blocks(
-        self,
-        function: Callable[[NDArray[Any]], Any],
-        *,
-        overlap: Numbers = 0,
-        to: str | os.PathLike[str] | None = None,
-        executor: Executor | None = None,
-        workers: int | None = None,
-        progress: events.Progress = None,
-        compression: str | None = "blosc",
-    ) -> Any:
-        """Apply a function to each block.
-
-        Parameters
-        ----------
-        function
-            Called with a block's data as an array.
-        overlap
-            How many elements around the block it gets besides: one number, or one for each axis.
-            They are cut off a result of the shape of what it got. At the array's edges there are
-            none.
-        to
-            Directory of a new split array of the same blocks that is made of the results.
-        executor
-            Where the function runs: threads or processes, here or on a cluster; it is only used.
-        workers
-            Number of threads, where no executor is given; also how many blocks are on their way.
-        progress
-            True draws a bar; a callable is told of every event.
-        compression
-            Of the new array.
-
-        Returns
-        -------
-        SplitDataset or iterator
-            The new array; without ``to`` an iterator of (region of the block, result), in order.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from haversack.split import save_to_split_dataset
-        >>> ds = save_to_split_dataset(np.arange(12.0).reshape(6, 2), "mapped", (2, None))
-        >>> [float(result) for _, result in ds.map_blocks(np.sum)]
-        [6.0, 22.0, 38.0]
-        >>> ds.map_blocks(np.sqrt, to="roots")
-        SplitDataset('roots': (6, 2) float64, 3 blocks of (2, 2))
-        """
-        from haversack.split.mapping import map_blocks, save_mapped
-
-        results = map_blocks(self, function, overlap, executor, workers, progress)
-        return results if to is None else save_mapped(self, results, to, compression)
 
     @property
     def pyramid(self) -> list[SplitDataset]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,11 @@ from numpy.typing import NDArray
 from haversack import events
 from haversack.errors import UsageError
 from haversack.split.cutting import Numbers, for_each_axis
-from haversack.split.streaming import in_order
+from haversack.split.streaming import cuts, in_order
 
 if TYPE_CHECKING:
     from haversack.split.dataset import SplitDataset
+    from haversack.split.view import SplitView
 
 Function = Callable[[NDArray[Any]], Any]
 Region = tuple[slice, ...]
@@ -28,9 +31,8 @@ Region = tuple[slice, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A block's number, the region it owns, and that with the overlap around."""
+    """The region that a block owns, and that with the overlap around."""
 
-    number: int
     owned: Region
     around: Region
 
@@ -43,26 +45,65 @@ class _Block:
         )
 
 
-def map_blocks(
-    dataset: SplitDataset,
-    function: Function,
-    overlap: Numbers,
-    executor: Executor | None,
-    workers: int | None,
-    progress: events.Progress,
-) -> Iterator[tuple[Region, Any]]:
-    """Yield for each block the region that it owns and what the function makes of it."""
-    margins = for_each_axis(overlap, dataset.ndim, "overlap")
-    blocks = (_block(dataset, number, margins) for number in range(dataset.n_blocks))
-    work = partial(_apply, dataset, function)
-    count = workers or min(8, os.cpu_count() or 1)
-    with (
-        events.task(progress, "map", total=dataset.n_blocks, unit="block") as task,
-        _given(executor, count) as pool,
-    ):
-        for block, result in in_order(work, blocks, pool, count + 1):
-            task.advance()
-            yield block.owned, result
+class Mapping:
+    """A function, and the blocks of a view that it is applied to.
+
+    Parameters
+    ----------
+    view
+        What is cut where its source is.
+    function, overlap
+        As for ``map_blocks``.
+    is_even
+        Whether all blocks are to have the same lengths, but for the last ones.
+    """
+
+    def __init__(
+        self, view: SplitView, function: Function, overlap: Numbers, *, is_even: bool
+    ) -> None:
+        self.view, self._function = view, function
+        self._margins = for_each_axis(overlap, view.ndim, "overlap")
+        self._cuts = cuts(view)
+        if is_even:
+            self._cuts = [*map(_evenly, self._cuts)]
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self._cuts))
+
+    @property
+    def shape_block(self) -> tuple[int, ...]:
+        """Shape of the first block."""
+        return tuple(parts[0].stop for parts in self._cuts)
+
+    def run(
+        self, executor: Executor | None, workers: int | None, progress: events.Progress
+    ) -> Iterator[tuple[Region, Any]]:
+        """Yield for each block the region that it owns and what the function makes of it."""
+        work = partial(_apply, self.view, self._function)
+        blocks = map(self._block, product(*self._cuts))
+        count = workers or min(8, os.cpu_count() or 1)
+        with (
+            events.task(progress, "map", total=len(self), unit="block") as task,
+            _given(executor, count) as pool,
+        ):
+            for block, result in in_order(work, blocks, pool, count + 1):
+                task.advance()
+                yield block.owned, result
+
+    def _block(self, owned: Region) -> _Block:
+        around = tuple(
+            slice(max(0, each.start - margin), min(length, each.stop + margin))
+            for each, margin, length in zip(owned, self._margins, self.view.shape, strict=True)
+        )
+        return _Block(owned, around)
+
+
+def _evenly(parts: list[slice]) -> list[slice]:
+    """Cut an axis into parts of the longest one's length, where they are not that already."""
+    if not parts:
+        return parts
+    end, size = parts[-1].stop, max(part.stop - part.start for part in parts)
+    return [slice(start, min(start + size, end)) for start in range(0, end, size)]
 
 
 @contextmanager
@@ -74,18 +115,9 @@ def _given(executor: Executor | None, workers: int) -> Iterator[Executor]:
         yield pool
 
 
-def _block(dataset: SplitDataset, number: int, margins: tuple[int, ...]) -> _Block:
-    owned = dataset.owned(number)
-    around = tuple(
-        slice(max(0, each.start - margin), min(length, each.stop + margin))
-        for each, margin, length in zip(owned, margins, dataset.shape, strict=True)
-    )
-    return _Block(number, owned, around)
-
-
-def _apply(dataset: SplitDataset, function: Function, block: _Block) -> Any:
+def _apply(view: SplitView, function: Function, block: _Block) -> Any:
     """Run the function, and cut the overlap off a result that has kept it."""
-    data = dataset[block.around]
+    data = view[block.around]
     shape = data.shape
     result = function(data)
     is_whole = isinstance(result, np.ndarray) and result.shape == shape
@@ -93,7 +125,7 @@ def _apply(dataset: SplitDataset, function: Function, block: _Block) -> Any:
 
 
 def save_mapped(
-    dataset: SplitDataset,
+    mapping: Mapping,
     results: Iterator[tuple[Region, Any]],
     path: str | os.PathLike[str],
     compression: str | None,
@@ -107,20 +139,21 @@ def save_mapped(
     """
     from haversack.split.writing import LoneWriter
 
-    if not dataset.n_blocks:
-        raise UsageError(f"{dataset.root} has no blocks")
-    place, size, writer = Path(path), dataset.shape_block, None
+    view = mapping.view
+    if not len(mapping):
+        raise UsageError(f"{view!r} has no blocks")
+    place, writer = Path(path), None
     try:
         for number, (region, result) in enumerate(results):
             data = _checked(number, region, result)
             writer = writer or LoneWriter(
                 place.parent,
                 place.name,
-                dataset.shape,
-                size,
+                view.shape,
+                mapping.shape_block,
                 compression=compression,
                 dtype=data.dtype,
-                **asdict(dataset.about),
+                **asdict(view.about),
             )
             writer.save_block_data(number, data)
         assert writer is not None

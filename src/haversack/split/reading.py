@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import html
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from haversack import events
 from haversack.split.about import About
+from haversack.split.cutting import Numbers
 from haversack.split.indexers import select_orthogonal
 from haversack.split.indexing import Selection, select
 from haversack.split.reductions import Reductions
+
+if TYPE_CHECKING:
+    from haversack.split.view import BlockViews
 
 Shape = tuple[int, ...]
 
@@ -148,6 +155,67 @@ class DiskArray(Reductions):
             What each gives, in their order.
         """
         return self._read_all([select(index, self.shape) for index in indices])
+
+    @property
+    def blocks(self) -> BlockViews:
+        """The blocks, or what a view sees of them, as views by their place in the grid."""
+        from haversack.split.view import BlockViews
+
+        return BlockViews(self._window(()))
+
+    def map_blocks(
+        self,
+        function: Callable[[NDArray[Any]], Any],
+        *,
+        overlap: Numbers = 0,
+        to: str | os.PathLike[str] | None = None,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        progress: events.Progress = None,
+        compression: str | None = "blosc",
+    ) -> Any:
+        """Apply a function to each block, or to what a view sees of each.
+
+        Parameters
+        ----------
+        function
+            Called with a block's data as an array.
+        overlap
+            How many elements around the block it gets besides: one number, or one for each axis.
+            They are cut off a result of the shape of what it got. At the array's edges there are
+            none.
+        to
+            Directory of a new split array that is made of the results, with the same blocks. Where
+            a view sees different lengths of them, all become as long as the longest.
+        executor
+            Where the function runs: threads or processes, here or on a cluster; it is only used.
+        workers
+            Number of threads, where no executor is given; also how many blocks are on their way.
+        progress
+            True draws a bar; a callable is told of every event.
+        compression
+            Of the new array.
+
+        Returns
+        -------
+        SplitDataset or iterator
+            The new array; without ``to`` an iterator of (region of the block, result), in order.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from haversack.split import save_to_split_dataset
+        >>> ds = save_to_split_dataset(np.arange(12.0).reshape(6, 2), "mapped", (2, None))
+        >>> [float(result) for _, result in ds.map_blocks(np.sum)]
+        [6.0, 22.0, 38.0]
+        >>> ds.map_blocks(np.sqrt, to="roots")
+        SplitDataset('roots': (6, 2) float64, 3 blocks of (2, 2))
+        """
+        from haversack.split.mapping import Mapping, save_mapped
+
+        mapping = Mapping(self._window(()), function, overlap, is_even=to is not None)
+        results = mapping.run(executor, workers, progress)
+        return results if to is None else save_mapped(mapping, results, to, compression)
 
     def to_dask(self) -> Any:
         """Make a dask array that reads when it computes; its chunks are the blocks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -26,13 +27,18 @@ def pieces(view: SplitView) -> Iterator[Region]:
         return
     source = view.source
     source.look_at_ends([range(s, s + 1) if isinstance(s, int) else s for s in view.seen])
-    cuts = [
+    for region in product(*cuts(view)):
+        yield from _in_rows(region, view.dtype.itemsize)
+
+
+def cuts(view: SplitView) -> list[list[slice]]:
+    """Cut each axis of a view where it goes from one block of its source into another."""
+    source = view.source
+    return [
         list(cut(seen, size, count))
         for seen, size, count in zip(view.seen, source.shape_block, source.shape_grid, strict=True)
         if isinstance(seen, range)
     ]
-    for region in _product(cuts):
-        yield from _in_rows(region, view.dtype.itemsize)
 
 
 def cut(seen: range, size: int, count: int) -> Iterator[slice]:
@@ -48,15 +54,6 @@ def cut(seen: range, size: int, count: int) -> Iterator[slice]:
         stop = min(len(seen), start + max(0, last) + 1)
         yield slice(start, stop)
         start = stop
-
-
-def _product(cuts: list[list[slice]]) -> Iterator[Region]:
-    if not cuts:
-        yield ()
-        return
-    for first in cuts[0]:
-        for rest in _product(cuts[1:]):
-            yield (first, *rest)
 
 
 def _in_rows(region: Region, itemsize: int) -> Iterator[Region]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from haversack.split.about import About
 from haversack.split.indexers import window
 from haversack.split.indexing import Axis, Selection
 from haversack.split.reading import DiskArray, Shape
+from haversack.split.streaming import cuts
 
 if TYPE_CHECKING:
     from haversack.split.dataset import SplitDataset
@@ -144,38 +147,34 @@ def _of(seen: range, wanted: Axis) -> tuple[Axis, bool]:
 
 
 class BlockViews:
-    """The blocks of a split array as views, by their place in the grid: ``ds.blocks[0, 2]``.
+    """What a view sees of each block, as views by their place in the grid: ``ds.blocks[0, 2]``.
 
     Integers and slices without a step take blocks; axes are never dropped. Iteration goes over all
     blocks in the order of their files.
     """
 
-    def __init__(self, source: SplitDataset) -> None:
-        self._source = source
+    def __init__(self, view: SplitView) -> None:
+        self._view, self._cuts = view, cuts(view)
 
     @property
     def shape(self) -> Shape:
         """Number of blocks along each axis."""
-        return self._source.shape_grid
+        return tuple(map(len, self._cuts))
 
     def __len__(self) -> int:
-        return self._source.n_blocks
+        return math.prod(self.shape)
 
     def __iter__(self) -> Iterator[SplitView]:
-        return (self[self._source.linear_to_cartesian(n)] for n in range(len(self)))
+        return (self._view.view[region] for region in product(*self._cuts))
 
     def __getitem__(self, index: Any) -> SplitView:
         items = window(index, tuple(map(range, self.shape)))
-        source = self._source
-        spans = zip(items, source.shape_grid, source.shape_block, source.shape, strict=True)
-        return SplitView(source, tuple(_span(*span) for span in spans))
+        return self._view._window(tuple(map(_span, items, self._cuts)))  # noqa: SLF001 (one family)
 
 
-def _span(blocks: range | int, count: int, size: int, length: int) -> range:
+def _span(blocks: range | int, cuts: list[slice]) -> slice:
     if isinstance(blocks, int):
-        blocks = range(blocks, blocks + 1)
+        return cuts[blocks]
     if len(blocks) > 1 and blocks.step != 1:
         raise IndexError("blocks are taken one by one or as slices without a step")
-    if not blocks:
-        return range(0)
-    return range(blocks[0] * size, length if blocks[-1] == count - 1 else (blocks[-1] + 1) * size)
+    return slice(cuts[blocks[0]].start, cuts[blocks[-1]].stop) if blocks else slice(0)
