@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pystac
 
 from haversack.catalog.stac import TREE_LINKS, is_absolute
+from haversack.catalog.times import with_time
 
 if TYPE_CHECKING:
     from haversack.catalog.catalog import Catalog
@@ -23,7 +24,9 @@ def to_pystac(catalog: Catalog) -> pystac.Catalog:
         parents.append(collection)
     codes = catalog.items.collection.codes
     for row in range(len(catalog.items)):
-        item = pystac.Item.from_dict(_bare(catalog.item(row), "Feature"))
+        document = _bare(catalog.item(row), "Feature")
+        times = with_time(document.get("properties") or {})
+        item = pystac.Item.from_dict(document | {"properties": times})
         for asset_row in catalog.items.assets_of(row):
             _locate(catalog, asset_row, item.assets[catalog.assets.key[asset_row]])
         parents[codes[row]].add_item(item)

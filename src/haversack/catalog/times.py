@@ -9,6 +9,8 @@ from haversack.errors import UsageError
 
 EARLIEST, LATEST = -(1 << 63) + 1, (1 << 63) - 1
 UNKNOWN = -(1 << 63)  # numpy's NaT
+# The range of an item whose time nobody knows: STAC wants one where there is no moment.
+ALL_TIME = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400_000_000
@@ -41,14 +43,34 @@ def read_time(text: str | None) -> int:
 
 
 def read_span(single: str | None, start: str | None, end: str | None) -> Span:
-    """Read an item's times: its range where it has one, else its moment."""
-    if start is None and end is None:
+    """Read an item's times: its range where it has one, else its moment.
+
+    A range of all time says nothing.
+    """
+    if (start is None and end is None) or (start, end) == ALL_TIME:
         moment = read_time(single)
         return moment, moment
     moment, first, last = read_time(single), read_time(start), read_time(end)
     first = moment if first == UNKNOWN else first
     last = moment if last == UNKNOWN else last
     return (first, last) if UNKNOWN not in (first, last) else (max(first, last),) * 2
+
+
+def with_time(properties: dict[str, Any]) -> dict[str, Any]:
+    """Add the range that STAC wants of an item without a moment: all time where nothing is known.
+
+    Examples
+    --------
+    >>> with_time({"gsd": 10})["end_datetime"]
+    '9999-12-31T23:59:59Z'
+    >>> with_time({"datetime": "2020-05-17T10:00:00Z"})
+    {'datetime': '2020-05-17T10:00:00Z'}
+    """
+    if properties.get("datetime") is not None:
+        return properties
+    start, end = properties.get("start_datetime"), properties.get("end_datetime")
+    first, last = start or end or ALL_TIME[0], end or start or ALL_TIME[1]
+    return properties | {"datetime": None, "start_datetime": first, "end_datetime": last}
 
 
 def show(moment: int) -> str | None:

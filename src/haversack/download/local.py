@@ -17,6 +17,7 @@ from haversack.catalog import Catalog
 from haversack.catalog.source import TreeSource
 from haversack.catalog.stac import is_absolute, resolve
 from haversack.catalog.table import LOOSE
+from haversack.catalog.times import with_time
 from haversack.download.holdings import Holdings, State
 from haversack.download.layout import CATALOG, Layout
 from haversack.download.output import Output
@@ -106,6 +107,7 @@ class LocalCatalog:
         links.append(_link("root", f"../../{CATALOG}", _JSON))
         links += [_link(rel, "../collection.json", _JSON) for rel in ("parent", "collection")]
         document |= {"links": links, "collection": document.get("collection") or self._name(row)}
+        document["properties"] = with_time(document.get("properties") or {})
         return self._with_assets(document, self._layout.assets_of(row), folder)
 
     def _name(self, row: int) -> str:

@@ -17,6 +17,7 @@ from haversack.catalog.columns import pieces
 from haversack.catalog.source import TreeSource
 from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
 from haversack.catalog.tar import Member
+from haversack.download import buckets
 from haversack.download.before import Before
 from haversack.download.holdings import Holdings, IfExists, State, Survey
 from haversack.download.layout import Layout
@@ -144,7 +145,7 @@ def address(catalog: Catalog, row: int) -> str | Path | None:
     target = catalog.target(row)
     if target.startswith("s3://"):
         bucket, _, key = target[len("s3://") :].partition("/")
-        return f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
+        return buckets.s3(bucket) + quote(key)
     if target.startswith("gs://"):
         return f"https://storage.googleapis.com/{quote(target[len('gs://') :])}"
     if "://" in target:

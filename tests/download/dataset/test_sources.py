@@ -1,18 +1,14 @@
 """Whatever a source is, it becomes one dataset, and a second run asks nobody."""
 
-import base64
-import hashlib
 import json
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from haversack.catalog import read_catalog
 from haversack.download import StacApi, download
-from haversack.download.http import Response
-from haversack.download.sources.listing import items_of, listed
 from haversack.errors import DownloadError, UsageError
 
 LOCAL: dict[str, Any] = {"allow_hosts": ["127.0.0.1"]}
@@ -260,84 +256,3 @@ def test_a_list_with_what_is_no_url_is_refused(out, urls):
     with pytest.raises(UsageError):
         download(urls, out)
     assert not out.exists()
-
-
-def test_a_web_folder_is_listed_with_those_below(server, out, make_answer):
-    html = {"Content-Type": "text/html"}
-    page = """<a href="../">up</a> <a href="?C=N;O=D">Name</a> <a href="a.tif">a</a>
-        <a href="2020/">2020/</a> <a href="http://elsewhere.example/x.tif">x</a>
-        <a href="/files/%2e%2e/secret">s</a> <a href="a.tif#again">a</a>"""
-    url = server.answer("/files/", make_answer(200, page.encode(), html))
-    below = b'<a href="b%20c.tif">b</a><a href="/files/2020/may/">m</a>'
-    server.answer("/files/2020/", make_answer(200, below, html))
-    server.answer("/files/2020/may/", make_answer(200, b'<a href="d.tif">d</a>', html))
-    for path in ("a.tif", "2020/b%20c.tif", "2020/may/d.tif"):
-        server.file(f"/files/{path}", path.encode())
-    report = download(url, out)
-    assert (report.fetched, report.failed) == (3, 0)
-    assert (out / "files/items/a/data.tif").read_bytes() == b"a.tif"
-    assert (out / "files/2020/b c/data.tif").read_bytes() == b"2020/b%20c.tif"
-    assert (out / "files/2020/may__d/data.tif").read_bytes() == b"2020/may/d.tif"
-    _asks_nobody_again(server, url, out)
-
-
-class Store:
-    """Answers listings as a store does."""
-
-    def __init__(self, pages):
-        self.pages, self.asked = list(pages), []
-
-    def get(self, url):
-        self.asked.append(url)
-        return Response(200, {}, self.pages.pop(0).encode(), url)
-
-
-def _assets(documents):
-    return [(item["collection"], item["id"], item["assets"]["data"]) for item, _ in documents]
-
-
-def test_a_bucket_is_listed_page_after_page():
-    first = """<ListBucketResult><Contents><Key>floods/2020/a&amp;b.tif</Key><Size>7</Size>
-        </Contents><Contents><Key>floods/2020/</Key><Size>0</Size></Contents>
-        <NextContinuationToken>t+1</NextContinuationToken></ListBucketResult>"""
-    second = "<R><Contents><Key>floods/c.tif</Key><Size>9</Size></Contents></R>"
-    store = Store([first, second])
-    found = _assets(listed(cast("Any", store), "s3://bucket/floods/"))
-    assert [(c, i, a["href"], a["file:size"]) for c, i, a in found] == [
-        ("2020", "a&b", "https://bucket.s3.amazonaws.com/floods/2020/a%26b.tif", 7),
-        ("items", "c", "https://bucket.s3.amazonaws.com/floods/c.tif", 9),
-    ]
-    assert "continuation-token=t%2B1" in store.asked[1]
-
-
-def test_names_of_a_bucket_that_xml_cannot_hold_are_listed():
-    page = """<ListBucketResult><EncodingType>url</EncodingType>
-        <Contents><Key>odd/a%20b%2Bc%01%0A.tif</Key><Size>1</Size></Contents>
-        <Contents><Key>odd/a+b.tif</Key><Size>2</Size></Contents>
-        <Contents><Key>odd/x/../%C3%BC%3F%23.tif</Key><Size>3</Size></Contents>
-        </ListBucketResult>"""
-    store = Store([page])
-    found = _assets(listed(cast("Any", store), "s3://bucket/odd/"))
-    assert [asset["href"].partition("/odd/")[2] for _, _, asset in found] == [
-        "a%20b%2Bc%01%0A.tif",
-        "a%20b.tif",
-        "x/../%C3%BC%3F%23.tif",
-    ]
-    assert "encoding-type=url" in store.asked[0]
-
-
-def test_a_container_of_azure_is_listed_with_its_checksums():
-    digest = hashlib.md5(b"pixels").digest()
-    md5 = base64.b64encode(digest).decode()
-    page = f"""\ufeff<EnumerationResults><Blobs><Blob><Name>a.tif</Name><Properties>
-        <Content-Length>6</Content-Length><Content-MD5>{md5}</Content-MD5></Properties></Blob>
-        </Blobs><NextMarker/></EnumerationResults>"""
-    [(_, _, asset)] = _assets(listed(cast("Any", Store([page])), "az://account/container/"))
-    assert asset["file:checksum"] == "d50110" + digest.hex()
-    assert asset["href"] == "https://account.blob.core.windows.net/container/a.tif"
-
-
-def test_a_bucket_without_a_name_is_refused():
-    with pytest.raises(UsageError):
-        list(listed(cast("Any", Store([])), "s3://../x"))
-    assert list(items_of(iter([]))) == []

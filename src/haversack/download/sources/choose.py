@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,16 +18,18 @@ from haversack.catalog.items import LINES
 from haversack.download.origin import Origin, shown
 from haversack.download.sources.crawl import crawl
 from haversack.download.sources.document import Asker, Document, Documents, absolute, links_of
-from haversack.download.sources.listing import Entry, is_listing, items_of, listed, place_of
+from haversack.download.sources.entries import Entry, items_of
+from haversack.download.sources.listing import is_listing, listed, place_of
 from haversack.download.sources.search import narrowing, search
 from haversack.errors import EmptySourceError, FormatError, PathNotFoundError, UnexpectedAnswerError
 
 _ROOTS = frozenset({"catalog.json", "collection.json", "index.html", ""})
 _DOCUMENTS = frozenset({".json", ".geojson", *LINES})
 _ARCHIVES = (".tar.gz", ".tgz")
+_TABLES = (".parquet", ".geoparquet")
 _SAYS_NOTHING = re.compile(r"\.{0,2}|api|stac|mlhub|search|collections|items|v\d+(\.\d+)*")
 _SUFFIX = re.compile(
-    "|".join(f"{re.escape(one)}$" for one in (*_ARCHIVES, *_DOCUMENTS)), re.IGNORECASE
+    "|".join(f"{re.escape(one)}$" for one in (*_ARCHIVES, *_DOCUMENTS, *_TABLES)), re.IGNORECASE
 )
 
 
@@ -144,11 +147,11 @@ def documents_of(
     """
     told = identity(source)
     if isinstance(source, tuple):
-        return items_of(Entry(_file_of(url), url) for url in source), told
+        return items_of(Entry(_file_of(url), url) for url in dict.fromkeys(source)), told
     url = source.url if isinstance(source, StacApi) else source
     root = None if isinstance(source, StacApi) else _at_folder(asker, url)
     if root is None and is_listing(url) and not isinstance(source, StacApi):
-        return listed(asker, url), told
+        return listed(asker, url, partial(_pass_over, told)), told
     if posixpath.splitext(urlsplit(url).path)[1] in LINES:
         return _lines(asker, url), told
     root = asker.document(url) if root is None else root
@@ -157,6 +160,11 @@ def documents_of(
     if isinstance(source, StacApi):
         raise UnexpectedAnswerError(f"{shown(url)} is no STAC API: it links to no search")
     return crawl(asker, url, root), told
+
+
+def _pass_over(told: dict[str, Any], url: str) -> None:
+    """Note what is left out: the next run finds that this is not all, and asks again."""
+    told.setdefault("passed over", []).append(shown(url))
 
 
 def _at_folder(asker: Asker, url: str) -> Document | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
@@ -58,6 +58,18 @@ class Asker:
         if not 200 <= answer.status < 300:
             raise UnexpectedAnswerError(f"{shown(url)}: HTTP {answer.status} is no document")
         return answer
+
+    def head(self, url: str) -> Mapping[str, str]:
+        """Give the headers of an answer, whatever its status."""
+        answer = request(
+            "HEAD",
+            url,
+            secrets=self.access.secrets,
+            source_origin=self.root,
+            allow_hosts=self.access.allow_hosts,
+            ca=self.access.ca,
+        )
+        return answer.headers
 
     def document(self, url: str, body: Document | None = None) -> Document:
         """Fetch a JSON object.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode, urljoin
+from urllib.parse import quote, urlencode, urljoin
 
 import shapely
 
@@ -158,8 +158,9 @@ def search(asker: Asker, url: str, root: Document, filters: Filters) -> Document
 def _collection(asker: Asker, url: str, root: Document, name: str) -> Documents:
     data = next((urljoin(url, link["href"]) for link in links_of(root, "data")), None)
     place = data or urljoin(url if url.endswith("/") else f"{url}/", "collections")
+    url = f"{place.rstrip('/')}/{quote(name, safe='')}"
     try:
-        document = asker.document(f"{place}/{name}")
+        document = asker.document(url)
     except SourceNotFoundError:
         return
-    yield absolute(document, f"{place}/{name}"), None
+    yield absolute(document, url), None
