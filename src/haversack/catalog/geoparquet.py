@@ -15,21 +15,26 @@ import msgspec
 import numpy as np
 import shapely
 
+from haversack.catalog.arrow_types import Tree, as_arrow, find_type, merge
 from haversack.catalog.items import ItemsSource, gather
+from haversack.catalog.rest import REST, rest_of, with_rest
 from haversack.catalog.stac import TREE_LINKS, resolve
 from haversack.catalog.table import NO_ITEM, Table
 from haversack.errors import FormatError
 from haversack.storage.publish import storage_error, temporary_beside, writing
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from haversack.catalog.catalog import Catalog
 
 _ROWS = 5000
-_FIELDS = ("type", "stac_version", "stac_extensions", "id", "geometry", "bbox", "links", "assets")
-_TOP = frozenset({*_FIELDS, "collection"})
+_FIELDS = ("type", "stac_version", "stac_extensions", "id", "links", "assets")
+_TOP = frozenset({*_FIELDS, "geometry", "bbox", "collection", REST})
 _CORNERS = ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")
 _TIMES = frozenset({"datetime", "start_datetime", "end_datetime", "created", "updated"})
 _META = b"stac-geoparquet"
+_UNREAD = (msgspec.DecodeError, msgspec.ValidationError)
 
 
 def looks_like_geoparquet(path: Path) -> bool:
@@ -63,9 +68,10 @@ def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
             yield from _collections(metadata)
             for batch in file.iter_batches(_ROWS):
                 for row in batch.to_pylist():
-                    yield f"row {number}", msgspec.json.encode(_item(row))
+                    item = with_rest(_item(row), row.get(REST))
+                    yield f"row {number}", msgspec.json.encode(item)
                     number += 1
-    except (pa.ArrowException, OSError, shapely.errors.ShapelyError, TypeError) as error:
+    except (pa.ArrowException, OSError, shapely.errors.ShapelyError, TypeError, *_UNREAD) as error:
         raise FormatError(f"{path} is no whole stac-geoparquet, at row {number}: {error}") from None
 
 
@@ -116,75 +122,115 @@ def _told(value: Any) -> Any:
 def write_geoparquet(catalog: Catalog, path: Path) -> None:
     """Write all items of a catalog, in batches.
 
+    Properties are columns where one type holds them and no column of items has their name; what
+    columns do not give back as it was is kept in one more (see :mod:`haversack.catalog.rest`).
+
     Raises
     ------
-    FormatError
-        Items disagree in the type of a property, which a Parquet column cannot hold.
+    StorageError
+        The disk is full or refuses.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     temporary = temporary_beside(path)
     try:
         schema = _schema(catalog)
         with writing(temporary) as file, pq.ParquetWriter(file, schema, compression="zstd") as out:
-            for rows in _batches(catalog):
-                out.write_table(pa.Table.from_pylist(rows, schema=schema))
+            for items in _batches(catalog):
+                out.write_table(_table(items, schema))
         temporary.replace(path)
-    except pa.ArrowException as error:
-        raise FormatError(f"{catalog.id!r} does not fit into one table: {error}") from None
     except OSError as error:
         raise storage_error("write", path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _schema(catalog: Catalog) -> Any:
+def _schema(catalog: Catalog) -> pa.Schema:
     """Find one schema for all items, in a first pass."""
     import pyarrow as pa
 
-    schema = None
-    for rows in _batches(catalog):
-        names = dict.fromkeys(name for row in rows for name in row)
-        found = pa.table({name: [row.get(name) for row in rows] for name in names}).schema
-        both = [found] if schema is None else [schema, found]
-        schema = pa.unify_schemas(both, promote_options="permissive")
-    schema = pa.schema([]) if schema is None else schema
+    trees: dict[str, Tree] = {}
+    for items in _batches(catalog):
+        for name in dict.fromkeys(name for _, row in items for name in row):
+            found = find_type([row.get(name) for _, row in items])
+            trees[name] = merge(trees.get(name, pa.null()), found)
+    types = {name: as_arrow(tree) for name, tree in trees.items()}
+    fixed = {"geometry": pa.binary()} | dict.fromkeys(_TIMES, pa.timestamp("us", "UTC"))
+    fixed |= {"bbox": pa.struct([(name, pa.float64()) for name in _CORNERS if name[0] != "z"])}
+    fields = [
+        (name, fixed.get(name, found) if found == pa.null() else found)
+        for name, found in types.items()
+        if found is not None
+    ]
+    return pa.schema([*fields, (REST, pa.string())], metadata=_metadata(catalog))
+
+
+def _metadata(catalog: Catalog) -> dict[bytes, bytes]:
     codes = range(len(catalog.collections))
     described = {catalog.collections[code].id: _collection(catalog, code) for code in codes}
     geometry = {"encoding": "WKB", "geometry_types": []}
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
     told = {"version": "1.0.0", "collections": described}
-    return schema.with_metadata({b"geo": json.dumps(geo), _META: json.dumps(told)})
+    return {b"geo": json.dumps(geo).encode(), _META: json.dumps(told).encode()}
 
 
-def _batches(catalog: Catalog) -> Iterator[list[dict[str, Any]]]:
+def _table(items: list[_Item], schema: pa.Schema) -> pa.Table:
+    """Put items into columns, and into the last what those do not give back."""
+    import pyarrow as pa
+
+    fields = [field for field in schema if field.name != REST]
+    columns = [_column([row.get(field.name) for _, row in items], field.type) for field in fields]
+    found = pa.table(columns, schema=pa.schema(fields))
+    pairs = zip(items, found.to_pylist(), strict=True)
+    rest = [rest_of(document, _item(row)) for (document, _), row in pairs]
+    return pa.table([*columns, pa.array(rest, pa.string())], schema=schema)
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Make a column; an empty one where some value does not fit after all (2**53 + 1 in floats)."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError):
+        return pa.nulls(len(values), kind)
+
+
+_Item = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _batches(catalog: Catalog) -> Iterator[list[_Item]]:
+    """Give items in lots, each as a document and as the values of columns."""
     for begin in range(0, len(catalog.items), _ROWS):
         rows = range(begin, min(begin + _ROWS, len(catalog.items)))
-        yield [_row(catalog, row) for row in rows]
+        documents = ((_document(catalog, row), row) for row in rows)
+        yield [(document, _row(catalog, document, row)) for document, row in documents]
 
 
-def _row(catalog: Catalog, row: int) -> dict[str, Any]:
+def _document(catalog: Catalog, row: int) -> dict[str, Any]:
+    """Read an item, with references that do not depend on where it lies."""
     item = catalog.item(row)
-    geometry = item.get("geometry")
-    shape = shapely.from_geojson(json.dumps(geometry)) if geometry else None
-    box = catalog.items.box(row)
-    flat = np.isinf(box.low)
-    corners = zip(_CORNERS, box, strict=True)
     assets = item.get("assets") or {}
     for asset_row in catalog.items.assets_of(row):
         assert catalog.assets.item[asset_row] != NO_ITEM
         key = catalog.assets.key[asset_row]
         assets[key]["href"] = _from_anywhere(catalog, catalog.target(asset_row))
+    return item | {"links": list(_links(catalog, item, catalog.items.place[row]))}
+
+
+def _row(catalog: Catalog, item: dict[str, Any], row: int) -> dict[str, Any]:
+    geometry, properties = item.get("geometry"), item.get("properties") or {}
+    shape = shapely.from_geojson(json.dumps(geometry), on_invalid="ignore") if geometry else None
+    box = catalog.items.box(row)
+    flat = np.isinf(box.low)
+    corners = zip(_CORNERS, box, strict=True)
     return {
         **{name: item.get(name) for name in _FIELDS},
-        "links": list(_links(catalog, item, catalog.items.place[row])),
-        **{name: _timed(name, value) for name, value in (item.get("properties") or {}).items()},
+        **{name: _timed(name, value) for name, value in properties.items() if name not in _TOP},
         "geometry": None if shape is None else shapely.to_wkb(shape),
         "bbox": None
         if np.isnan(box.west)
         else {name: value for name, value in corners if not (flat and name[0] == "z")},
-        "assets": assets,
         "collection": catalog.items.collection[row],
     }
 
@@ -216,10 +262,11 @@ def _links(catalog: Catalog, document: dict[str, Any], place: str) -> Iterator[d
 
 
 def _timed(name: str, value: Any) -> Any:
-    if name not in _TIMES or not isinstance(value, str):
+    """Give a time as a moment, None where it is none."""
+    if name not in _TIMES:
         return value
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -30,7 +30,11 @@ def listed(asker: Asker, source: str, passed_over: Callable[[str], None]) -> Doc
 def place_of(source: str) -> str:
     """Give the address that a store's folder is asked for at."""
     scheme, _, rest = source.partition("://")
-    places: dict[str, Callable[[str], str]] = {"s3": buckets.s3, "gs": buckets.google, "az": buckets.azure}
+    places: dict[str, Callable[[str], str]] = {
+        "s3": buckets.s3,
+        "gs": buckets.google,
+        "az": buckets.azure,
+    }
     place = places.get(scheme.lower())
     return source if place is None else place(rest.partition("/")[0])
 
