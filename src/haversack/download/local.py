@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
+from itertools import count
 from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ from haversack.catalog.times import with_time
 from haversack.download.holdings import Holdings, State
 from haversack.download.layout import CATALOG, Layout
 from haversack.download.output import Output
+from haversack.download.signatures import unsigned
 
 Document = dict[str, Any]
 
@@ -130,9 +132,10 @@ class LocalCatalog:
         kept = []
         for link in document.get("links") or ():
             if link.get("rel") not in _TREE_LINKS:
-                kept.append(link | {"href": self._redirect(link.get("href", ""), place, folder)})
+                href = self._redirect(link.get("href", ""), place, folder)
+                kept.append(link | {"href": unsigned(href)})
             elif link["rel"] == "self" and "://" in link.get("href", ""):
-                kept.append(link | {"rel": "canonical"})
+                kept.append(link | {"rel": "canonical", "href": unsigned(link["href"])})
         return kept
 
     def _redirect(self, href: str, place: str, folder: str) -> str:
@@ -165,6 +168,7 @@ class LocalCatalog:
                 self._settle(asset, lead, self._holdings.elsewhere.get(lead, path), folder)
             else:
                 self._send_away(asset, row)
+            _unsign_alternates(asset)
             extensions |= {_ALTERNATE} if "alternate" in asset else set()
             extensions |= {_FILE} if "file:checksum" in asset or "file:size" in asset else set()
         listed = list(document.get("stac_extensions") or ())
@@ -173,11 +177,8 @@ class LocalCatalog:
 
     def _settle(self, asset: Document, lead: int, path: str, folder: str) -> None:
         """Point an asset at its file here, and keep where it came from."""
-        remote = asset["href"]
-        if "://" in remote:
-            alternates = asset.get("alternate")
-            others = alternates if isinstance(alternates, dict) else {}
-            asset["alternate"] = {"remote": {"href": remote}} | others
+        if "://" in asset["href"]:
+            asset["alternate"] = _with_remote(asset.get("alternate"), unsigned(asset["href"]))
         asset["href"] = _way(folder, posixpath.join(self._assets_at, path))
         if int(self._holdings.state[lead]) != State.UNVERIFIED:
             asset["file:size"] = self._holdings.size(lead)
@@ -188,6 +189,7 @@ class LocalCatalog:
     def _send_away(self, asset: Document, row: int) -> None:
         """Give an asset that is not here the absolute address that it has elsewhere."""
         if is_absolute(asset["href"]):
+            asset["href"] = unsigned(asset["href"])
             return
         source = self._catalog.source
         remote = remote_of(asset)
@@ -195,6 +197,25 @@ class LocalCatalog:
             asset["href"] = remote
         elif isinstance(source, TreeSource):
             asset["href"] = str(source.path.resolve() / self._catalog.target(row))
+
+
+def _with_remote(alternates: Any, href: str) -> Document:
+    """Add where an asset came from as ``remote``; another of that name is kept under a free one."""
+    others = dict(alternates) if isinstance(alternates, dict) else {}
+    other = others.pop("remote", None)
+    if other is None:
+        return {"remote": {"href": href}} | others
+    if remote_of({"alternate": {"remote": other}}) == href:
+        return {"remote": other} | others
+    free = next(name for n in count(1) if (name := f"remote-{n}") not in others)
+    return {"remote": {"href": href}, free: other} | others
+
+
+def _unsign_alternates(asset: Document) -> None:
+    alternates = asset.get("alternate")
+    for one in alternates.values() if isinstance(alternates, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("href"), str):
+            one["href"] = unsigned(one["href"])
 
 
 def remote_of(asset: Document) -> str | None:

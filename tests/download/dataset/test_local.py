@@ -127,3 +127,54 @@ def test_a_download_of_a_download_is_the_same_tree(farms, source, out, tmp_path,
     first, second = listing(out / "farms"), listing(tmp_path / "again/farms")
     assert list(first) == list(second)
     assert [n for n in first if not n.endswith(".json") and first[n] != second[n]] == []
+
+
+# Where an asset came from
+
+
+def test_where_it_came_from_is_kept_beside_other_places_of_it(empty, source, out, server):
+    red, other = server.file("/red.tif", b"red"), {"href": "s3://bucket/red.tif", "name": "store"}
+    old = {"href": "ftp://a.example/red.tif"}
+    alternates = {"remote": other, "remote-1": old}
+    empty.add_item("one", {"red": {"href": red, "alternate": alternates}})
+    archive = empty.archive(source)
+    for _ in range(2):
+        report = download(archive, out, **LOCAL)
+        asset = _load(report.path / "fields/one/one.json")["assets"]["red"]
+        assert asset["alternate"] == {
+            "remote": {"href": red},
+            "remote-2": other,
+            "remote-1": old,
+        }
+
+
+def test_where_it_came_from_is_told_once(empty, source, out, server):
+    red = server.file("/red.tif", b"red")
+    remote = {"href": red, "name": "the same"}
+    empty.add_item("one", {"red": {"href": red, "alternate": {"remote": remote}}})
+    report = download(empty.archive(source), out, **LOCAL)
+    asset = _load(report.path / "fields/one/one.json")["assets"]["red"]
+    assert asset["alternate"] == {"remote": remote}
+
+
+@pytest.mark.parametrize("chosen", [{"fields": []}, {"marks": []}])
+def test_signatures_of_addresses_are_not_in_the_local_catalog(empty, source, out, server, chosen):
+    sas = "?band=2&sv=1&sig=s3cret"
+    red = {"href": server.file("/red.tif", b"red") + sas}
+    red["alternate"] = {"s3": {"href": "https://a.example/red?X-Amz-Signature=s3cret"}}
+    link = {"rel": "thumbnail", "href": "https://a.example/t.png" + sas}
+    itself = {"rel": "self", "href": "https://a.example/one.json?token=s3cret"}
+    empty.add_item("one", {"red": red}, links=[link, itself])
+    empty.add_item("two", {"red": server.file("/two.tif", b"two")}, "marks")
+    own = {"table": {"href": server.file("/table.csv", b"a,b") + sas}}
+    empty.add_collection()["assets"] = own
+    archive = empty.archive(source)
+    report = download(archive, out, collection_filter=chosen, **LOCAL)
+    texts = [path.read_text() for path in report.path.rglob("*.json")]
+    assert [text for text in texts if "s3cret" in text] == []
+    assert "red.tif?band=2" in (report.path / "fields/one/one.json").read_text()
+    # What is missing still comes: the archive has it with its signature.
+    assert download(archive, out, **LOCAL).failed == 0
+    assert {asked.path for asked in server.asked if asked.path.startswith("/red")} == {
+        "/red.tif" + sas
+    }
