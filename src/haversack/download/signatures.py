@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote_plus
 
-# Of Azure; some are names that others use too, so only where there is a ``sig``.
-_SAS = frozenset(
-    [
-        "sv",
-        "ss",
-        "srt",
-        "sp",
-        "se",
-        "st",
-        "spr",
-        "sip",
-        "sig",
-        "sr",
-        "si",
-        "skoid",
-        "sktid",
-        "skt",
-        "ske",
-        "sks",
-        "skv",
-        "saoid",
-        "suoid",
-        "scid",
-        "sdd",
-        "ses",
-        "rscc",
-        "rscd",
-        "rsce",
-        "rscl",
-        "rsct",
-    ]
-)
-# Of the older signatures of S3, Google and CloudFront, where there is a ``signature``.
-_SIGNED = frozenset(
-    {"signature", "expires", "awsaccesskeyid", "googleaccessid", "key-pair-id", "policy"}
-)
-_TOKENS = frozenset({"token", "access_token", "api_key", "apikey", "api-key", "x-api-key"})
-_PREFIXES = ("x-amz-", "x-goog-")
+_TOKEN = r"token|access_token|api[_-]?key|x-api-key|x-amz-.*|x-goog-.*"
+# Others use some of these names too, so they count only beside a signature.
+_BESIDE = {
+    "sig": "sv|ss|srt|sp|se|st|spr|sip|sig|sr|si|sk[a-z]{1,4}|s[acu]o?id|sdd|ses|rsc[cdelt]",
+    "signature": "signature|expires|awsaccesskeyid|googleaccessid|key-pair-id|policy",
+}
 
 
 def unsigned(url: str) -> str:
@@ -60,12 +29,11 @@ def unsigned(url: str) -> str:
     if not question:
         return url
     query, mark, fragment = rest.partition("#")
-    pairs = [(unquote_plus(part.partition("=")[0]).lower(), part) for part in query.split("&")]
-    names = {name for name, _ in pairs}
-    secret = _TOKENS | (_SAS if "sig" in names else set())
-    secret |= _SIGNED if "signature" in names else set()
-    kept = [part for name, part in pairs if name not in secret and not name.startswith(_PREFIXES)]
-    if len(kept) == len(pairs):
+    parts = [(unquote_plus(part.partition("=")[0]).lower(), part) for part in query.split("&")]
+    names = {name for name, _ in parts}
+    secret = "|".join([_TOKEN, *(beside for name, beside in _BESIDE.items() if name in names)])
+    kept = [part for name, part in parts if not re.fullmatch(secret, name)]
+    if len(kept) == len(parts):
         return url
     query = "&".join(kept)
     return f"{base}{'?' * bool(query)}{query}{mark}{fragment}"

@@ -9,7 +9,7 @@ import pytest
 
 from haversack.catalog import read_catalog
 from haversack.download import StacApi, download
-from haversack.errors import DownloadError, UsageError
+from haversack.errors import DownloadError, EmptySourceError, UsageError
 
 LOCAL: dict[str, Any] = {"allow_hosts": ["127.0.0.1"]}
 
@@ -129,8 +129,11 @@ def test_items_a_line_come_by_url(farms, out, server, make_answer):
 class Api:
     """An API of 40 items, an hour apart, that gives no more than ``most`` of a search."""
 
-    def __init__(self, server, make_answer, *, most=1000, page=7, post=False, refuses=False):
+    def __init__(
+        self, server, make_answer, *, most=1000, page=7, post=False, refuses=False, more=0
+    ):
         self.server, self.answer = server, make_answer
+        self.more = more  # what it estimates beyond what there is
         self.most, self.page, self.refuses = most, page, refuses
         self.items = [
             {
@@ -176,7 +179,7 @@ class Api:
             href = asked.path.partition("?")[0] + f"?at={at + self.page}"
             href += f"&datetime={query['datetime']}" if "datetime" in query else ""
             links = [{"rel": "next", "href": href}]
-        return self._json(_page(page, links=links, numberMatched=len(found)))
+        return self._json(_page(page, links=links, numberMatched=len(found) + self.more))
 
     @staticmethod
     def _within(item, span):
@@ -206,6 +209,51 @@ def test_what_a_server_caps_is_asked_for_by_time(server, make_answer, out, refus
     report = download(StacApi(server.url("/v1/")), out, name="found")
     assert len(_items(report)) == 40
     assert len(api.asked) > 6
+
+
+@pytest.mark.parametrize("most", [1000, 10])
+def test_a_server_that_estimates_too_many_is_believed_by_what_it_gives(
+    server, make_answer, out, caplog, most
+):
+    api = Api(server, make_answer, most=most, more=3)
+    report = download(StacApi(server.url("/v1/")), out, name="found")
+    assert len(_items(report)) == 40
+    assert "estimate" in caplog.text
+    assert len(api.asked) < 300
+
+
+def test_a_search_that_gives_nothing_is_over_whatever_is_estimated(server, make_answer, out):
+    api = Api(server, make_answer, more=5)
+    api.items.clear()
+    with pytest.raises(EmptySourceError):
+        download(StacApi(server.url("/v1/")), out, name="found")
+    assert len(api.asked) == 1
+
+
+def test_items_of_one_moment_that_a_server_cuts_off_are_never_taken_for_all(
+    server, make_answer, out
+):
+    api = Api(server, make_answer, most=10)
+    for item in api.items:
+        item["properties"]["datetime"] = "2020-05-01T00:00:00Z"
+    with pytest.raises(DownloadError, match="40 items match at one moment, and gives 10"):
+        download(StacApi(server.url("/v1/")), out, name="found")
+
+
+def test_a_collection_of_any_id_is_asked_for_by_it(server, make_answer, out):
+    api = Api(server, make_answer)
+    odd = "a b/c?d#e"
+    for item in api.items:
+        item["collection"] = odd
+    document = {"type": "Collection", "stac_version": "1.1.0", "id": odd, "title": "Odd",
+                "description": "f", "license": "other", "links": [],
+                "extent": {"spatial": {"bbox": [[0, 0, 1, 1]]},
+                           "temporal": {"interval": [[None, None]]}}}  # fmt: skip
+    path = "/v1/collections/a%20b%2Fc%3Fd%23e"
+    server.answer(path, make_answer(200, json.dumps(document).encode()))
+    report = download(StacApi(server.url("/v1/")), out, name="found", catalog_only=True)
+    assert server.paths().count(path) == 1
+    assert [row.title for row in read_catalog(report.path).collections] == ["Odd"]
 
 
 def test_filters_go_to_the_server_and_decide_here_all_the_same(server, make_answer, out):

@@ -58,6 +58,7 @@ class _Search:
     post: bool
     asked: dict[str, Any]
     seen: set[tuple[str, str]] = field(default_factory=set)
+    most: int = 0  # items that one search has given to its end
 
     def run(self, span: Span) -> Iterator[tuple[Document, str]]:
         """Give the items of a time span, each once; halve the span where some do not come."""
@@ -74,16 +75,32 @@ class _Search:
             if not counted:
                 raise
             failed = error
-        if failed is None and (matched is None or counted >= matched):
+        if failed is None and (matched is None or counted >= matched or self._is_all(counted)):
+            if matched is not None and counted < matched:
+                log.warning(
+                    "%s says that %s items match, and gives %s: taken for an estimate",
+                    shown(self.url),
+                    matched,
+                    counted,
+                )
             return
         halves = _halves(span)
         if halves is None:
             raise failed or UnexpectedAnswerError(
-                f"{shown(self.url)} says that {matched} items match, and gives {counted} of them"
+                f"{shown(self.url)} says that {matched} items match at one moment, and gives "
+                f"{counted} of them: narrow the search with other filters (bbox, collections)"
             )
         log.info("the server gives %d of %s items at once: asked for by time", counted, matched)
         for half in halves:
             yield from self.run(half)
+
+    def _is_all(self, counted: int) -> bool:
+        """Tell whether a search came to its end by itself, whatever number the server estimated.
+
+        One that a server cuts off gives as many items as any other.
+        """
+        self.most = max(self.most, counted)
+        return counted < self.most or not counted
 
     def _is_new(self, feature: Any) -> bool:
         if not isinstance(feature, dict):
