@@ -74,6 +74,21 @@ def test_verify_names_the_file_and_what_is_wrong(small, content, what):
     assert what in damage.what
 
 
+@pytest.mark.parametrize("checksum", ["zz", "1220", "1220" + "00" * 31, "d50101ff", "no hash"])
+def test_a_checksum_that_cannot_be_read_is_named(tree, farms, item, checksum):
+    assets = {"red": {"href": "./red.tif", "file:checksum": checksum}}
+    files = farms([item("one", assets=assets)]) | {"farms/fields/one/red.tif": b"pixels"}
+    [damage] = read_catalog(tree(files) / "farms").verify()
+    assert damage.path.name == "red.tif"
+    assert f"its checksum {checksum!r} in the catalog is no multihash" in damage.what
+
+
+def test_a_checksum_of_an_algorithm_that_is_not_known_is_no_damage(tree, farms, item):
+    assets = {"red": {"href": "./red.tif", "file:checksum": "1e20" + "00" * 32}}
+    files = farms([item("one", assets=assets)]) | {"farms/fields/one/red.tif": b"pixels"}
+    assert read_catalog(tree(files) / "farms").verify() == []
+
+
 def test_files_beside_the_directory_are_verified_too(tree, farms, item):
     assets = {"x": {"href": "../../../beside.csv", "file:size": 4}, "y": "../../../nowhere.csv"}
     folder = tree(farms([item("one", assets=assets)]) | {"beside.csv": b"a,b"}) / "farms"

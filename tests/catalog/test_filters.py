@@ -124,6 +124,70 @@ def test_an_item_across_the_antimeridian_is_found_from_both_sides(archive, farms
         catalog.select(bbox=[100, 0, 120, 1])
 
 
+def _square(west, east):
+    return shapely.box(west, -1, east, 1)
+
+
+@pytest.mark.parametrize(
+    ("west", "east", "found"),
+    [
+        (170, 190, ["across", "beyond", "east", "west"]),
+        (-190, -170, ["across", "beyond", "east", "west"]),
+        (183, 187, ["beyond", "west"]),
+        (-177, -173, ["beyond", "west"]),
+        (-187, -183, ["east"]),
+        (355, 360, ["zero"]),
+        (-360, 360, ["across", "beyond", "east", "west", "zero"]),
+    ],
+)
+def test_degrees_beyond_180_mean_the_same_place(archive, farms, item, west, east, found):
+    def box(name, west, east, geometry=None):
+        shape = geometry and shapely.geometry.mapping(geometry)
+        return item(name, bbox=[west, -1, east, 1], geometry=shape)
+
+    items = [
+        box("across", 179, -179),
+        box("beyond", 184, 186, _square(184, 186)),
+        box("east", 174, 176, _square(174, 176)),
+        box("west", -176, -174),
+        box("zero", -1, 1, _square(-1, 1)),
+    ]
+    catalog = read_catalog(archive(farms(items)))
+    assert sorted(_ids(catalog.select(bbox=[west, -1, east, 1]))) == found
+    assert sorted(_ids(catalog.select(intersects=_square(west, east)))) == found
+    area = shapely.geometry.mapping(_square(west, east))
+    assert sorted(_ids(catalog.select(intersects=area, match="bbox"))) == found
+
+
+_turned = st.tuples(st.integers(-179, 178), st.integers(1, 170), st.sampled_from([-360, 0, 360]))
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(st.lists(_turned, min_size=1, max_size=10), _turned)
+def test_whole_turns_make_no_difference(archive, farms, item, boxes, wanted):
+    def ends(first, wide, turn, shift):
+        west = first + shift + turn
+        east = west + wide
+        # The box that is wanted lies within 360 degrees to either side.
+        return (west, east) if shift or max(abs(west), abs(east)) <= 360 else (first, first + wide)
+
+    places = [ends(first, wide, turn, 0.25) for first, wide, turn in boxes]
+    items = [item(f"i{n}", bbox=[w, 0, e, 1], geometry=None) for n, (w, e) in enumerate(places)]
+    catalog = read_catalog(archive(farms(items)))
+    begin, wide, turn = wanted
+    first, last = ends(begin, wide, turn, 0.0)
+    expected = [
+        f"i{n}"
+        for n, (west, east) in enumerate(places)
+        if any(west + turn <= last and first <= east + turn for turn in range(-1080, 1081, 360))
+    ]
+    for filters in ({"bbox": [first, 0, last, 1]}, {"intersects": shapely.box(first, 0, last, 1)}):
+        try:
+            assert _ids(catalog.select(**filters)) == expected
+        except EmptySelectionError:
+            assert expected == []
+
+
 def test_heights_count_where_both_have_them(archive, farms, item):
     high = item("high", bbox=[0, 0, 100, 1, 1, 200])
     catalog = read_catalog(archive(farms([high])))

@@ -12,10 +12,12 @@ import msgspec
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
 from haversack.errors import UsageError
 
+_Degrees = NDArray[np.float64]
 _NAN = math.nan
 _FLAT = [0, 1, 3, 4]
 _MISSING = frozenset({b"", b"null"})
@@ -86,7 +88,7 @@ def box_filter(bbox: Any) -> Box:
     if box.south > box.north or box.low > box.high:
         raise UsageError(f"bbox {bbox!r}: its south is north of its north; the order is W, S, E, N")
     _check_degrees(f"bbox {bbox!r}", box)
-    return box
+    return _box_within_a_turn(box)
 
 
 def _check_degrees(what: str, box: Box) -> None:
@@ -114,7 +116,8 @@ def overlap(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
 
 def _share(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
     """Tell which boxes, of those between its south and north, share a point with a box."""
-    west, _, low, east, _, high = boxes.T
+    low, high = boxes[:, 2], boxes[:, 5]
+    west, east = _within_a_turn(boxes[:, 0], boxes[:, 3])
     spans = [(box.west, box.east)]
     if box.west > box.east:
         spans = [(box.west, 180.0), (-180.0, box.east)]
@@ -131,6 +134,30 @@ def _share(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
     return shared
 
 
+def _within_a_turn(west: _Degrees, east: _Degrees) -> tuple[_Degrees, _Degrees]:
+    """Write longitudes beyond 180 degrees as others do: 170 to 190 is 170 to -170.
+
+    Examples
+    --------
+    >>> west, east = _within_a_turn(np.array([170.0, -190, -10]), np.array([190.0, -180, 350]))
+    >>> west.tolist(), east.tolist()
+    ([170.0, 170.0, -180.0], [-170.0, -180.0, 180.0])
+    """
+    both = west, east
+    if all(each.min(initial=0) >= -180 and each.max(initial=0) <= 180 for each in both):
+        return both
+    beyond = (np.abs(west) > 180) | (np.abs(east) > 180)
+    whole = beyond & (east - west >= 360)
+    with np.errstate(invalid="ignore"):  # infinity is nowhere
+        turned = [np.where(np.abs(each) > 180, (each + 180) % 360 - 180, each) for each in both]
+    return np.where(whole, -180.0, turned[0]), np.where(whole, 180.0, turned[1])
+
+
+def _box_within_a_turn(box: Box) -> Box:
+    west, east = _within_a_turn(np.array(box.west), np.array(box.east))
+    return box._replace(west=float(west), east=float(east))
+
+
 def area_filter(area: Any) -> BaseGeometry:
     """Turn GeoJSON (a geometry, Feature or FeatureCollection) or a shape into one geometry.
 
@@ -141,7 +168,7 @@ def area_filter(area: Any) -> BaseGeometry:
     """
     shape = _one_shape(area)
     _check_degrees("the geometry of intersects", bounds(shape))
-    return shape
+    return _turned(shape)
 
 
 def _one_shape(area: Any) -> BaseGeometry:
@@ -184,6 +211,9 @@ def meets(
     for row in np.flatnonzero(~shapely.is_valid(shapes)).tolist():  # a missing one is not valid
         missing = shapes[row] is None
         shapes[row] = _box_shape(Box(*boxes[row].tolist())) if missing else _valid(shapes[row])
+    reach = np.abs(shapely.bounds(shapes)[:, [0, 2]]).max(axis=1, initial=0)
+    for row in np.flatnonzero(reach > 180).tolist():
+        shapes[row] = _turned(shapes[row])
     shapely.prepare(area)
     return list(shapely.intersects(area, shapes))
 
@@ -204,9 +234,22 @@ def around(boxes: NDArray[np.float64]) -> list[float] | None:
     return [float(west), float(known[:, 1].min()), float(east), float(known[:, 4].max())]
 
 
+def _turned(shape: BaseGeometry) -> BaseGeometry:
+    """Bring what lies beyond 180 degrees east or west to where it is."""
+    west, _, east, _ = shape.bounds
+    if max(abs(west), abs(east)) <= 180:
+        return shape
+    turns = [
+        translate(shapely.intersection(shape, shapely.box(at - 180, -90, at + 180, 90)), -at)
+        for at in (-360, 0, 360)
+    ]
+    return shapely.union_all(turns)
+
+
 def _box_shape(box: Box) -> BaseGeometry:
     if math.isnan(box.west):
         return shapely.Point()
+    box = _box_within_a_turn(box)
     if box.west <= box.east:
         return shapely.box(box.west, box.south, box.east, box.north)
     halves = [

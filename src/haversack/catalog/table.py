@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
@@ -200,6 +200,10 @@ class Assets:
     def checksum(self, row: int) -> str | None:
         """Give the multihash that the catalog holds for an asset."""
         return self._checksum.get(row)
+
+    def checksums(self) -> Iterable[tuple[int, str]]:
+        """Give the rows that have one, with it."""
+        return self._checksum.items()
 
 
 @dataclass(slots=True)

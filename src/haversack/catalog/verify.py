@@ -10,7 +10,7 @@ from haversack.catalog.stac import is_absolute
 from haversack.catalog.table import UNKNOWN_SIZE
 from haversack.events import Progress
 from haversack.storage.damage import Damage
-from haversack.storage.multihash import read_multihash
+from haversack.storage.multihash import is_multihash, read_multihash
 
 if TYPE_CHECKING:
     from haversack.catalog.catalog import Catalog
@@ -49,7 +49,10 @@ def _of_file(catalog: Catalog, row: int, target: str) -> list[Damage]:
     expected = int(catalog.assets.size[row])
     if expected not in {UNKNOWN_SIZE, size}:
         return [Damage(place, where, f"it has {size:,} bytes, not {expected:,}")]
-    checksum = read_multihash(catalog.assets.checksum(row) or "")
+    told = catalog.assets.checksum(row)
+    if told is not None and not is_multihash(told):
+        return [Damage(place, where, f"its checksum {told[:80]!r} in the catalog is no multihash")]
+    checksum = read_multihash(told or "")
     if file is not None and checksum is not None and not checksum.matches(file):
         return [Damage(place, where, "its bytes disagree with its checksum")]
     return []

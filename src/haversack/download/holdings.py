@@ -160,11 +160,10 @@ class Survey:
         checksum = self.catalog.assets.checksum(row)
         if known and checksum and checksum.startswith(_SHA256) and checksum.lower() != known:
             return State.ABSENT, None
-        if known is None and checksum is not None and place not in self.brought:
-            digest = read_multihash(checksum)
-            if digest is not None and not digest.matches(self.output.root / place):
-                return State.ABSENT, None
-            return State.PRESENT, checksum
+        digest = read_multihash(checksum or "") if known is None else None
+        if digest is not None and place not in self.brought:
+            is_it = digest.matches(self.output.root / place)
+            return (State.PRESENT, checksum) if is_it else (State.ABSENT, None)
         verified = known is not None or expected == size or place in self.brought
         if not verified and self._was_larger_or_smaller(row, place, size):
             return State.ABSENT, None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Unpack, get_args
+
+import numpy as np
 
 from haversack.catalog import Catalog, Filters, Match, Selection, Where
 from haversack.catalog.filters import select
@@ -22,6 +25,7 @@ from haversack.download.lease import lease
 from haversack.download.ledger import LEDGER_NAME, Ledger
 from haversack.download.leftovers import Halves, clear_away, clear_beside
 from haversack.download.obtain import Given, name_dataset, obtain
+from haversack.download.origin import shown
 from haversack.download.output import check_directory
 from haversack.download.perform import bring_assets, lay_out
 from haversack.download.plan import Plan, make_plan
@@ -32,9 +36,11 @@ from haversack.download.tuning import Tuning, check_tuning
 from haversack.errors import UsageError
 from haversack.events import Progress
 from haversack.storage.looking import as_path, exists
+from haversack.storage.multihash import read_multihash
 from haversack.storage.names import component
 
 log = logging.getLogger("haversack.download")
+_PLAIN = re.compile("1220[0-9a-f]{64}")  # what most are, found fast
 
 
 def download(
@@ -257,3 +263,19 @@ def _tell(plan: Plan) -> None:
     log.info("%d unique assets in stac catalog.", plan.holdings.count_files())
     for name, count in plan.selection.steps:
         log.info("%d assets after %s filter.", count, name)
+    _tell_of_checksums(plan)
+
+
+def _tell_of_checksums(plan: Plan) -> None:
+    """Say which chosen assets have a checksum that nothing can be compared with."""
+    told = plan.catalog.assets.checksums()
+    rows = [row for row, text in told if not _PLAIN.fullmatch(text) and not read_multihash(text)]
+    rows = np.intersect1d(np.array(rows, np.int64), plan.selection.assets).tolist()
+    if rows:
+        log.warning(
+            "%d assets have a file:checksum that cannot be read, so it is not compared with their "
+            "bytes: the first is %r of %s",
+            len(rows),
+            (plan.catalog.assets.checksum(rows[0]) or "")[:80],
+            shown(plan.catalog.target(rows[0])),
+        )

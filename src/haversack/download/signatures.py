@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_plus
 
-_TOKEN = r"token|access_token|api[_-]?key|x-api-key|x-amz-.*|x-goog-.*"
+_ALWAYS = r"token|access_token|api[_-]?key|x-api-key|x-amz-.*|x-goog-.*"
 # Others use some of these names too, so they count only beside a signature.
 _BESIDE = {
     "sig": "sv|ss|srt|sp|se|st|spr|sip|sig|sr|si|sk[a-z]{1,4}|s[acu]o?id|sdd|ses|rsc[cdelt]",
@@ -31,7 +31,7 @@ def unsigned(url: str) -> str:
     query, mark, fragment = rest.partition("#")
     parts = [(unquote_plus(part.partition("=")[0]).lower(), part) for part in query.split("&")]
     names = {name for name, _ in parts}
-    secret = "|".join([_TOKEN, *(beside for name, beside in _BESIDE.items() if name in names)])
+    secret = "|".join([_ALWAYS, *(beside for name, beside in _BESIDE.items() if name in names)])
     kept = [part for name, part in parts if not re.fullmatch(secret, name)]
     if len(kept) == len(parts):
         return url

@@ -43,18 +43,37 @@ def read_multihash(text: str) -> Multihash | None:
     >>> read_multihash("no hash") is None
     True
     """
-    try:
-        raw = bytes.fromhex(text.strip())
-    except ValueError:
-        return None
-    code, rest = _varint(raw)
-    length, digest = _varint(rest)
+    code, length, digest = _parts(text)
     algorithm = _ALGORITHMS.get(code)
     if algorithm is None or len(digest) != length:
         return None
     if hashlib.new(algorithm, usedforsecurity=False).digest_size != length:
         return None
     return Multihash(algorithm, digest)
+
+
+def is_multihash(text: str) -> bool:
+    """Tell a multihash, of an algorithm that is known here or not, from any other text.
+
+    Examples
+    --------
+    >>> is_multihash("1e20" + "00" * 32), is_multihash("1220" + "00" * 31), is_multihash("zz")
+    (True, False, False)
+    """
+    code, length, digest = _parts(text)
+    known = code in _ALGORITHMS
+    return read_multihash(text) is not None if known else code >= 0 and 0 < length == len(digest)
+
+
+def _parts(text: str) -> tuple[int, int, bytes]:
+    """Take a multihash apart: the code of its algorithm, the length that it tells, its digest."""
+    try:
+        raw = bytes.fromhex(text.strip())
+    except ValueError:
+        raw = b""
+    code, rest = _varint(raw)
+    length, digest = _varint(rest)
+    return code, length, digest
 
 
 def _varint(raw: bytes) -> tuple[int, bytes]:

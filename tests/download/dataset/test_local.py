@@ -178,3 +178,36 @@ def test_signatures_of_addresses_are_not_in_the_local_catalog(empty, source, out
     assert {asked.path for asked in server.asked if asked.path.startswith("/red")} == {
         "/red.tif" + sas
     }
+
+
+def test_a_checksum_that_cannot_be_read_is_told_and_vouches_for_nothing(
+    empty, source, out, server, caplog
+):
+    def asset(name, checksum):
+        return {"href": server.file(f"/{name}.tif", name.encode()), "file:checksum": checksum}
+
+    whole = "1220" + hashlib.sha256(b"nir").hexdigest()
+    empty.add_item("one", {"red": asset("red", "zz"), "nir": asset("nir", whole)})
+    archive = empty.archive(source)
+    place = out / "farms/fields/one/red.tif"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"other")
+    report = download(archive, out, if_exists="skip", **LOCAL)
+    assert (report.fetched, report.unverified) == (1, 1)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert ["1 assets have a file:checksum" in text and "'zz'" in text for text in told] == [True]
+    caplog.clear()
+    report = download(archive, out, collection_filter={"fields": ["nir"]}, **LOCAL)
+    assert "file:checksum" not in caplog.text
+
+
+def test_what_stands_here_is_not_taken_for_whole_by_a_checksum_that_nobody_can_read(
+    empty, source, out, server
+):
+    red = {"href": server.file("/red.tif", b"red pixels"), "file:checksum": "zz"}
+    empty.add_item("one", {"red": red})
+    place = out / "farms/fields/one/red.tif"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"half")
+    assert download(empty.archive(source), out, **LOCAL).fetched == 1
+    assert place.read_bytes() == b"red pixels"

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import shapely
 
 from haversack.catalog import read_catalog
 from haversack.download import StacApi, download
@@ -135,7 +136,7 @@ class Api:
         self.server, self.answer = server, make_answer
         self.more = more  # what it estimates beyond what there is
         self.most, self.page, self.refuses = most, page, refuses
-        self.items = [
+        self.items: list[dict[str, Any]] = [
             {
                 "type": "Feature",
                 "stac_version": "1.1.0",
@@ -268,6 +269,17 @@ def test_filters_go_to_the_server_and_decide_here_all_the_same(server, make_answ
     assert api.asked[0]["collections"] == "fields"
     assert api.asked[0]["bbox"] == "0.0,-1.0,7.0,1.0"
     assert api.asked[0]["datetime"].startswith("2020-05-01T05:00:00Z/")
+
+
+@pytest.mark.parametrize("where", ["bbox", "intersects"])
+def test_a_server_is_asked_for_degrees_within_180(server, make_answer, out, where):
+    api = Api(server, make_answer)
+    box = [-359.5, -1, -352.5, 1]
+    filters: dict[str, Any] = {where: box if where == "bbox" else shapely.box(*box)}
+    report = download(StacApi(server.url("/v1/")), out, name="found", **filters)
+    assert report.fetched == 7
+    asked = api.asked[0][where]
+    assert (asked == "0.5,-1.0,7.5,1.0") if where == "bbox" else ("7.5" in asked)
 
 
 def test_another_search_is_asked_for_anew(server, make_answer, out):

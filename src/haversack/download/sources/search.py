@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,7 +42,7 @@ def narrowing(filters: Filters) -> dict[str, Any]:
     if criteria.span is not None:
         asked["datetime"] = _interval(criteria.span)
     if criteria.box is not None:
-        asked["bbox"] = list(map(float, filters.bbox))
+        asked["bbox"] = [each for each in criteria.box if not math.isinf(each)]
     if criteria.area is not None:
         asked["intersects"] = json.loads(shapely.to_geojson(criteria.area))
     return asked
