@@ -58,6 +58,25 @@ def test_a_suffix_is_part_of_the_text_and_changes_no_ordinary_name(text, suffix)
         assert name == component(text + suffix)
 
 
+DEVICES = ["CON", "prn", "Aux", "nul", "CONIN$", "conout$", "COM0", "com9", "LPT1"]
+DEVICES += [f"{port}{digit}" for port in ("COM", "lpt") for digit in "¹²³"]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("rest", ["", " ", ".", ".txt", ".tar.gz", " .txt", "   .txt", " . ", ". .a"])
+def test_no_name_is_a_device_of_windows(device, rest):
+    name = component(device + rest)
+    # What Windows looks at: all before the first dot, without the spaces at its end.
+    assert name.partition(".")[0].rstrip(" ").upper() not in {one.upper() for one in DEVICES}
+    assert component(device, rest) == name
+    _assert_one_component(name)
+
+
+@pytest.mark.parametrize("text", ["CONIN", "console", "COM10", "com1a.txt", "x CON .txt", "$CON"])
+def test_what_only_resembles_a_device_keeps_its_name(text):
+    assert component(text) == text
+
+
 def test_hostile_texts_have_different_names():
     assert len({component(text) for text in HOSTILE}) == len(HOSTILE)
 
