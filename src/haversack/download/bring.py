@@ -17,7 +17,7 @@ from haversack.download.ledger import Ledger
 from haversack.download.leftovers import Halves
 from haversack.download.obtain import Obtained
 from haversack.download.origin import shown
-from haversack.download.plan import Plan, address
+from haversack.download.planning import Plan, address
 from haversack.download.transfer import Outcome, Request
 from haversack.download.unpack import copy_file
 from haversack.errors import FormatError

@@ -12,7 +12,7 @@ from haversack.download.http import request
 from haversack.download.ledger import Ledger
 from haversack.download.obtain import Obtained
 from haversack.download.origin import Origin
-from haversack.download.plan import Plan, address
+from haversack.download.planning import Plan, address
 from haversack.errors import DownloadError, UsageError
 from haversack.events import Progress
 from haversack.storage.checksum import sha256_multihash

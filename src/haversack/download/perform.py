@@ -18,7 +18,7 @@ from haversack.download.confirm import confirm
 from haversack.download.holdings import IfExists, State
 from haversack.download.ledger import Ledger
 from haversack.download.local import LocalCatalog
-from haversack.download.plan import Plan, rows_of
+from haversack.download.planning import Plan, rows_of
 from haversack.download.unpack import unpack
 from haversack.events import Progress
 

@@ -13,7 +13,7 @@ from haversack.download.bring import Bringing
 from haversack.download.holdings import IfExists, State
 from haversack.download.layout import CATALOG, REPORT
 from haversack.download.origin import shown
-from haversack.download.plan import Plan
+from haversack.download.planning import Plan
 from haversack.download.report import DownloadReport, FailedAsset
 from haversack.errors import DownloadError
 

@@ -28,7 +28,7 @@ from haversack.download.obtain import Given, name_dataset, obtain
 from haversack.download.origin import shown
 from haversack.download.output import check_directory
 from haversack.download.perform import bring_assets, lay_out
-from haversack.download.plan import Plan, make_plan
+from haversack.download.planning import Plan, make_plan
 from haversack.download.report import DownloadReport, FailedAsset, as_csv, no_report, read_csv
 from haversack.download.result import failures_of, not_chosen, only_failed, raise_failed, report_of
 from haversack.download.secrets import Secrets

@@ -13,7 +13,7 @@ import pytest
 from haversack.download import download, parts
 from haversack.download.lease import LEASE_NAME
 from haversack.download.leftovers import half_files, left_in
-from haversack.download.plan import Plan
+from haversack.download.planning import Plan
 from haversack.errors import StorageError
 
 FETCH = """
