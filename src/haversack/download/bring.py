@@ -183,5 +183,5 @@ class Bringing:
 
 def _no_address(target: str) -> str:
     if "://" in target:
-        return f"{shown(target)}: only http, https and s3 addresses can be fetched"
+        return f"{shown(target)}: only http, https, s3 and gs addresses can be fetched"
     return f"{target}: the catalog refers to a file that is not beside it"

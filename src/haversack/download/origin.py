@@ -102,6 +102,18 @@ def _netloc(host: str) -> str:
         raise UsageError(f"{host!r} is no valid host name") from None
 
 
+def lower_scheme(reference: str) -> str:
+    """Write the scheme of a reference in small letters, as what compares it has it.
+
+    Examples
+    --------
+    >>> lower_scheme("HTTPS://A.example/B"), lower_scheme("./B.tif")
+    ('https://A.example/B', './B.tif')
+    """
+    scheme, separator, rest = reference.partition("://")
+    return f"{scheme.lower()}{separator}{rest}" if separator else reference
+
+
 def shown(url: str) -> str:
     """Write a URL for a message or a log: its query may be a signature, so it is left out.
 

@@ -23,6 +23,7 @@ from haversack.download.holdings import Holdings, IfExists, State, Survey
 from haversack.download.layout import Layout
 from haversack.download.ledger import Ledger
 from haversack.download.local import remote_of
+from haversack.download.origin import lower_scheme
 from haversack.download.output import Output
 from haversack.download.unpack import placements
 from haversack.errors import StorageError
@@ -142,7 +143,7 @@ def make_plan(
 
 def address(catalog: Catalog, row: int) -> str | Path | None:
     """Say where an asset is fetched from: a URL, a file of the catalog's directory, or nowhere."""
-    target = catalog.target(row)
+    target = lower_scheme(catalog.target(row))
     if target.startswith("s3://"):
         bucket, _, key = target[len("s3://") :].partition("/")
         return buckets.s3(bucket) + quote(key)
@@ -154,7 +155,8 @@ def address(catalog: Catalog, row: int) -> str | Path | None:
         return file
     item = int(catalog.assets.item[row])
     holder = catalog.item(item) if item != NO_ITEM else catalog.collection(_owner(catalog, row))
-    return remote_of(holder["assets"][catalog.assets.key[row]])
+    remote = remote_of(holder["assets"][catalog.assets.key[row]])
+    return None if remote is None else lower_scheme(remote)
 
 
 def rows_of(mask: NDArray[np.bool_]) -> Iterator[int]:

@@ -12,7 +12,7 @@ import msgspec
 from haversack.download.access import Access
 from haversack.download.failure import of_status
 from haversack.download.http import Response, request
-from haversack.download.origin import shown
+from haversack.download.origin import lower_scheme, shown
 from haversack.errors import UnexpectedAnswerError
 
 Document = dict[str, Any]
@@ -100,7 +100,7 @@ def links_of(document: Document, *rels: str) -> list[Document]:
 def absolute(document: Document, base: str) -> Document:
     """Make the references of a collection or item absolute, and drop the links of its tree."""
     here = next((urljoin(base, link["href"]) for link in links_of(document, "self")), base)
-    here = here if here.startswith(("http://", "https://")) else base
+    here = here if lower_scheme(here).startswith(("http://", "https://")) else base
     links = document.get("links")
     kept = [
         link | {"href": _joined(here, link["href"])}
