@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import re
@@ -25,6 +26,8 @@ _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key"
 _LONGEST_WAIT = 60.0
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 _kept = threading.local()
+
+log = logging.getLogger("haversack.download")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,7 @@ class _Exchange:
         line, content = Line(self._network), _Content(self._max_bytes)
         url, origin = located(url)
         line.aim(url, origin, headers, method)
+        log.debug("%s %s", method, shown(url))
         _set_method(line.curl, method, body)
         line.curl.setopt(pycurl.WRITEFUNCTION, content.receive)
         line.curl.setopt(pycurl.ACCEPT_ENCODING, "")

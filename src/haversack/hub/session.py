@@ -124,7 +124,6 @@ class Session:
             The hub is not reached, or fails.
         """
         url = self.url(path, parameters)
-        log.debug("GET %s", shown(url))
         try:
             answer = request(
                 "GET",
