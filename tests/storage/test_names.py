@@ -63,7 +63,9 @@ DEVICES += [f"{port}{digit}" for port in ("COM", "lpt") for digit in "¹²³"]
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("rest", ["", " ", ".", ".txt", ".tar.gz", " .txt", "   .txt", " . ", ". .a"])
+@pytest.mark.parametrize(
+    "rest", ["", " ", ".", ".txt", ".tar.gz", " .txt", "   .txt", " . ", ". .a"]
+)
 def test_no_name_is_a_device_of_windows(device, rest):
     name = component(device + rest)
     # What Windows looks at: all before the first dot, without the spaces at its end.

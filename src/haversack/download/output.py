@@ -162,8 +162,9 @@ class Output:
         try:
             _sync([temporary for temporary, _ in pending])
             while pending:
-                temporary, final = pending.pop()
+                temporary, final = pending[-1]
                 os.replace(temporary, final)  # noqa: PTH105
+                pending.pop()
             for folder in folders:
                 sync_directory(folder)
             self._fresh.clear()

@@ -16,6 +16,7 @@ from haversack.download.holdings import IfExists
 from haversack.download.layout import Layout
 from haversack.download.ledger import Ledger
 from haversack.download.output import Output
+from haversack.download.places import Places
 from haversack.errors import FormatError
 from haversack.events import Progress
 from haversack.storage.names import component, fold
@@ -35,16 +36,16 @@ def placements(catalog: Catalog, layout: Layout) -> dict[str, Member]:
     if not isinstance(source, ArchiveSource) or not source.files:
         return {}
     found = _named_by_assets(catalog, layout, source)
-    taken = {fold(path) for path in found} | {fold(path) for path in layout.own()}
+    own = set(map(fold, layout.own()))
+    places = Places([*found, *layout.own()])
     named = {member.name for member in found.values()}
     folders = _folders(catalog, layout, source)
     for name, member in source.files.items():
         if name in named:
             continue
         path = _safe(name, folders, posixpath.dirname(catalog.place or ""))
-        if fold(path) not in taken:
-            taken.add(fold(path))
-            found[path] = member
+        if fold(path) not in own:  # what we write ourselves replaces what an archive has of it
+            found[places.take(path, name)] = member
     return dict(sorted(found.items(), key=lambda entry: entry[1].offset))
 
 

@@ -119,3 +119,12 @@ def test_a_directory_that_a_killed_run_has_just_made_is_synced_too(place, monkey
     with place as writer:
         writer.write("new/a.txt", [b"content"])
     assert {place.root, place.root / "new"} <= set(seen)
+
+
+def test_a_name_that_cannot_be_given_leaves_no_rubbish(place):
+    (place.root / "b.txt" / "full").mkdir(parents=True)
+    for name in ("a.txt", "b.txt", "c.txt"):
+        place.write(name, [b"content"])
+    with pytest.raises(StorageError):
+        place.commit()
+    assert not list(place.root.rglob("*.partial"))

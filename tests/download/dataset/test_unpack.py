@@ -101,3 +101,31 @@ def test_what_was_extracted_and_changed_comes_back(empty, source, out):
     assert (out / "farms/fields/one/a.csv").read_bytes() == b"cut"
     download(archive, out)
     assert (out / "farms/fields/one/a.csv").read_bytes() == b"content"
+
+
+def test_a_file_and_a_folder_of_one_name_both_come(empty, source, out, listing):
+    empty.add_item("one", {"a": "./pixels.tif"})
+    inside = {
+        "fields/one/pixels.tif": b"the asset",
+        "fields/one/a.tif/b": b"below the asset's place",
+        "notes": b"a file",
+        "notes/first": b"below the file",
+        "notes/second": b"and another",
+        "Pictures/x": b"below a folder",
+        "pictures": b"a file named like the folder",
+        "fields": b"a file named like a collection",
+        "catalog.json/x": b"below a document of ours",
+        "README": b"one",
+        "readme": b"another",
+    }
+    empty.files |= {f"farms/{path}": content for path, content in inside.items()}
+    archive = empty.archive(source)
+    for _ in range(2):
+        assert download(archive, out).failed == 0
+        found = listing(out / "farms")
+        assert set(inside.values()) <= set(found.values())
+        assert found["fields/one/a.tif"] == b"the asset"
+        assert len({path.split("/")[0] for path in found if path.startswith("notes~")}) == 1
+        assert found["notes"] == b"a file"
+        assert not list(out.rglob("*.partial"))
+    assert read_catalog(out / "farms").verify() == []
