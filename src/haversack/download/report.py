@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,13 @@ _WITHOUT = (
     "run the same without retry_failed (--retry-failed), which fetches whatever is missing, or "
     "give the output directory of the earlier download"
 )
+_WORDS = {
+    "fetched": "fetched",
+    "present": "here already",
+    "unverified": "here, not verified",
+    "failed": "failed",
+    "waiting": "not fetched",
+}
 HEADER = ("error", "dataset_id", "collection_id", "item_id", "asset_key", "asset_url", "tries")
 
 
@@ -51,6 +58,8 @@ class DownloadReport:
         checksum to compare; that could not be fetched.
     waiting
         Assets still to fetch: those of a dry run, or of ``catalog_only``.
+    files
+        The same five counts in files, of which several assets may share one.
     bytes, resumed_bytes
         Bytes fetched; those that the fetched files had besides, in half files of earlier runs.
     waiting_bytes, waiting_unknown, half_bytes, free_bytes
@@ -75,6 +84,7 @@ class DownloadReport:
     unverified: int = 0
     failed: int = 0
     waiting: int = 0
+    files: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
     resumed_bytes: int = 0
     waiting_bytes: int = 0
@@ -93,19 +103,12 @@ class DownloadReport:
         }
 
     def __str__(self) -> str:
-        counts = {
-            "fetched": self.fetched,
-            "here already": self.present,
-            "here, not verified": self.unverified,
-            "failed": self.failed,
-            "not fetched": self.waiting,
-        }
-        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        told = ", ".join(filter(None, map(self._count, _WORDS)))
         lines = [f"{self.dataset_id}: {told or 'nothing to fetch'}"]
         if self.fetched:
             more = f", {self.resumed_bytes:,} more were here" if self.resumed_bytes else ""
             lines[0] += f" ({self.bytes:,} bytes in {self.seconds:.1f} s{more})"
-        if self.waiting:
+        if self.waiting or self.dry_run:
             unknown = f" and {self.waiting_unknown} files of unknown size"
             lines.append(
                 f"to fetch: {self.waiting_bytes:,} bytes{unknown if self.waiting_unknown else ''}"
@@ -118,6 +121,13 @@ class DownloadReport:
             lines.append(f"all failures: {self.report}")
         lines.append(self._place())
         return "\n".join(lines)
+
+    def _count(self, name: str) -> str:
+        """Write a count, in files too where assets share them; nothing where there are none."""
+        count: int = getattr(self, name)
+        files = self.files.get(name, count)
+        shared = f" in {files} {'file' if files == 1 else 'files'}" if files != count else ""
+        return f"{count} {_WORDS[name]}{shared}" if count else ""
 
     def _place(self) -> str:
         assets = self.report.parent

@@ -18,6 +18,13 @@ from haversack.download.report import DownloadReport, FailedAsset
 from haversack.errors import DownloadError
 
 Identity = tuple[str, str, str]
+_STATES = {
+    "fetched": [State.FETCHED],
+    "present": [State.PRESENT],
+    "unverified": [State.UNVERIFIED],
+    "failed": [State.FAILED, State.UNSURE],
+    "waiting": [State.ABSENT],
+}
 
 
 def report_of(
@@ -26,17 +33,19 @@ def report_of(
     """Count what a run did, or would do, in so many seconds."""
     plan = bringing.plan
     known, unknown = plan.waiting()
+    assets = {name: sum(map(plan.count, states)) for name, states in _STATES.items()}
     return DownloadReport(
         dataset_id=bringing.obtained.dataset_id,
         path=plan.output.root,
         catalog=plan.output.root / CATALOG,
         archive=bringing.obtained.archive,
         report=plan.assets.root / REPORT,
-        fetched=plan.count(State.FETCHED),
-        present=plan.count(State.PRESENT),
-        unverified=plan.count(State.UNVERIFIED),
-        failed=plan.count(State.FAILED) + plan.count(State.UNSURE),
-        waiting=plan.count(State.ABSENT),
+        fetched=assets["fetched"],
+        present=assets["present"],
+        unverified=assets["unverified"],
+        failed=assets["failed"],
+        waiting=assets["waiting"],
+        files={name: sum(map(plan.count_files, states)) for name, states in _STATES.items()},
         bytes=bringing.bytes,
         resumed_bytes=bringing.resumed,
         waiting_bytes=known,

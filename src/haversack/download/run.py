@@ -33,7 +33,7 @@ from haversack.download.report import DownloadReport, FailedAsset, as_csv, no_re
 from haversack.download.result import failures_of, not_chosen, only_failed, raise_failed, report_of
 from haversack.download.secrets import Secrets
 from haversack.download.tuning import Tuning, check_tuning
-from haversack.errors import UsageError
+from haversack.errors import UnsupportedError, UsageError
 from haversack.events import Progress
 from haversack.storage.looking import as_path, exists
 from haversack.storage.multihash import read_multihash
@@ -180,10 +180,10 @@ def download(
         selection = _choose(obtained.catalog, filters, failed, with_sources=with_sources)
         with nullcontext() if dry_run else Ledger(assets / LEDGER_NAME) as ledger:
             keeping = _keeping(if_exists, catalog_only=catalog_only)
-            plan = make_plan(selection, place, assets, keeping, ledger)
-            bringing = Bringing(obtained, plan, access, if_exists == "sync")
+            planned = make_plan(selection, place, assets, keeping, ledger)
+            bringing = Bringing(obtained, planned, access, if_exists == "sync")
             bringing.halves = _tidy(bringing, output / f"{folder}.tar.gz", dry_run=dry_run)
-            _tell(plan)
+            _tell(planned)
             if ledger is not None:
                 lay_out(bringing, ledger, if_exists, progress)
                 obtained.remember(ledger)
@@ -191,12 +191,47 @@ def download(
                 bring_assets(bringing, ledger, if_exists, progress)
         failures = failures_of(bringing)
         if not dry_run:
-            _write_report(plan, [*failures, *not_chosen(selection, failed or [])])
-            log.info("%s saved to %s", "catalog" if catalog_only else "assets", plan.assets.root)
+            _write_report(planned, [*failures, *not_chosen(selection, failed or [])])
+            log.info("%s saved to %s", "catalog" if catalog_only else "assets", planned.assets.root)
     report = report_of(bringing, failures, time.perf_counter() - started, dry_run=dry_run)
     if raise_errors:
         raise_failed(bringing, report, if_exists)
     return report
+
+
+def plan(source: Given, output_dir: str | os.PathLike[str] = ".", **options: Any) -> DownloadReport:
+    """Say what a download would do, before anything moves: a dry run of it.
+
+    Nothing is written or made. Of what lies elsewhere only the catalog is fetched, into the
+    directory for temporary files, for it says what the dataset has.
+
+    Parameters
+    ----------
+    source, output_dir, options
+        As :func:`download` takes them, all but ``dry_run``.
+
+    Returns
+    -------
+    DownloadReport
+        Assets and files that are here and that would be fetched, the bytes that are known to come,
+        the files of unknown size, and what the disk has free.
+
+    Raises
+    ------
+    UsageError, DownloadError, FormatError, NotFoundError
+        As a download would, before it fetches assets.
+
+    Examples
+    --------
+    >>> from haversack.demo import make_hub
+    >>> _ = make_hub("valley", small=True)
+    >>> planned = plan("valley/demo_flood_events", "there", asset_keys=["flood"])
+    >>> planned.waiting, planned.files["waiting"], planned.free_bytes > planned.waiting_bytes > 0
+    (3, 3, True)
+    """
+    if "dry_run" in options:
+        raise UnsupportedError("plan() has no option 'dry_run': it always is one")
+    return download(source, output_dir, dry_run=True, **options)
 
 
 def _check(if_exists: IfExists, tuning: Tuning) -> None:
