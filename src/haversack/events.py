@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from haversack.errors import UnsupportedError
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -71,9 +73,19 @@ def task(
 
 
 def listener(progress: Progress) -> Listener:
-    """Turn a ``progress`` argument into a listener: True draws bars, None and False say nothing."""
+    """Turn a ``progress`` argument into a listener: True draws bars, None and False say nothing.
+
+    Raises
+    ------
+    UnsupportedError
+        It is something else.
+    """
     if callable(progress):
         return progress
+    if progress is not None and not isinstance(progress, bool):
+        raise UnsupportedError(
+            f"progress is True, False, None or a function that is told of events, not {progress!r}"
+        )
     return Bars() if progress else silent
 
 

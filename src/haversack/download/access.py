@@ -8,10 +8,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from haversack import events
 from haversack.download.origin import Origin
-from haversack.download.secrets import Secrets
+from haversack.download.secrets import Secrets, secrets_of
 from haversack.download.transfer import Outcome, Request, transfer
 from haversack.download.tuning import Tuning
+from haversack.events import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class Access:
     allow_hosts: tuple[str, ...] = ()
     ca: str | os.PathLike[str] | None = None
     tuning: Tuning = field(default_factory=Tuning)
+
+    def __post_init__(self) -> None:
+        secrets_of(self.secrets)
 
     @contextmanager
     def fetching(
@@ -42,3 +47,20 @@ class Access:
         )
         with closing(cast("Generator[Outcome, None, None]", outcomes)):
             yield outcomes
+
+    def fetch(
+        self,
+        wanted: Request,
+        origin: Origin | None,
+        progress: Progress,
+        *,
+        total: int | None = None,
+    ) -> Outcome:
+        """Transfer one file, and tell how its bytes come."""
+        title = f"fetch {os.path.basename(wanted.path)}"  # noqa: PTH119 (it may be a text)
+        with (
+            events.task(progress, title, total=total, unit="B") as work,
+            self.fetching([wanted], origin, on_bytes=work.advance) as outcomes,
+        ):
+            (outcome,) = outcomes
+        return outcome

@@ -15,6 +15,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 from haversack.download.origin import Origin
+from haversack.errors import UnsupportedError
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _CARRIER_GRADE_NAT = ipaddress.ip_network("100.64.0.0/10")
@@ -85,6 +86,31 @@ def is_loopback(host: str) -> bool:
     return address is not None and privacy(address) is Privacy.LOOPBACK
 
 
+def hosts_of(allow_hosts: Iterable[str]) -> tuple[str, ...]:
+    """Take the hosts that a caller allows.
+
+    Raises
+    ------
+    UnsupportedError
+        They are no list of texts.
+
+    Examples
+    --------
+    >>> hosts_of("10.0.0.1")
+    Traceback (most recent call last):
+    haversack.errors.UnsupportedError: allow_hosts is a list of hosts, as ['a.example'], not ...
+    """
+    wrong = UnsupportedError(
+        f"allow_hosts is a list of hosts, as ['a.example'], not {allow_hosts!r}"
+    )
+    if isinstance(allow_hosts, str | bytes) or not isinstance(allow_hosts, Iterable):
+        raise wrong
+    hosts = tuple(allow_hosts)
+    if not all(isinstance(host, str) for host in hosts):
+        raise wrong
+    return hosts
+
+
 class AddressRule:
     """Decide for one source which addresses its references reach.
 
@@ -108,7 +134,7 @@ class AddressRule:
 
     def __init__(self, source: Origin | None, allow_hosts: Iterable[str] = ()) -> None:
         self._source = source
-        self._allowed = {host.lower() for host in allow_hosts}
+        self._allowed = {host.lower() for host in hosts_of(allow_hosts)}
         self._level: Privacy | None = None
 
     def allows(self, origin: Origin, address: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from haversack.download.addresses import is_loopback, literal
 from haversack.download.origin import Origin
 from haversack.errors import UsageError
+from haversack.storage.looking import as_path
 
 _VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SYSTEM = (
@@ -73,7 +74,7 @@ def certificates(chosen: str | os.PathLike[str] | None = None) -> Path:
     named = [(name, os.environ.get(name)) for name in _VARIABLES]
     for name, value in [("the chosen CA bundle", chosen), *named]:
         if value:
-            path = Path(value).expanduser()
+            path = as_path(value).expanduser()
             if not path.exists():
                 raise UsageError(f"{name} names {path}, which does not exist")
             return path

@@ -15,7 +15,7 @@ from haversack.download.addresses import AddressRule
 from haversack.download.environment import certificates, proxy_for
 from haversack.download.failure import Failure, Kind, of_curl
 from haversack.download.origin import Origin, canonical, shown
-from haversack.download.secrets import Credential, Secrets
+from haversack.download.secrets import Credential, Secrets, secrets_of
 
 MOST_REDIRECTS = 5
 _GO, _STOP = int(pycurl.PREREQFUNC_OK), int(pycurl.PREREQFUNC_ABORT)
@@ -45,7 +45,7 @@ class Network:
     ) -> None:
         origin = Origin.of(source) if isinstance(source, str) else source
         self.rule = AddressRule(origin, allow_hosts)
-        self.secrets = secrets or Secrets()
+        self.secrets = secrets_of(secrets)
         self.certificates = certificates(ca)
         self.proxy = cache(proxy_for)
 

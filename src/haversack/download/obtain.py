@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from haversack import events
 from haversack.catalog import Catalog, Filters, read_catalog
 from haversack.catalog.source import ArchiveSource
 from haversack.download.access import Access
@@ -31,6 +30,7 @@ from haversack.download.sources.choose import origin_of
 from haversack.download.transfer import Outcome, Request, Version
 from haversack.errors import EmptySourceError, FormatError, UnsupportedError
 from haversack.events import Progress
+from haversack.storage.looking import as_path
 from haversack.storage.names import component
 
 log = logging.getLogger("haversack.download")
@@ -88,9 +88,10 @@ def name_dataset(source: Given, name: str | None) -> Named:
     text = os.fspath(source)
     if "://" in text:
         return Named(text, name or name_of(text), None)
+    path = as_path(source)
     if text.endswith(".txt"):
-        return Named(urls_in(Path(text)), name or Path(text).stem, None)
-    catalog = _with_content(read_catalog(source))
+        return Named(urls_in(path), name or path.stem, None)
+    catalog = _with_content(read_catalog(path))
     return Named(text, name or catalog.id, catalog)
 
 
@@ -203,10 +204,11 @@ class _Obtaining:
         log.info("fetch %s from %s...", archive.name, shown(self.source))
         wanted = Request(
             self.source,
-            Output(target.parent).file(target.name),
+            Output(target.parent, named=True).file(target.name),
             unless=self.here.version() if is_ours else None,
         )
-        came = _fetch(wanted, origin, self.access, self.progress)
+        came = self.access.fetch(wanted, origin, self.progress)
+        came.raise_failed("the catalog could not be fetched: ")
         if found is not None and came.unchanged:
             return Obtained(found[1], self.here.name, archive, origin)
         if _begins_as_json(target):
@@ -235,20 +237,10 @@ def _readable(archive: Path) -> Catalog | None:
         return None
 
 
-def _fetch(wanted: Request, origin: Origin, access: Access, progress: Progress) -> Outcome:
-    with (
-        events.task(progress, f"fetch {Path(wanted.path).name}", unit="B") as work,
-        access.fetching([wanted], origin, on_bytes=work.advance) as outcomes,
-    ):
-        (outcome,) = outcomes
-    outcome.raise_failed("the catalog could not be fetched: ")
-    return outcome
-
-
 def _copy(source: Path, archive: Path) -> None:
     """Put a local archive beside the dataset's directory, as a fetched one would lie."""
     if not (archive.is_file() and filecmp.cmp(source, archive, shallow=False)):
-        with Output(archive.parent) as writer:
+        with Output(archive.parent, named=True) as writer:
             writer.write(archive.name, _blocks(source))
 
 

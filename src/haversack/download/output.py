@@ -56,13 +56,15 @@ class Output:
     ----------
     root
         The directory; made when something is first written.
+    named
+        Whether the user named the directory itself, which then may be a link to one.
     alone
         Whether nobody else writes below it (see :mod:`haversack.download.lease`): what killed
         writers left in the folders that are visited is then removed.
     """
 
-    def __init__(self, root: Path, *, alone: bool = False) -> None:
-        self.root, self._alone = root, alone
+    def __init__(self, root: Path, *, named: bool = False, alone: bool = False) -> None:
+        self.root, self._named, self._alone = root, named, alone
         self._prefix = os.path.join(root, "")  # noqa: PTH118
         self._known: set[str] = set()
         # Plain texts, as paths would cost more than the calls of the system.
@@ -90,6 +92,10 @@ class Output:
         return self.root / path
 
     def _make_root(self) -> None:
+        if self._named:
+            make_directory(self.root)
+            self._fresh.add(self.root.parent)
+            return
         make_directory(self.root.parent)
         self._make(self.root, self.root.parent)
 

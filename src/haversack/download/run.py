@@ -18,6 +18,7 @@ from haversack.catalog import Catalog, Filters, Match, Selection, Where
 from haversack.catalog.filters import select
 from haversack.catalog.sources import with_sources as add_sources
 from haversack.download.access import Access
+from haversack.download.addresses import hosts_of
 from haversack.download.bring import Bringing
 from haversack.download.holdings import IfExists
 from haversack.download.layout import REPORT
@@ -34,7 +35,7 @@ from haversack.download.result import failures_of, not_chosen, only_failed, rais
 from haversack.download.secrets import Secrets
 from haversack.download.tuning import Tuning, check_tuning
 from haversack.errors import UnsupportedError, UsageError
-from haversack.events import Progress
+from haversack.events import Progress, listener
 from haversack.storage.looking import as_path, exists
 from haversack.storage.multihash import read_multihash
 from haversack.storage.names import component
@@ -158,11 +159,16 @@ def download(
     'here/demo_flood_events/catalog.json'
     """
     started = time.perf_counter()
-    _check(if_exists, tuning)
+    flags = {"catalog_only": catalog_only, "with_sources": with_sources, "dry_run": dry_run}
+    _check(if_exists, name, flags | {"retry_failed": retry_failed, "raise_errors": raise_errors})
+    check_tuning(tuning, "download")
+    if retry_failed and catalog_only:
+        raise UsageError("retry_failed fetches assets, and catalog_only none: give one of them")
+    progress = listener(progress)
     times_and_places = collection_filter, datetime, bbox, intersects
     filters = Filters(*times_and_places, asset_keys, roles, media_types, where, match)
     filters.check()
-    output, access = as_path(output_dir), Access(secrets, tuple(allow_hosts), ca, tuning)
+    output, access = as_path(output_dir), Access(secrets, hosts_of(allow_hosts), ca, tuning)
     elsewhere = output if asset_output_dir is None else as_path(asset_output_dir)
     for directory in (output, elsewhere):
         check_directory(directory)
@@ -234,10 +240,15 @@ def plan(source: Given, output_dir: str | os.PathLike[str] = ".", **options: Any
     return download(source, output_dir, dry_run=True, **options)
 
 
-def _check(if_exists: IfExists, tuning: Tuning) -> None:
+def _check(if_exists: object, name: object, flags: Mapping[str, object]) -> None:
+    """Refuse options that make no sense, before anything begins."""
     if if_exists not in get_args(IfExists):
         raise UsageError(f"if_exists is one of {get_args(IfExists)}, not {if_exists!r}")
-    check_tuning(tuning, "download")
+    if not isinstance(name, str | None):
+        raise UnsupportedError(f"name is a text or None, not {name!r}")
+    for flag, value in flags.items():
+        if not isinstance(value, bool):
+            raise UnsupportedError(f"{flag} is True or False, not {value!r}")
 
 
 def _keeping(if_exists: IfExists, *, catalog_only: bool) -> IfExists:

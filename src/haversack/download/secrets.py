@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 from haversack.download.origin import Origin
-from haversack.errors import UsageError
+from haversack.errors import UnsupportedError, UsageError
 
 Signed = tuple[str, dict[str, str]]
 _LINE_BREAKS = frozenset("\r\n\0")
@@ -108,7 +108,7 @@ class Secrets:
         """Give these and others; for an origin of both, these."""
         both = Secrets()
         both._of = dict(self._of)
-        both._finders = [*self._finders, *([other.of] if other else [])]
+        both._finders = [*self._finders, *([secrets_of(other).of] if other else [])]
         return both
 
     def of(self, origin: Origin) -> Credential | None:
@@ -137,6 +137,22 @@ class Secrets:
     def __repr__(self) -> str:
         names = [*map(str, self._of), *(["whom netrc names"] if self._finders else [])]
         return f"Secrets(for {', '.join(names) or 'nobody'})"
+
+
+def secrets_of(given: Secrets | None) -> Secrets:
+    """Take the secrets that a caller gives, if any.
+
+    Raises
+    ------
+    UnsupportedError
+        They are something else, which is not shown.
+    """
+    if not isinstance(given, Secrets | None):
+        raise UnsupportedError(
+            f"secrets is haversack.download.secrets.Secrets, not {type(given).__name__}: bind each "
+            "to its origin, as Secrets({'https://a.example': {'X-API-Key': '...'}})"
+        )
+    return Secrets() if given is None else given
 
 
 def _origin(place: str | Origin) -> Origin:

@@ -8,18 +8,27 @@ open already.
 from __future__ import annotations
 
 import itertools
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack, get_args
 from urllib.parse import quote
 
-from haversack.download.transfer import Request, transfer
+from haversack import events
+from haversack.download.access import Access as Transfers
+from haversack.download.origin import Origin, shown
+from haversack.download.transfer import Request
 from haversack.errors import EntityDoesNotExist, UnsupportedError
-from haversack.hub import shapes
+from haversack.events import Progress
+from haversack.hub import checks, shapes
 from haversack.hub.session import Parameters, Session, get_session
 from haversack.hub.shapes import Object
+from haversack.storage.looking import as_path
 from haversack.storage.names import component
 from haversack.storage.publish import make_directory
+
+log = logging.getLogger("haversack.hub")
 
 IfExists = Literal["resume", "skip", "overwrite"]
 
@@ -34,12 +43,37 @@ class Access(TypedDict, total=False):
 
 
 def session_of(access: Access) -> Session:
-    """Give the session of the keywords, or open the one they name."""
+    """Give the session of the keywords, or open the one they name.
+
+    Raises
+    ------
+    UnsupportedError
+        One is unknown, or of another kind.
+    """
+    check_access(access)
     return access.get("session") or get_session(
         api_key=access.get("api_key"),
         profile=access.get("profile"),
         root_url=access.get("root_url"),
     )
+
+
+def check_access(access: Access) -> None:
+    """Refuse keywords that are none, before anything is asked.
+
+    Raises
+    ------
+    UnsupportedError
+        One is unknown, or of another kind.
+    """
+    for name, value in access.items():
+        if name not in Access.__annotations__:
+            known = ", ".join(Access.__annotations__)
+            raise UnsupportedError(
+                f"unknown keyword {name!r}: besides its own, this takes only {known}"
+            )
+        if name == "session" and not isinstance(value, Session | None):
+            raise UnsupportedError(f"session is what get_session() gives, not {value!r}")
 
 
 def list_datasets(
@@ -67,6 +101,8 @@ def list_datasets(
     ...     list_datasets(root_url=server.url)
     []
     """
+    checks.texts("tags", tags)
+    checks.texts("text", text)
     session = session_of(access)
     found = session.get("datasets", {"tags": tags, "text": text})
     listed = shapes.objects(found, session.root_url, "datasets")
@@ -75,8 +111,7 @@ def list_datasets(
 
 def get_dataset(dataset_id_or_doi: str, **access: Unpack[Access]) -> Object:
     """Get a dataset by its id, or by its DOI, which is what has a slash."""
-    if not isinstance(dataset_id_or_doi, str):
-        raise UnsupportedError(f"a dataset's id or DOI is a text, not {dataset_id_or_doi!r}")
+    checks.text("a dataset's id or DOI", dataset_id_or_doi)
     if "/" in dataset_id_or_doi:
         return get_dataset_by_doi(dataset_id_or_doi, **access)
     return get_dataset_by_id(dataset_id_or_doi, **access)
@@ -101,6 +136,7 @@ def get_dataset_by_doi(dataset_doi: str, **access: Unpack[Access]) -> Object:
     EntityDoesNotExist
         The hub has no such dataset.
     """
+    checks.text("a dataset's DOI", dataset_doi)
     doi = dataset_doi.removeprefix("https://doi.org/").removeprefix("doi:")
     return _dataset(access, f'Dataset with DOI "{doi}"', "datasets", "doi", *doi.split("/"))
 
@@ -154,15 +190,20 @@ def list_collection_items(
     EntityDoesNotExist
         The hub has no such collection.
     """
-    session = session_of(access)
-    items = _paged(
-        session,
-        "features",
-        _path("collections", collection_id, "items"),
-        {"limit": page_size or limit, "extensions": extensions},
-    )
+    checks.text("a collection's id", collection_id)
+    checks.texts("extensions", extensions)
+    checks.count("page_size", page_size, least=1)
+    checks.count("limit", limit, least=0)
+    items = _items(session_of(access), collection_id, page_size or limit or None, extensions)
+    return itertools.islice(items, limit)
+
+
+def _items(
+    session: Session, collection_id: str, page_size: int | None, extensions: Sequence[str] | None
+) -> Iterator[Object]:
+    path, asked = _path("collections", collection_id, "items"), {"limit": page_size}
     try:
-        yield from itertools.islice(items, limit)
+        yield from _paged(session, "features", path, asked | {"extensions": extensions})
     except EntityDoesNotExist:
         raise EntityDoesNotExist(_missing(session, f'Collection "{collection_id}"')) from None
 
@@ -194,9 +235,10 @@ def get_collection_archive_info(collection_id: str, **access: Unpack[Access]) ->
 
 def download_collection_archive(
     collection_id: str,
-    output_dir: str | Path = ".",
+    output_dir: str | os.PathLike[str] = ".",
     *,
     if_exists: IfExists = "resume",
+    progress: Progress = True,
     **access: Unpack[Access],
 ) -> Path:
     """Download all of a collection as one archive, ``COLLECTION.tar.gz``.
@@ -209,6 +251,8 @@ def download_collection_archive(
         Directory for the archive; made when missing.
     if_exists
         ``"resume"`` keeps an archive of the right size, ``"skip"`` any, ``"overwrite"`` none.
+    progress
+        True draws a bar; None is silent; a callable gets :class:`haversack.events.Event` values.
     access
         Which hub to ask, and as whom.
 
@@ -224,8 +268,10 @@ def download_collection_archive(
     DownloadError
         The archive could not be fetched.
     """
-    session = session_of(access)
-    path = Path(output_dir) / f"{component(collection_id)}.tar.gz"
+    checks.text("a collection's id", collection_id)
+    checks.one_of("if_exists", if_exists, get_args(IfExists))
+    listener, session = events.listener(progress), session_of(access)
+    path = as_path(output_dir) / f"{component(collection_id)}.tar.gz"
     if if_exists == "skip" and path.exists():
         return path
     size = shapes.size(get_collection_archive_info(collection_id, session=session), "size")
@@ -233,9 +279,10 @@ def download_collection_archive(
         return path
     make_directory(path.parent)
     wanted = Request(session.url(_path("archive", collection_id)), path)
-    root = session.root_url
-    for outcome in transfer([wanted], secrets=session.secrets, source_origin=root):
-        outcome.raise_failed()
+    log.info("fetch %s from %s...", path.name, shown(wanted.url))
+    transfers, origin = Transfers(session.secrets), Origin.of(session.root_url)
+    transfers.fetch(wanted, origin, listener, total=size).raise_failed()
+    log.info("archive saved to %s", path)
     return path
 
 
@@ -263,6 +310,8 @@ def _path(*parts: str) -> str:
 
 def _get(access: Access, what: str, *parts: str) -> Object:
     session = session_of(access)
+    for part in parts:
+        checks.text("an id", part)
     if any(part in ("", ".", "..") for part in parts):
         raise EntityDoesNotExist(_missing(session, what))
     try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import pystac
 
 from haversack.errors import EntityDoesNotExist
+from haversack.events import Progress
 from haversack.hub import client, shapes
 from haversack.hub.client import Access, IfExists
 from haversack.hub.session import Session
@@ -71,14 +73,19 @@ class Collection(pystac.Collection):
 
     def download(
         self,
-        output_dir: str | Path = ".",
+        output_dir: str | os.PathLike[str] = ".",
         *,
         if_exists: IfExists = "resume",
+        progress: Progress = True,
         **access: Unpack[Access],
     ) -> Path:
         """Download all of it as one archive (see ``client.download_collection_archive``)."""
         return client.download_collection_archive(
-            self.id, output_dir, if_exists=if_exists, session=self._asking(access)
+            self.id,
+            output_dir,
+            if_exists=if_exists,
+            progress=progress,
+            session=self._asking(access),
         )
 
     @property
@@ -97,6 +104,11 @@ class Collection(pystac.Collection):
         return None if doi is None else f"https://mlhub.earth/{doi}"
 
     def _asking(self, access: Access) -> Session:
-        if any(access.values()):
+        """Give the session it was fetched with; another key goes to the same hub."""
+        client.check_access(access)
+        given = {name: value for name, value in access.items() if value is not None}
+        if self.session is None or given.get("session"):
             return client.session_of(access)
-        return self.session or client.session_of({})
+        if not given:
+            return self.session
+        return client.session_of(cast("Access", {"root_url": self.session.root_url} | given))

@@ -19,6 +19,7 @@ from haversack.errors import (
     EntityDoesNotExist,
     MLHubException,
     NoHubError,
+    UnsupportedError,
     UsageError,
 )
 from haversack.hub import shapes
@@ -69,6 +70,8 @@ class Session:
     def __init__(
         self, *, api_key: str | None, root_url: str | None = None, key_in_query: bool = False
     ) -> None:
+        _check_text("api_key", api_key)
+        _check_text("root_url", root_url)
         root = root_url or os.environ.get("MLHUB_ROOT_URL")
         if not root:
             raise NoHubError(_CLOSED)
@@ -201,6 +204,8 @@ def get_session(
     >>> get_session(api_key="my-key", root_url="https://hub.example/mlhub/v1/")
     Session(https://hub.example/mlhub/v1/, with a key)
     """
+    for what, value in {"api_key": api_key, "profile": profile, "root_url": root_url}.items():
+        _check_text(what, value)
     name = profile or os.environ.get("MLHUB_PROFILE") or DEFAULT_PROFILE
     key = api_key or os.environ.get("MLHUB_API_KEY")
     root = root_url or os.environ.get("MLHUB_ROOT_URL")
@@ -257,6 +262,12 @@ def _root(url: str) -> str:
 
 def _scheme(url: str) -> str:
     return "http" if is_loopback(urlsplit(f"//{url}").hostname or "") else "https"
+
+
+def _check_text(what: str, value: object) -> None:
+    if not isinstance(value, str | None):
+        # What is meant for a key is not shown.
+        raise UnsupportedError(f"{what} is a text or None, not {type(value).__name__}")
 
 
 def _checked(key: str) -> str:

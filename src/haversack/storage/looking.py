@@ -7,24 +7,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from haversack.errors import UsageError
+from haversack.errors import UnsupportedError, UsageError
 from haversack.storage.publish import storage_error
 
 
 def as_path(given: str | os.PathLike[str]) -> Path:
-    """Take a path that a caller gave, if any file can have it.
+    """Take a path that a caller gave, if any file can have it; ``~`` is the user's home.
 
     Raises
     ------
+    UnsupportedError
+        It is no path.
     UsageError
         It holds a NUL character, or text that is no name on this system.
     """
+    if not isinstance(given, str | os.PathLike):
+        raise UnsupportedError(f"a path is a text or an os.PathLike, not {given!r}")
     try:
         if b"\0" in os.fsencode(given):
             raise UsageError(f"a path cannot hold a NUL character, as {os.fspath(given)!r} does")
     except UnicodeEncodeError as error:
         raise UsageError(f"{given!r} is no valid text for a path: {error.reason}") from error
-    return Path(given)
+    path = Path(given)
+    # No name of a user: a directory may well be called ~b.
+    return Path(os.path.expanduser(path)) if path.parts[:1] == ("~",) else path  # noqa: PTH111
 
 
 def exists(path: Path) -> bool:
