@@ -17,6 +17,7 @@ from haversack.errors import (
     MLHubException,
     UsageError,
 )
+from haversack.events import Event
 from haversack.hub import Collection, Dataset, MLModel, client
 from haversack.hub.dataset import CollectionList
 
@@ -126,6 +127,11 @@ def test_a_dataset_shows_itself_and_escapes():
     assert dataset.metadata["unknown_field"] == 1
 
 
+@pytest.mark.parametrize("title", [None, ""])
+def test_a_dataset_without_a_title_is_its_id(title):
+    assert str(Dataset("a", [], title=title)) == "a"
+
+
 def test_answers_cannot_set_the_key_or_the_hub(hub):
     from haversack.hub import get_session
 
@@ -180,6 +186,28 @@ def test_a_collections_archive_is_downloaded_once(hub, tmp_path):
     path.write_bytes(b"half")
     collection.download(tmp_path / "new")
     assert path.stat().st_size == collection.archive_size
+
+
+def test_the_download_of_an_archive_tells_how_far_it_is(hub, tmp_path, caplog, capsys):
+    collection, told = Collection.fetch(SOURCE), list[Event]()
+    with caplog.at_level("INFO", "haversack"):
+        path = collection.download(tmp_path / "a", progress=told.append)
+    size = path.stat().st_size
+    assert {(event.task, event.total, event.unit) for event in told} == {
+        (f"fetch {SOURCE}.tar.gz", size, "B")
+    }
+    assert (told[-1].state, told[-1].done) == ("end", size)
+    steps = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    assert steps == [
+        f"fetch {SOURCE}.tar.gz from {hub.api_root}archive/{SOURCE}...",
+        f"archive saved to {path}",
+    ]
+    assert capsys.readouterr().err == ""
+    client.download_collection_archive(SOURCE, tmp_path / "b")
+    assert f"fetch {SOURCE}.tar.gz: 100%" in capsys.readouterr().err
+    client.download_collection_archive(SOURCE, tmp_path / "c", progress=None)
+    collection.download(tmp_path / "d", progress=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_models_are_listed(hub):

@@ -141,7 +141,7 @@ class Dataset:
         return cls(collections=answer.get("collections") or [], **told, session=session)
 
     def __str__(self) -> str:
-        return f"{self.id}: {self.title}"
+        return f"{self.id}: {self.title}" if self.title else self.id
 
     def __repr__(self) -> str:
         return f"Dataset({self.id!r}, {self.title!r})"
