@@ -19,7 +19,6 @@ from haversack.events import Bars, JsonLines, Listener, silent
 from haversack.storage.damage import Damage
 
 _ONE_LINE = 10_000
-_OF_FILES = (".tar.gz", ".tgz", ".json", ".geojson", ".ndjson", ".parquet", ".txt")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 of_version = click.option(
@@ -60,11 +59,6 @@ def open_version(path: str | Path, version: str | None) -> Any:
         if version is None or not version.isdecimal():
             raise
         return opening.open(path, version=int(version))
-
-
-def looks_like_path(text: str) -> bool:
-    """Tell a path from the id of a hub's dataset, where nothing stands there."""
-    return text.startswith((".", "/", "~")) or text.endswith(_OF_FILES)
 
 
 def packed_place(path: Path) -> Path:

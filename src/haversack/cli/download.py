@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from haversack.cli.console import as_json, looks_like_path, progress, verbosity, write_json
+from haversack.cli.console import as_json, progress, verbosity, write_json
+from haversack.cli.finding import (
+    HubOptions,
+    dataset_of_hub,
+    is_address,
+    looks_like_path,
+    refuse_hub,
+)
 from haversack.cli.hub_options import hub_options
 from haversack.errors import UsageError
+
+if TYPE_CHECKING:
+    from haversack.download.secrets import Secrets
 
 
 @click.command(
@@ -54,8 +64,7 @@ from haversack.errors import UsageError
 @click.option(
     "--match",
     type=click.Choice(["geometry", "bbox"]),
-    default="geometry",
-    help="Of items, what --intersects looks at.",
+    help="Of items, what --intersects looks at.  [default: geometry]",
 )
 @click.option("--with-sources", is_flag=True, help="Also take what chosen labels were drawn on.")
 @click.option("--catalog-only", is_flag=True, help="Bring the catalog, no assets.")
@@ -83,6 +92,8 @@ from haversack.errors import UsageError
 @as_json
 def command(*, source: str, quiet: bool, as_json: bool, **options: Any) -> int:
     """Download SOURCE: a hub's dataset (id or DOI), an archive, or a STAC catalog.
+
+    A plain name is the hub's dataset, whatever is here; ./NAME is what is here.
 
     An archive (.tar.gz) or a catalog may be a path or a URL; so may an ItemCollection, a file of
     items (.ndjson, .parquet by path), a list of URLs (.txt), or a folder of files (a URL that ends
@@ -113,25 +124,31 @@ def _how_to_go_on(if_exists: str) -> str:
     )
 
 
-def _download(
-    source: str, hub: dict[str, str | None], arguments: dict[str, Any], *, search: bool
-) -> Any:
-    if search:
-        from haversack.download import StacApi, download
+def _download(source: str, hub: HubOptions, arguments: dict[str, Any], *, search: bool) -> Any:
+    from haversack.download import StacApi, download
 
-        return download(StacApi(source), raise_errors=False, **arguments)
-    if "://" in source or Path(source).exists() or looks_like_path(source):
-        from haversack.download import download
-
+    if search or is_address(source):
+        secrets = _of_address(source, hub, arguments["secrets"])
+        address = StacApi(source) if search else source
+        return download(address, raise_errors=False, **arguments | {"secrets": secrets})
+    dataset = None
+    if not looks_like_path(source):
+        dataset = dataset_of_hub(source, hub, arguments["output_dir"])
+    if dataset is None:
+        refuse_hub(hub, f"{source} is a path")
         return download(source, raise_errors=False, **arguments)
     if arguments.pop("name") is not None:
         raise UsageError("--name is for paths and URLs: a hub's dataset is called as the hub does")
-    from haversack.hub import Dataset
-
-    dataset = Dataset.fetch(
-        source, api_key=hub["api_key"], profile=hub["profile"], root_url=hub["hub"]
-    )
     return dataset.download(raise_errors=False, **arguments)
+
+
+def _of_address(source: str, hub: HubOptions, secrets: Secrets) -> Secrets:
+    """Bind the key that is given with an address to its host."""
+    from haversack.download.secrets import Secrets
+
+    refuse_hub({**hub, "api_key": None}, "SOURCE is an address (--api-key goes to its host)")
+    key = hub["api_key"]
+    return secrets if key is None else Secrets.bearer(source, key).joined(secrets)
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +167,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "roles": options["roles"] or None,
         "media_types": options["media_types"] or None,
         "where": options["where"],
-        "match": options["match"],
+        "match": _match(options),
         "with_sources": options["with_sources"],
         "dry_run": options["dry_run"],
         "allow_hosts": options["allow_hosts"],
@@ -166,12 +183,20 @@ def _if_exists(options: dict[str, Any]) -> str:
     return "sync" if options["sync"] else chosen or "resume"
 
 
-def _secrets(options: dict[str, Any]) -> Any:
+def _match(options: dict[str, Any]) -> str:
+    if options["match"] and options["intersects"] is None:
+        raise UsageError("--match goes with --intersects FILE: it says what that looks at")
+    return options["match"] or "geometry"
+
+
+def _secrets(options: dict[str, Any]) -> Secrets:
     from haversack.download.credentials import from_netrc
     from haversack.download.s3 import S3Signature
     from haversack.download.secrets import Secrets
 
     secrets = Secrets()
+    if options["requester_pays"] and not options["s3_sign"]:
+        raise UsageError("--requester-pays goes with --s3-sign URL, which signs the requests")
     if options["s3_sign"]:
         keys = S3Signature.from_env(requester_pays=options["requester_pays"])
         secrets = Secrets(dict.fromkeys(options["s3_sign"], keys))

@@ -9,14 +9,14 @@ import click
 
 from haversack.cli.console import (
     as_json,
-    looks_like_path,
     of_version,
     open_version,
     verbose,
     write_info,
 )
+from haversack.cli.finding import is_address, looks_like_path, refuse_hub
 from haversack.cli.hub_options import hub_options
-from haversack.errors import HaversackError, NoHubError, PathNotFoundError
+from haversack.errors import HaversackError, NoHubError, PathNotFoundError, UsageError
 
 
 @click.command(
@@ -43,9 +43,14 @@ def command(
     A path may be a packed dataset, a split array, a DiskDataset, a downloaded catalog or a catalog
     archive (.tar.gz).
     """
-    if "://" in target or Path(target).exists() or looks_like_path(target):
+    options = {"hub": hub, "profile": profile, "api_key": api_key}
+    here = Path(target).exists() and not any(options.values())
+    if here or is_address(target) or looks_like_path(target):
+        refuse_hub(options, f"{target} is none")
         write_info(open_version(target, version).info(), as_json=as_json)
         return
+    if version is not None:
+        raise UsageError(f"--version is for packed datasets, and there is no path {target}")
     from haversack.hub import Dataset
 
     try:
@@ -53,7 +58,8 @@ def command(
     except HaversackError as error:
         # Where no hub is set, a path is what was meant.
         kind = PathNotFoundError if isinstance(error, NoHubError) else type(error)
-        raise kind(f"there is no path {target}; as a dataset of a hub: {error}") from error
+        missing = "" if Path(target).exists() else f"there is no path {target}; "
+        raise kind(f"{missing}as a dataset of a hub: {error}") from error
     write_info(_of_hub(dataset), as_json=as_json)
 
 
