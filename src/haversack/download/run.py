@@ -108,7 +108,9 @@ def download(
         Only say what would be fetched, and leave nothing behind. A catalog given by URL is fetched
         into the directory for temporary files, for it says what the dataset has.
     retry_failed
-        Fetch only what ``err_report.csv`` of an earlier run names, which must be there.
+        Fetch only what ``err_report.csv`` of an earlier run names, which must be there. Of a file
+        that is here, and of which a sync could not ask, its server is asked; with ``"sync"`` the
+        catalog's too.
     raise_errors
         Raise at the end when assets could not be fetched.
     secrets
@@ -187,7 +189,9 @@ def download(
         with nullcontext() if dry_run else Ledger(assets / LEDGER_NAME) as ledger:
             keeping = _keeping(if_exists, catalog_only=catalog_only)
             planned = make_plan(selection, place, assets, keeping, ledger)
-            bringing = Bringing(obtained, planned, access, if_exists == "sync")
+            # A failed one that is here is one of which a sync could not ask whether it has changed.
+            asks = if_exists == "sync" or (retry_failed and if_exists == "resume")
+            bringing = Bringing(obtained, planned, access, asks)
             bringing.halves = _tidy(bringing, output / f"{folder}.tar.gz", dry_run=dry_run)
             _tell(planned)
             if ledger is not None:

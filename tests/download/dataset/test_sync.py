@@ -178,6 +178,30 @@ def test_a_retry_keeps_a_report_of_the_old_client(farms, source, out):
     )
 
 
+@pytest.mark.parametrize("if_exists", ["resume", "sync"])
+def test_what_a_sync_could_not_ask_for_is_asked_for_by_a_retry_and_nothing_else(
+    farms, out, server, make_answer, if_exists
+):
+    url = server.answer("/farms.tar.gz", make_answer(200, farms.packed()))
+    for n in range(3):
+        _conditional(server, f"/{n}/red.tif", f"image {n}".encode() * 100, make_answer)
+    download(url, out)
+    for n in (1, 2):
+        server.answer(f"/{n}/red.tif", make_answer(403))
+    report = download(url, out, if_exists="sync", raise_errors=False)
+    assert [one.item_id for one in report.failures] == ["item1", "item2"]
+    _conditional(server, "/1/red.tif", b"changed", make_answer, etag='"2"')
+    _conditional(server, "/2/red.tif", b"image 2" * 100, make_answer)
+    since = len(server.asked)
+    report = download(url, out, retry_failed=True, if_exists=if_exists)
+    assert (report.fetched, report.present, report.failed) == (1, 1, 0)
+    asked = _fetched(server, since)
+    assert sorted(set(asked) - {"/farms.tar.gz"}) == ["/1/red.tif", "/2/red.tif"]
+    assert ("/farms.tar.gz" in asked) is (if_exists == "sync")
+    assert (out / RED).read_bytes() == b"changed"
+    assert read_csv(report.report) == []
+
+
 def test_failures_that_a_filter_leaves_out_stay_in_the_report(
     farms, source, out, server, make_answer
 ):
