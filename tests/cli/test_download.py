@@ -1,6 +1,8 @@
 """What ``haversack download`` adds to the library: its options, and its exit codes."""
 
+import hashlib
 import json
+from typing import Any
 
 from haversack.cli import download as command
 
@@ -106,3 +108,56 @@ def test_a_path_or_url_may_be_given_a_name_and_a_dataset_of_a_hub_may_not(at_hub
     path = tmp_path / "demo_crop_seasons.tar.gz"
     assert _report(at_hub("download", path, "--name", "mine", "-q", "--json", "--catalog-only"))
     assert (tmp_path / "mine" / "catalog.json").is_file()
+
+
+def _tree(folder, assets):
+    """A static catalog of one item, whose files are there."""
+    folder.mkdir()
+    one: dict[str, Any] = {"stac_version": "1.0.0", "id": "one", "geometry": None, "links": []}
+    times = {"datetime": "2020-05-17T10:00:00Z"}
+    item = one | {"type": "Feature", "properties": times, "assets": assets}
+    root: dict[str, Any] = {"type": "Catalog", "stac_version": "1.0.0", "id": "mine"}
+    root |= {"description": "mine", "links": [{"rel": "item", "href": "./one.json"}]}
+    for name, document in (("catalog.json", root), ("one.json", item)):
+        (folder / name).write_text(json.dumps(document))
+    for asset in assets.values():
+        (folder / asset["href"]).write_bytes(b"pixels")
+    return folder
+
+
+def test_verify_tells_how_many_files_it_could_not_compare(haversack, tmp_path):
+    checksum = "1220" + hashlib.sha256(b"pixels").hexdigest()
+    whole = {"href": "./a.tif", "file:size": 6, "file:checksum": checksum}
+    place = _tree(
+        tmp_path / "mine",
+        {
+            "whole": whole,
+            "sized": {"href": "./b.tif", "file:size": 6},
+            "odd": {"href": "./c.tif", "file:checksum": "zz"},
+            "bare": {"href": "./d.tif"},
+            "again": {"href": "./d.tif"},
+        },
+    )
+    told = haversack("verify", place, "-q")
+    assert (told.code, told.out) == (0, "")
+    clean, by_size, by_nothing = told.err.splitlines()
+    assert clean == f"{place}: no damage found"
+    assert by_size.startswith(f"{place}: 1 of 4 files compared by their size alone, for the")
+    assert by_nothing.startswith(f"{place}: 2 of 4 files compared with nothing, for the catalog")
+    told = haversack("verify", _tree(tmp_path / "all", {"whole": whole}), "-q")
+    assert told.err == f"{tmp_path / 'all'}: no damage found\n"
+
+
+def test_verify_counts_what_a_download_kept_unverified(haversack, tmp_path):
+    place = _tree(tmp_path / "mine", {"gone": {"href": "gone.tif"}, "here": {"href": "here.tif"}})
+    document = json.loads((place / "one.json").read_text())
+    document["assets"]["gone"]["href"] = "http://127.0.0.1:1/gone.tif"
+    (place / "one.json").write_text(json.dumps(document))
+    kept = tmp_path / "out" / "mine" / "items" / "one" / "gone.tif"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"left by an older client")
+    report = _report(haversack("download", place, "-o", "out", "-q", "--json"))
+    assert (report["unverified"], report["fetched"], report["failed"]) == (1, 1, 0)
+    told = haversack("verify", "out/mine", "-q")
+    assert told.code == 0
+    assert "out/mine: 1 of 2 files compared with nothing" in told.err

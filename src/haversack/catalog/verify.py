@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haversack import events
@@ -22,15 +24,53 @@ def find_damage(catalog: Catalog, progress: Progress = None) -> list[Damage]:
         Damage(catalog.path / lost, "", "a linked document is missing")
         for lost in catalog.source.lost
     ]
-    seen: set[str] = set()
     with events.task(progress, "verify", total=len(catalog.assets), unit="asset") as work:
-        for row in range(len(catalog.assets)):
-            work.advance()
-            target = catalog.target(row)
-            if target not in seen and _should_be_here(catalog, row, target):
-                seen.add(target)
-                found.extend(_of_file(catalog, row, target))
+        for row, target in _files(catalog):
+            work.advance(row + 1 - work.done)
+            found.extend(_of_file(catalog, row, target))
+        work.advance(len(catalog.assets) - work.done)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How many files a catalog says how much of.
+
+    Attributes
+    ----------
+    files
+        Files of its directory that are here.
+    by_size, by_nothing
+        Of those, the ones with a size and no checksum that can be read, and with neither.
+    """
+
+    files: int
+    by_size: int
+    by_nothing: int
+
+
+def count_compared(catalog: Catalog) -> Compared:
+    """Count what there is to compare files with; those inside an archive have its own checksum."""
+    files = by_size = by_nothing = 0
+    for row, target in _files(catalog) if isinstance(catalog.source, TreeSource) else ():
+        if catalog.source.size_of(target) is None:
+            continue
+        files += 1
+        if read_multihash(catalog.assets.checksum(row) or "") is None:
+            unknown = int(catalog.assets.size[row]) == UNKNOWN_SIZE
+            by_nothing += unknown
+            by_size += not unknown
+    return Compared(files, by_size, by_nothing)
+
+
+def _files(catalog: Catalog) -> Iterator[tuple[int, str]]:
+    """Yield each file that should lie beside the catalog, with the row of its first asset."""
+    seen: set[str] = set()
+    for row in range(len(catalog.assets)):
+        target = catalog.target(row)
+        if target not in seen and _should_be_here(catalog, row, target):
+            seen.add(target)
+            yield row, target
 
 
 def _should_be_here(catalog: Catalog, row: int, target: str) -> bool:

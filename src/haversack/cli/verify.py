@@ -32,7 +32,8 @@ from haversack.errors import IntegrityError
 def command(*, path: Path, version: str | None, quiet: bool, as_json: bool) -> int:
     """Check everything at PATH against its checksums and name what is damaged.
 
-    Half files of a download are no damage; they are counted.
+    Files of a catalog that says no checksum of them are counted: they were compared by their size,
+    or with nothing. Half files of a download are no damage; they are counted.
     """
     opened = open_version(path, version)
     found = opened.verify(progress=progress(quiet=quiet, as_json=as_json))
@@ -44,8 +45,24 @@ def command(*, path: Path, version: str | None, quiet: bool, as_json: bool) -> i
         click.echo(
             f"{path}: {len(found)} damaged" if found else f"{path}: no damage found", err=True
         )
-        _tell_of_halves(opened, path)
+        _tell_of_uncompared(opened, path)
+    _tell_of_halves(opened, path)
     return IntegrityError.exit_code if found else 0
+
+
+def _tell_of_uncompared(opened: Any, path: Path) -> None:
+    from haversack.catalog import Catalog
+
+    if isinstance(opened, Catalog):
+        from haversack.catalog.verify import count_compared
+
+        counted = count_compared(opened)
+        for count, told in (
+            (counted.by_size, "by their size alone, for the catalog says no checksum of them"),
+            (counted.by_nothing, "with nothing, for the catalog says neither size nor checksum"),
+        ):
+            if count:
+                click.echo(f"{path}: {count} of {counted.files} files compared {told}", err=True)
 
 
 def _tell_of_halves(opened: Any, path: Path) -> None:
