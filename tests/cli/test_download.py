@@ -133,7 +133,7 @@ def test_verify_tells_how_many_files_it_could_not_compare(haversack, tmp_path):
         {
             "whole": whole,
             "sized": {"href": "./b.tif", "file:size": 6},
-            "odd": {"href": "./c.tif", "file:checksum": "zz"},
+            "odd": {"href": "./c.tif", "file:checksum": "1e20" + "0" * 64},
             "bare": {"href": "./d.tif"},
             "again": {"href": "./d.tif"},
         },

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from haversack.catalog.kinds import by_role, by_type, some
+from haversack.catalog.kinds import by_role, by_type, check_list, some
 from haversack.catalog.properties import Where, by_properties
 from haversack.catalog.space import Box, area_filter, around, bounds, box_filter, meets, overlap
 from haversack.catalog.times import UNKNOWN, Span, show, span_of
@@ -215,8 +215,7 @@ def _by_key(catalog: Catalog, keys: Sequence[str]) -> Mask:
 
 def _keys(catalog: Catalog, keys: Sequence[str], among: Mask | None, where: str) -> Mask | None:
     """Mask the assets of some keys, after checking that each key is there; no keys are all."""
-    if isinstance(keys, str):
-        raise UsageError(f"asset keys are given as a list, not as the text {keys!r}")
+    check_list(keys, "asset keys")
     if not keys:
         return None
     column, wanted = catalog.assets.key, set(keys)
