@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pycurl
@@ -36,6 +38,7 @@ class Flight:
 
 
 Landed = tuple[Flight, int, str]
+Take = Callable[[bytes], int | None]
 
 
 class Flights:
@@ -73,6 +76,7 @@ class Flights:
         self._active: dict[pycurl.Curl, Flight] = {}
         self._counted = self._told = 0  # bytes that have come
         self._held_back = False
+        self._waiting: deque[pycurl.Curl] = deque()  # their bytes are not taken yet, for the pace
         self._ticked = time.monotonic()
         self._tells = log.isEnabledFor(logging.DEBUG)
 
@@ -94,7 +98,10 @@ class Flights:
         self.idle.pop()
         if self._tells:
             log.debug("GET %s", shown(fetch.url))
-        line.curl.setopt(pycurl.WRITEFUNCTION, fetch.start(line))
+        take = fetch.start(line)
+        if self._pace.limits_bytes:
+            take = self._paced(line.curl, take)
+        line.curl.setopt(pycurl.WRITEFUNCTION, take)
         host.active += 1
         self._pace.take_request()
         self._active[line.curl] = Flight(line, fetch, host, fetch.moved)
@@ -106,18 +113,31 @@ class Flights:
         Each comes with curl's code (0 for success) and message, and is under way until it is
         taken: whatever stops the taker, the others are still there to be closed.
         """
-        for handle, code, detail in self._multi.step(timeout):
+        for handle, code, detail in self._multi.step(self._let_go_on(timeout)):
             yield self._release(handle), code, detail
 
-    def too_fast(self) -> float:
-        """Give the seconds to read nothing in: what is not read holds the senders back."""
-        if not self._pace.limits_bytes:
-            return 0.0
-        coming = sum(flight.fetch.moved - flight.mark for flight in self._active.values())
-        seconds = self._pace.until_bytes(self._counted + coming)
-        if seconds:
-            self.hold()
-        return seconds
+    def _paced(self, handle: pycurl.Curl, take: Take) -> Take:
+        """Have the bytes of a transfer wait until the pace allows them: curl keeps them."""
+
+        def take_in_time(chunk: bytes) -> int | None:
+            if self._pace.until_bytes():
+                self._waiting.append(handle)
+                return int(pycurl.WRITEFUNC_PAUSE)
+            self._pace.take_bytes(len(chunk))
+            return take(chunk)
+
+        return take_in_time
+
+    def _let_go_on(self, timeout: float) -> float:
+        """Let transfers go on, in turns, as far as the pace allows; give how long to wait then."""
+        while self._waiting:
+            if seconds := self._pace.until_bytes():
+                return min(timeout, seconds)
+            # What curl keeps is taken at once, and it may have to wait again; where it is refused,
+            # the transfer ends with that.
+            with suppress(pycurl.error):
+                self._waiting.popleft().pause(pycurl.PAUSE_CONT)
+        return timeout
 
     def hold(self) -> None:
         """Note that nothing is read for now, by our own choice: no silence of the servers."""
@@ -133,7 +153,7 @@ class Flights:
         stalled = [
             handle
             for handle, flight in self._active.items()
-            if self._quiet(flight, passed) >= self._timeout
+            if self._quiet(flight, passed, held=handle in self._waiting) >= self._timeout
         ]
         self._held_back = False
         self._tell_bytes()
@@ -143,9 +163,9 @@ class Flights:
         message = f"{flight.fetch.origin} sent nothing for {self._timeout:g} s"
         return flight, Failure(Kind.BODY, message)
 
-    def _quiet(self, flight: Flight, passed: float) -> float:
+    def _quiet(self, flight: Flight, passed: float, *, held: bool) -> float:
         came = flight.fetch.moved - flight.mark
-        if came >= _SLOWEST or self._held_back:
+        if came >= _SLOWEST or held or self._held_back:
             self._counted += came
             flight.mark, flight.quiet = flight.fetch.moved, 0.0
         else:
@@ -160,6 +180,8 @@ class Flights:
     def _release(self, handle: pycurl.Curl) -> Flight:
         flight = self._active.pop(handle)
         self._multi.remove(handle)
+        if handle in self._waiting:
+            self._waiting.remove(handle)
         self._counted += flight.fetch.moved - flight.mark
         flight.host.active -= 1
         self.idle.append(flight.line)

@@ -166,9 +166,6 @@ class Mover:
                 self._give_up(found[0], str(refused))
 
     def _step(self, patience: float) -> None:
-        if wait := self._flights.too_fast():
-            self._ending.begun.wait(min(wait, _STEP))
-            return
         if self._writer.is_behind():
             self._flights.hold()
             self._ending.begun.wait(_BREATH)

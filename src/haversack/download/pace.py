@@ -34,21 +34,20 @@ class Pace:
     ) -> None:
         self._bytes, self._requests, self._clock = bytes_per_second, requests_per_second, clock
         self._free_at = self._ask_at = clock()
-        self._seen = 0
 
     @property
     def limits_bytes(self) -> bool:
         return self._bytes is not None
 
-    def until_bytes(self, received: int) -> float:
-        """Give the seconds to wait before more is taken, given how much has come in all."""
-        if self._bytes is None:
-            return 0.0
-        now = self._clock()
-        new, self._seen = received - self._seen, received
-        # Time that was not used is not saved up, but for a moment of it.
-        self._free_at = max(self._free_at, now - _BURST) + new / self._bytes
-        return max(0.0, self._free_at - now)
+    def until_bytes(self) -> float:
+        """Give the seconds to wait before more bytes are taken."""
+        return max(0.0, self._free_at - self._clock())
+
+    def take_bytes(self, count: int) -> None:
+        """Count bytes; those beyond the limit have to be waited for before any other."""
+        if self._bytes is not None:
+            # Time that was not used is not saved up, but for a moment of it.
+            self._free_at = max(self._free_at, self._clock() - _BURST) + count / self._bytes
 
     def until_request(self) -> float:
         """Give the seconds to wait before the next request."""
