@@ -54,3 +54,28 @@ def test_headers_that_are_no_digests_are_ignored():
     md5 = base64.b64encode(hashlib.md5(DATA).digest()).decode()
     assert [e.algorithm for e in of_headers({"content-md5": md5})] == ["md5"]
     assert of_headers({"content-md5": "???", "x-amz-checksum-sha256": "AAAA"}) == ()
+
+
+OF_S3 = {"etag": f'"{hashlib.md5(DATA).hexdigest()}"'}
+
+
+@pytest.mark.parametrize("who", [{"server": "AmazonS3"}, {"x-amz-request-id": "1"}])
+@pytest.mark.parametrize("more", [{}, {"x-amz-server-side-encryption": "AES256"}])
+def test_an_etag_of_s3_is_an_md5(who, more):
+    (expected,) = of_headers(OF_S3 | who | more)
+    assert (expected.algorithm, expected.digest) == ("md5", hashlib.md5(DATA).digest())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"server": "nginx"},
+        {"server": "AmazonS3", "etag": f"W/{OF_S3['etag']}"},
+        {"server": "AmazonS3", "etag": f'{OF_S3["etag"][:-1]}-1"'},
+        {"server": "AmazonS3", "x-amz-server-side-encryption": "aws:kms:dsse"},
+        {"server": "AmazonS3", "x-amz-server-side-encryption-customer-algorithm": "AES256"},
+        {"server": "AmazonS3", "x-amz-storage-class": "EXPRESS_ONEZONE"},
+    ],
+)
+def test_an_etag_that_is_no_md5_says_nothing(more):
+    assert of_headers(OF_S3 | more) == ()

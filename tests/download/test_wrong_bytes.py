@@ -36,6 +36,26 @@ def test_the_servers_own_md5_is_checked(server, get, here, megabyte):
     assert here() == {"good": megabyte}
 
 
+def test_the_etag_of_s3_is_checked(server, get, here, megabyte):
+    def etag(body):
+        return f'"{hashlib.md5(body).hexdigest()}"'
+
+    ours = {"Server": "AmazonS3", "x-amz-request-id": "4442587FB7D0A2F9"}
+    server.file("/bad", megabyte, etag(b"other"), **ours)
+    server.file("/good", megabyte, etag(megabyte), **ours)
+    server.file("/elsewhere", b"body", etag(b"other"), Server="nginx")
+    key = {"x-amz-server-side-encryption": "aws:kms"}
+    server.file("/encrypted", b"body", etag(b"other"), **ours, **key)
+    server.file("/pieces", b"body", f'{etag(b"other")[:-1]}-2"', **ours)
+    found = get("/bad", "/good", "/elsewhere", "/encrypted", "/pieces")
+    assert "md5 is not that of S3's etag" in found.pop("/bad").error
+    assert [outcome.error for outcome in found.values()] == [None] * 4
+    assert here() == {"good": megabyte} | dict.fromkeys(
+        ["elsewhere", "encrypted", "pieces"], b"body"
+    )
+    assert server.paths().count("/bad") == 2
+
+
 def test_a_wrong_size_is_refused_before_the_body_comes(server, get, here, megabyte):
     server.file("/a", megabyte)
     assert "the catalog says 5" in get("/a", size=5)["/a"].error

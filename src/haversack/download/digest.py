@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from typing import Any
 from haversack.storage.multihash import read_multihash
 
 _SENT = {"content-md5": "md5", "x-amz-checksum-sha256": "sha256", "x-amz-checksum-sha1": "sha1"}
+_OF_S3 = frozenset({"x-amz-request-id", "x-amz-id-2"})
+_TELLING = frozenset({*_SENT, *_OF_S3})
+_MD5 = re.compile('"([0-9a-f]{32})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ def of_headers(headers: Mapping[str, str]) -> tuple[Expected, ...]:
 
     A Content-MD5 of a range may be the range's own, so only full answers are asked.
     """
-    if _SENT.keys().isdisjoint(headers.keys()):
+    if _TELLING.isdisjoint(headers) and headers.get("server") != "AmazonS3":
         return ()  # as most do not
     found = []
     for name, algorithm in _SENT.items():
@@ -50,7 +54,30 @@ def of_headers(headers: Mapping[str, str]) -> tuple[Expected, ...]:
                 digest = base64.b64decode(headers[name], validate=True)
                 if len(digest) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
                     found.append(Expected(algorithm, digest, f"the server's {name}"))
-    return tuple(found)
+    return (*found, *_of_s3(headers))
+
+
+def _of_s3(headers: Mapping[str, str]) -> tuple[Expected, ...]:
+    """Read an ETag of S3, which is the MD5 of what came there in one piece under no key of its own.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+
+    Examples
+    --------
+    >>> s3 = {"server": "AmazonS3", "etag": '"d41d8cd98f00b204e9800998ecf8427e"'}
+    >>> _of_s3(s3)[0].source, _of_s3(s3 | {"x-amz-server-side-encryption": "aws:kms"})
+    ("S3's etag", ())
+    """
+    md5 = _MD5.fullmatch(headers.get("etag", ""))
+    of_s3 = headers.get("server") == "AmazonS3" or not _OF_S3.isdisjoint(headers)
+    is_other = (
+        headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
+        or "x-amz-server-side-encryption-customer-algorithm" in headers
+        or headers.get("x-amz-storage-class") == "EXPRESS_ONEZONE"
+    )
+    if md5 is None or is_other or not of_s3:
+        return ()
+    return (Expected("md5", bytes.fromhex(md5.group(1)), "S3's etag"),)
 
 
 class Digest:
