@@ -3,7 +3,9 @@
 import hashlib
 import re
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -126,6 +128,66 @@ class Server:
             thread.join(5)
         for connection in self._connections:
             connection.close()
+
+
+class Internet(Server):
+    """A proxy that answers by TLS itself, in the name of whatever host it is asked for.
+
+    Routes are of ``HOST/PATH``.
+    """
+
+    def __init__(self, certificate, key):
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, key)
+        super().__init__()
+
+    def _serve(self, connection):
+        with connection, suppress(OSError):
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                if not (more := connection.recv(1)):
+                    return
+                head += more
+            assert head.startswith(b"CONNECT ")
+            connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            secure = self._context.wrap_socket(connection, server_side=True)
+            self._connections.append(secure)
+            super()._serve(secure)
+
+    def _read(self, reader):
+        asked = super()._read(reader)
+        if asked is not None:
+            asked.path = asked.headers["host"] + asked.path
+        return asked
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate of hosts on the internet that nobody else trusts, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    hosts = ["storage.googleapis.com", "oauth2.googleapis.com", "*.blob.core.windows.net"]
+    hosts += ["s3.amazonaws.com", "*.s3.amazonaws.com", "*.s3.eu-central-1.amazonaws.com"]
+    names = ",".join(f"DNS:{host}" for host in hosts)
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-keyout", folder / "key.pem", "-out", folder / "ca.pem", "-subj", "/CN=internet"),
+            *("-addext", f"subjectAltName={names}"),
+            *("-addext", "basicConstraints=critical,CA:FALSE"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return folder / "ca.pem", folder / "key.pem"
+
+
+@pytest.fixture
+def internet(certificate, monkeypatch):
+    internet = Internet(*certificate)
+    monkeypatch.setenv("https_proxy", internet.url(""))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    yield internet
+    internet.close()
 
 
 def ranged(asked, body, etag='"1"', headers=None):

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -143,6 +144,22 @@ def test_an_expired_signature_is_signed_anew_once(server, tmp_path, make_answer)
     outcome = _get(server, tmp_path, url, secrets=secrets)
     assert "403" in outcome.error
     assert outcome.tries == 2
+
+
+def test_of_many_files_whose_signature_expires_each_is_signed_anew(server, tmp_path, make_answer):
+    _service(server, make_answer)
+    together = threading.Barrier(4)
+
+    def answer(asked):
+        if asked.path.endswith("sig=1"):
+            together.wait(10)  # all are refused before one is signed anew
+            return make_answer(403)
+        return make_answer(200, b"pixels")
+
+    wanted = [Request(server.answer(f"/c/{n}.tif", answer), tmp_path / str(n)) for n in range(4)]
+    secrets = Secrets({server.url("/"): SasService(server.url("/sas"))})
+    outcomes = list(transfer(wanted, source_origin=server.url("/"), secrets=secrets))
+    assert [outcome.error for outcome in outcomes] == [None] * 4
 
 
 def test_a_signed_redirect_that_has_expired_is_asked_for_again(server, tmp_path, make_answer):

@@ -85,7 +85,11 @@ if TYPE_CHECKING:
 @click.option(
     "--s3-sign", multiple=True, metavar="URL", help="Sign for this S3 host with the AWS_ variables."
 )
-@click.option("--requester-pays", is_flag=True, help="With --s3-sign: agree to pay.")
+@click.option(
+    "--cloud", is_flag=True, help="Sign for S3, Google, Azure with their own tools' keys."
+)
+@click.option("--s3-endpoint", metavar="URL", help="Where s3:// is, if not at Amazon.")
+@click.option("--requester-pays", is_flag=True, help="With --s3-sign or --cloud: agree to pay.")
 @click.option("--allow-host", "allow_hosts", multiple=True, help="Also reach this host.")
 @hub_options
 @verbosity
@@ -101,7 +105,7 @@ def command(*, source: str, quiet: bool, as_json: bool, **options: Any) -> int:
     """
     search = options.pop("search")
     hub = {name: options.pop(name) for name in ("hub", "profile", "api_key")}
-    arguments = _arguments(options) | {"secrets": _secrets(options)}
+    arguments = _arguments(options) | {"secrets": _secrets(options), "stores": _stores(options)}
     arguments["progress"] = progress(quiet=quiet, as_json=as_json)
     try:
         report = _download(source, hub, arguments, search=search)
@@ -201,6 +205,17 @@ def _secrets(options: dict[str, Any]) -> Secrets:
         keys = S3Signature.from_env(requester_pays=options["requester_pays"])
         secrets = Secrets(dict.fromkeys(options["s3_sign"], keys))
     return secrets.joined(from_netrc()) if options["netrc"] else secrets
+
+
+def _stores(options: dict[str, Any]) -> Any:
+    from haversack.download.stores import Stores
+
+    signed: bool = options["cloud"]
+    return Stores(
+        signed=signed,
+        s3_endpoint=options["s3_endpoint"],
+        requester_pays=signed and options["requester_pays"],
+    )
 
 
 def _bbox(text: str | None) -> list[float] | None:

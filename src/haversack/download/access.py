@@ -11,6 +11,7 @@ from typing import Any, cast
 from haversack import events
 from haversack.download.origin import Origin
 from haversack.download.secrets import Secrets, secrets_of
+from haversack.download.stores import Stores
 from haversack.download.transfer import Outcome, Request, transfer
 from haversack.download.tuning import Tuning
 from haversack.events import Progress
@@ -18,12 +19,13 @@ from haversack.events import Progress
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Keys, hosts that may be reached, whom to trust, and how to transfer."""
+    """Keys, hosts that may be reached, whom to trust, how to transfer, and where stores are."""
 
     secrets: Secrets | None = None
     allow_hosts: tuple[str, ...] = ()
     ca: str | os.PathLike[str] | None = None
     tuning: Tuning = field(default_factory=Tuning)
+    stores: Stores = field(default_factory=Stores)
 
     def __post_init__(self) -> None:
         secrets_of(self.secrets)

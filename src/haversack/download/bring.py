@@ -93,7 +93,7 @@ class Bringing:
                         yield request
 
     def _request(self, row: int, path: str, state: State, ledger: Ledger) -> Request | None:
-        assets, place = self.plan.catalog.assets, address(self.plan.catalog, row)
+        assets, place = self.plan.catalog.assets, self._address(row)
         if not (isinstance(place, str) and place.startswith(("http://", "https://"))):
             if state is State.ABSENT:
                 self._fail(row, _no_address(self.plan.catalog.target(row)))
@@ -110,6 +110,9 @@ class Bringing:
             assets.type[row],
             row,
         )
+
+    def _address(self, row: int) -> str | Path | None:
+        return address(self.plan.catalog, row, self.access.stores)
 
     def _is_settled(self, row: int) -> bool:
         """Tell whether the catalog itself says that what is here is what it means."""
@@ -136,7 +139,7 @@ class Bringing:
         output, batch = self.plan.assets, list[tuple[int, Path, str]]()
         wanted = [found for state in self._wanted() for found in self.plan.files(state)]
         for row, path in wanted:
-            file = address(self.plan.catalog, row)
+            file = self._address(row)
             if not isinstance(file, Path) or self._is_same(row, file, output.root / path):
                 continue
             if checksum := self._copied(row, file, path):
@@ -183,5 +186,8 @@ class Bringing:
 
 def _no_address(target: str) -> str:
     if "://" in target:
-        return f"{shown(target)}: only http, https, s3 and gs addresses can be fetched"
+        return (
+            f"{shown(target)}: only http, https, s3, gs, az and abfs addresses can be fetched, and "
+            "of a store those that name bucket or account"
+        )
     return f"{target}: the catalog refers to a file that is not beside it"

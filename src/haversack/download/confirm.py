@@ -66,7 +66,7 @@ def confirm(
     if not waiting:
         return
     asker = _Asker(obtained, access)
-    urls = [address(plan.catalog, row) for row, _ in waiting]
+    urls = [address(plan.catalog, row, access.stores) for row, _ in waiting]
     with (
         events.task(progress, "check what is here", total=len(waiting), unit="asset") as work,
         ThreadPoolExecutor(_ASKING) as pool,

@@ -109,6 +109,7 @@ class SasService:
     ) -> None:
         self._url, self._secrets, self._clock = url.rstrip("/"), secrets, clock
         self._tokens: dict[str, tuple[str, float]] = {}
+        self._has_signed = False
         self._lock = threading.Lock()
 
     def sign(self, method: str, url: str) -> Signed:  # noqa: ARG002
@@ -125,6 +126,7 @@ class SasService:
         if until - self._clock() < _SOON:
             token, until = self._fetch(f"{self._url}/{place}")
             self._tokens[place] = token, until
+            self._has_signed = True
         return token
 
     def _fetch(self, url: str) -> tuple[str, float]:
@@ -140,9 +142,9 @@ class SasService:
 
     def renew(self) -> bool:
         with self._lock:
-            had = bool(self._tokens)
+            # Of several files whose signature has expired the first takes it away.
             self._tokens.clear()
-        return had
+            return self._has_signed
 
     def __repr__(self) -> str:
         return f"SasService({self._url!r})"

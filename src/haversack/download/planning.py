@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from haversack.catalog.columns import pieces
 from haversack.catalog.source import TreeSource
 from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
 from haversack.catalog.tar import Member
-from haversack.download import buckets
 from haversack.download.before import Before
 from haversack.download.holdings import Holdings, IfExists, State, Survey
 from haversack.download.layout import Layout
@@ -25,6 +23,7 @@ from haversack.download.ledger import Ledger
 from haversack.download.local import remote_of
 from haversack.download.origin import lower_scheme
 from haversack.download.output import Output
+from haversack.download.stores import Stores
 from haversack.download.unpack import placements
 from haversack.errors import StorageError
 
@@ -141,16 +140,11 @@ def make_plan(
     return Plan(catalog, selection, layout, *writers, placed, survey.run())
 
 
-def address(catalog: Catalog, row: int) -> str | Path | None:
+def address(catalog: Catalog, row: int, stores: Stores) -> str | Path | None:
     """Say where an asset is fetched from: a URL, a file of the catalog's directory, or nowhere."""
     target = lower_scheme(catalog.target(row))
-    if target.startswith("s3://"):
-        bucket, _, key = target[len("s3://") :].partition("/")
-        return buckets.s3(bucket) + quote(key)
-    if target.startswith("gs://"):
-        return f"https://storage.googleapis.com/{quote(target[len('gs://') :])}"
     if "://" in target:
-        return target
+        return stores.url(target)
     if isinstance(catalog.source, TreeSource) and (file := catalog.source.own_file(target)):
         return file
     item = int(catalog.assets.item[row])

@@ -32,7 +32,8 @@ from haversack.download.perform import bring_assets, lay_out
 from haversack.download.planning import Plan, make_plan
 from haversack.download.report import DownloadReport, FailedAsset, as_csv, no_report, read_csv
 from haversack.download.result import failures_of, not_chosen, only_failed, raise_failed, report_of
-from haversack.download.secrets import Secrets
+from haversack.download.secrets import Secrets, secrets_of
+from haversack.download.stores import Stores, stores_of
 from haversack.download.tuning import Tuning, check_tuning
 from haversack.errors import UnsupportedError, UsageError
 from haversack.events import Progress, listener
@@ -67,6 +68,7 @@ def download(
     retry_failed: bool = False,
     raise_errors: bool = True,
     secrets: Secrets | None = None,
+    stores: Stores | None = None,
     allow_hosts: Iterable[str] = (),
     ca: str | os.PathLike[str] | None = None,
     **tuning: Unpack[Tuning],
@@ -115,6 +117,8 @@ def download(
         Raise at the end when assets could not be fetched.
     secrets
         Keys, each sent to its own origin only.
+    stores
+        How ``s3://``, ``gs://`` and ``az://`` are reached; by default as public.
     allow_hosts
         Hosts to reach although their addresses are more private than the source's.
     ca
@@ -170,7 +174,10 @@ def download(
     times_and_places = collection_filter, datetime, bbox, intersects
     filters = Filters(*times_and_places, asset_keys, roles, media_types, where, match)
     filters.check()
-    output, access = as_path(output_dir), Access(secrets, hosts_of(allow_hosts), ca, tuning)
+    places, hosts = stores_of(stores), hosts_of(allow_hosts)
+    keys = places.joined(secrets_of(secrets))
+    access = Access(keys, (*hosts, *places.hosts), ca, tuning, places)
+    output = as_path(output_dir)
     elsewhere = output if asset_output_dir is None else as_path(asset_output_dir)
     for directory in (output, elsewhere):
         check_directory(directory)

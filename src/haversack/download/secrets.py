@@ -135,7 +135,10 @@ class Secrets:
         return bool(self._of or self._finders)
 
     def __repr__(self) -> str:
-        names = [*map(str, self._of), *(["whom netrc names"] if self._finders else [])]
+        names = [
+            *map(str, self._of),
+            *(["others that are found as they are asked"] if self._finders else []),
+        ]
         return f"Secrets(for {', '.join(names) or 'nobody'})"
 
 

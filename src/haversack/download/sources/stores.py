@@ -14,6 +14,8 @@ from urllib.parse import quote, unquote, unquote_plus, urlencode
 
 from haversack.catalog.times import microseconds, show
 from haversack.download import buckets
+from haversack.download.cloud import CloudSignature
+from haversack.download.origin import Origin
 from haversack.download.sources.document import Asker
 from haversack.download.sources.entries import Entry
 from haversack.errors import UsageError
@@ -37,8 +39,10 @@ _Pages = Callable[[Asker, str, str], Iterator[_Object]]
 def s3(asker: Asker, source: str) -> Iterator[Entry]:
     """List a folder of S3."""
     bucket, prefix = _named(source)
-    region = asker.head(buckets.s3(bucket)).get("x-amz-bucket-region") if "." in bucket else None
-    return _folder(asker, buckets.s3(bucket, region or ""), prefix, _keys)
+    base = asker.access.stores.url(f"s3://{bucket}/") or ""
+    if "." in bucket and base == buckets.s3(bucket):
+        base = buckets.s3(bucket, asker.head(base).get("x-amz-bucket-region", ""))
+    return _folder(asker, base, prefix, _keys)
 
 
 def google(asker: Asker, source: str) -> Iterator[Entry]:
@@ -56,6 +60,9 @@ def azure(asker: Asker, source: str) -> Iterator[Entry]:
 
 def _folder(asker: Asker, base: str, prefix: str, pages: _Pages) -> Iterator[Entry]:
     """Give the files of a folder; what no folder is called is an object's name."""
+    secrets = asker.access.secrets
+    if secrets and isinstance(secrets.of(Origin.of(base)), CloudSignature):
+        pages = _signed
     folder = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
     is_folder = False
     for found in pages(asker, base, folder):
@@ -113,6 +120,15 @@ def _blobs(asker: Asker, base: str, prefix: str) -> Iterator[_Object]:
         before, marker = marker, _text(text, "NextMarker") or ""
         if not marker or marker == before:
             return
+
+
+def _signed(asker: Asker, base: str, prefix: str) -> Iterator[_Object]:
+    """List a private folder, as obstore does."""
+    secrets = asker.access.secrets
+    keys = secrets.of(Origin.of(base)) if secrets else None
+    assert isinstance(keys, CloudSignature)
+    for key, size, modified in keys.listed(base, prefix):
+        yield _Object(key, str(size), modified)
 
 
 def _is_directory(blob: str) -> bool:
