@@ -93,6 +93,43 @@ def test_keys_that_are_not_there_are_asked_for(at_hub, monkeypatch, tmp_path):
     assert at_hub("download", "demo_crop_seasons", "--netrc").code == 2
 
 
+def test_the_options_of_cloud_stores_are_passed_on(at_hub, monkeypatch, tmp_path):
+    import http.server
+    import threading
+
+    asked = []
+
+    class Store(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            page = b"<R><Contents><Key>x/a.tif</Key><LastModified>2020-01-01T00:00:00.000Z"
+            page += b"</LastModified><Size>6</Size></Contents></R>"
+            body = page if "list-type" in self.path else b"pixels"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an-id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sesame")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        options = ["--s3-endpoint", url, "-q", "--json"]
+        public = _report(at_hub("download", "s3://buck/x/", *options, "-o", tmp_path / "public"))
+        signed = [*options, "--cloud", "--requester-pays", "-o", tmp_path / "signed"]
+        private = _report(at_hub("download", "s3://buck/x/", *signed))
+        server.shutdown()
+    assert (public["fetched"], private["fetched"]) == (1, 1)
+    files = [path for path in asked if path.startswith("/buck/x/a.tif")]
+    assert files[0] == "/buck/x/a.tif"
+    assert "X-Amz-Signature" in files[1]
+    assert "x-amz-request-payer" in files[1]
+
+
 def test_a_url_that_is_no_api_cannot_be_searched(at_hub, hub):
     wrong = at_hub("download", f"{hub.url}/healthz", "--search", "-q")
     assert (wrong.code, "no STAC API" in wrong.err) == (7, True)

@@ -119,7 +119,8 @@ class CloudSignature:
         except TypeError:
             return ""  # it takes no such name
         except BaseError as error:
-            self._refused[bucket] = self._refusal("signed for", bucket, error)
+            hint = f"are {_HINTS[self._kind]} set, and right?"
+            self._refused[bucket] = self._refusal("signed for", bucket, error, hint)
             raise AccessRefusedError(self._refused[bucket]) from None
         return signed
 
@@ -140,9 +141,11 @@ class CloudSignature:
         try:
             yield from _files(map(_listed, _objects(self._store(bucket), prefix)))
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise AccessRefusedError(self._refusal("listed", bucket, error)) from None
+            hint = "may these keys list it?"
+            raise AccessRefusedError(self._refusal("listed", bucket, error, hint)) from None
         except BaseError as error:
-            raise NetworkError(self._refusal("listed", bucket, error)) from None
+            hint = "it is not there, it fails, or it has names that obstore does not take"
+            raise NetworkError(self._refusal("listed", bucket, error, hint)) from None
 
     def renew(self) -> bool:
         self._stores.clear()
@@ -161,12 +164,10 @@ class CloudSignature:
             self._stores[bucket] = self._open(bucket)
         return self._stores[bucket]
 
-    def _refusal(self, what: str, bucket: str, error: Exception) -> str:
+    def _refusal(self, what: str, bucket: str, error: Exception, hint: str) -> str:
         # What obstore says may hold what it was given.
-        return (
-            f"{bucket!r} at {self._base} cannot be {what} ({type(error).__name__}): is it there, "
-            f"and are {_HINTS[self._kind]} set?"
-        )
+        told = type(error).__name__
+        return f"{bucket!r} at {self._base} cannot be {what} ({told}): {hint}"
 
     def __repr__(self) -> str:
         return f"CloudSignature({self._kind!r}, {self._base!r})"
@@ -178,9 +179,10 @@ def _method(method: str) -> Any:
 
 def _objects(store: Any, prefix: str) -> Iterator[Any]:
     import obstore
+    from obstore.exceptions import NotFoundError
 
     if prefix and not prefix.endswith("/"):
-        with suppress(FileNotFoundError):
+        with suppress(NotFoundError):
             yield obstore.head(store, prefix)
         return
     for chunk in obstore.list(store, prefix or None, chunk_size=1000):

@@ -307,6 +307,16 @@ def test_a_name_that_obstore_changes_is_not_taken_for_another(amazon, name):
         _sign(url)
 
 
+def test_a_bucket_with_names_that_obstore_does_not_take_is_told(
+    server, tmp_path, make_answer, amazon
+):
+    server.answer("/b", make_answer(200, _page(["x/a.tif", "x//b.tif"])))
+    stores = Stores(signed=True, s3_endpoint=server.url("/"))
+    with pytest.raises(DownloadError, match="cannot be listed.*names that obstore"):
+        download("s3://b/x/", tmp_path, stores=stores)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_secrets_and_other_hosts_are_left_alone(amazon):
     own = Secrets({"https://b.s3.amazonaws.com": {"X-Own": "key"}})
     secrets = _signing(own)
