@@ -1,6 +1,9 @@
 """The whole flow by typing: list, info, download, pack, read, verify."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -77,12 +80,37 @@ def test_a_flipped_byte_is_named_by_verify(at_hub, tmp_path):
     assert "the record" in result.out
 
 
-def test_configure_keeps_the_key_unseen(haversack, hub, tmp_path):
+def test_configure_keeps_a_given_key_unseen(haversack, hub, tmp_path):
     made = haversack("configure", "--hub", hub.api_root, "--api-key", "the-key-of-the-test-hub")
     assert made.code == 0
     assert "the-key" not in made.out + made.err
     path = tmp_path / "home" / "profiles"
     assert path.stat().st_mode & 0o777 == 0o600
+    assert haversack("list").code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
+def test_configure_asks_for_the_key_without_showing_it(haversack, hub, tmp_path):
+    ours, theirs = os.openpty()
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "haversack", "configure", "--hub", hub.api_root],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        shown = b""
+        while b"API key: " not in shown:
+            shown += os.read(ours, 1000)
+        os.write(ours, b"the-key-of-the-test-hub\n")
+        while b"Wrote profile" not in shown:
+            shown += os.read(ours, 1000)
+        assert child.wait(60) == 0
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert b"the-key" not in shown
     assert haversack("list").code == 0
 
 

@@ -166,7 +166,12 @@ def certificate(tmp_path_factory):
     """A certificate of hosts on the internet that nobody else trusts, and its key."""
     folder = tmp_path_factory.mktemp("certificate")
     hosts = ["storage.googleapis.com", "oauth2.googleapis.com", "*.blob.core.windows.net"]
-    hosts += ["s3.amazonaws.com", "*.s3.amazonaws.com", "*.s3.eu-central-1.amazonaws.com"]
+    hosts += [
+        "localhost",
+        "s3.amazonaws.com",
+        "*.s3.amazonaws.com",
+        "*.s3.eu-central-1.amazonaws.com",
+    ]
     names = ",".join(f"DNS:{host}" for host in hosts)
     subprocess.run(
         [

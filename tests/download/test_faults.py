@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from haversack.download.secrets import Secrets
 from haversack.download.transfer import Request, transfer
 
 FILES = 12
+_PRIVATE = ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0.0.0.0"]
 
 
 _RAW = {
@@ -32,9 +34,10 @@ _RAW = {
 class Faulty:
     """Answers with a fault, chosen by a seed, until it has had enough of them."""
 
-    def __init__(self, seed, make_answer, serve_ranges):
+    def __init__(self, seed, make_answer, serve_ranges, second):
         self.random, self.answer, self.ranged = random.Random(seed), make_answer, serve_ranges
-        self.left = 60
+        self.left, self.stalls = 60, 1  # each stall takes a second
+        self.second = second
         size = [0, 1, 20_000, 300_000, 700_000]
         self.versions = {
             f"/{n}.tif": [self.random.randbytes(size[n % 5]) for _ in range(2)]
@@ -48,7 +51,7 @@ class Faulty:
         good = self.ranged(asked, body, etag)
         faults = ["cut", "reset", "busy", "ignores range", "ignores if-range", "416", "changes"]
         faults += ["wrong start", "other etag", "packed", "page", "wrong md5", "no length"]
-        faults += ["redirect", "loop", *_RAW]
+        faults += ["redirect", "loop", "elsewhere", "private", "stall", *_RAW]
         fault = self.random.choice([*faults, "none", "none", "none"])
         if fault == "none" or self.left <= 0:
             return good
@@ -59,6 +62,9 @@ class Faulty:
         if fault in ("cut", "reset"):
             good.cut = self.random.randint(0, len(good.body))
             good.end = "reset" if fault == "reset" else "close"
+        elif fault == "stall" and self.stalls:
+            self.stalls -= 1
+            good.cut, good.end = self.random.randint(0, len(good.body)), "stall"
         elif fault == "busy":
             return self.answer(self.random.choice([408, 429, 500, 503]), b"", {"Retry-After": "0"})
         elif fault == "ignores range":
@@ -89,9 +95,14 @@ class Faulty:
         elif fault == "no length":
             head = f"HTTP/1.1 200 OK\r\nETag: {etag}\r\n\r\n".encode()
             return self.answer(raw=head + body)
-        elif fault in ("redirect", "loop"):
-            target = asked.path if fault == "redirect" else f"{asked.path}?again"
-            return self.answer(302, b"", {"Location": target})
+        elif fault in ("redirect", "loop", "elsewhere", "private"):
+            targets = {
+                "redirect": asked.path,
+                "loop": f"{asked.path}?again",
+                "elsewhere": self.second.url(asked.path),
+                "private": f"http://{self.random.choice(_PRIVATE)}/latest/meta-data",
+            }
+            return self.answer(302, b"", {"Location": targets[fault]})
         elif fault in _RAW:
             return self.answer(raw=_RAW[fault](body, etag.encode()))
         return good
@@ -99,15 +110,25 @@ class Faulty:
 
 @pytest.mark.parametrize("seed", range(25))
 def test_any_mixture_of_faults_ends_exact_or_named(
-    server, tmp_path, seed, make_answer, serve_ranges
+    server, second_server, tmp_path, seed, make_answer, serve_ranges
 ):
-    faulty = Faulty(seed, make_answer, serve_ranges)
+    faulty = Faulty(seed, make_answer, serve_ranges, second_server)
     for path in faulty.versions:
         server.answer(path, faulty)
+        second_server.answer(path, faulty)
+    secrets = Secrets.bearer(server.url("/"), "sesame")
     wanted = [Request(server.url(path), tmp_path / path[1:]) for path in faulty.versions]
     for last in (False, True):
         faulty.left = 0 if last else faulty.left
-        outcomes = list(transfer(wanted, source_origin=server.url("/"), concurrency=4))
+        outcomes = list(
+            transfer(
+                wanted,
+                source_origin=server.url("/"),
+                secrets=secrets,
+                concurrency=4,
+                timeout=30.0 if last else 0.5,
+            )
+        )
         assert len(outcomes) == FILES
         for outcome in outcomes:
             place = Path(outcome.request.path)
@@ -115,6 +136,8 @@ def test_any_mixture_of_faults_ends_exact_or_named(
             if outcome.error is None or place.exists():
                 assert place.read_bytes() in faulty.versions[f"/{place.name}"], outcome
     assert sorted(os.listdir(tmp_path)) == sorted(f"{n}.tif" for n in range(FILES))
+    assert {asked.headers.get("authorization") for asked in server.asked} == {"Bearer sesame"}
+    assert not [asked for asked in second_server.asked if "authorization" in asked.headers]
 
 
 @pytest.mark.slow

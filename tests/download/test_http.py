@@ -1,10 +1,12 @@
 """Small requests: redirects are ours, secrets stay home, retries are by class of failure."""
 
+import email.utils
 import gzip
 import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -117,8 +119,32 @@ def test_a_busy_server_is_asked_again(server, make_answer, status):
     assert len(server.asked) == 3
 
 
-@pytest.mark.parametrize("after", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_retry_after_is_read_in_both_forms(server, make_answer, after):
+def _soon():
+    # A date has no fractions: in two seconds is after one at least.
+    return email.utils.formatdate(time.time() + 2, usegmt=True)
+
+
+@pytest.mark.parametrize("after", [lambda: "1", _soon], ids=["seconds", "date"])
+@pytest.mark.parametrize("how", ["request", "transfer"])
+def test_retry_after_is_waited_for_in_both_forms(server, make_answer, get, after, how):
+    asked_at = []
+
+    def route(asked):
+        asked_at.append(time.monotonic())
+        late = {"Retry-After": after()} if asked.times == 1 else {}
+        return make_answer(503 if late else 200, b"body", late)
+
+    url = server.answer("/a", route)
+    if how == "request":
+        assert request("GET", url).status == 200
+    else:
+        assert get("/a")["/a"].error is None
+    first, second = asked_at
+    assert second - first >= 0.95
+
+
+@pytest.mark.parametrize("after", ["0", "Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
+def test_a_wait_that_is_over_or_no_wait_is_none(server, make_answer, after):
     def route(asked):
         return make_answer(503, b"", {"Retry-After": after}) if asked.times == 1 else make_answer()
 

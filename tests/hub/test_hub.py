@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import UTC, datetime
 
 import pystac
 import pytest
@@ -20,10 +21,14 @@ from haversack.errors import (
 from haversack.events import Event
 from haversack.hub import Collection, Dataset, MLModel, client
 from haversack.hub.dataset import CollectionList
+from haversack.server import background
 
 CROPS = "demo_crop_seasons"
 SOURCE = f"{CROPS}_source"
 LABELS = f"{CROPS}_labels"
+EVERYWHERE = pystac.Extent(
+    pystac.SpatialExtent([-180, -90, 180, 90]), pystac.TemporalExtent([None, None])
+)
 
 
 def test_old_import_paths_give_the_same_things():
@@ -210,17 +215,47 @@ def test_the_download_of_an_archive_tells_how_far_it_is(hub, tmp_path, caplog, c
     assert capsys.readouterr().err == ""
 
 
-def test_models_are_listed(hub):
-    assert [m.id for m in MLModel.list()] == [m["id"] for m in client.list_models()]
+@pytest.fixture
+def hub_of_models(tmp_path, monkeypatch):
+    """A hub that has two models and another item."""
+    for name, properties in {
+        "crops/v1": {"ml-model:type": "ml-model", "ml-model:learning_approach": "supervised"},
+        "clouds": {"ml-model:type": "ml-model"},
+        "image": {},
+    }.items():
+        item = pystac.Item(name, None, None, datetime(2023, 1, 1, tzinfo=UTC), properties)
+        item.add_asset("weights", pystac.Asset(f"https://a.example/{name}.pt"))
+        models = pystac.Collection("models", "models", EVERYWHERE)
+        models.add_item(item)
+        catalog = pystac.Catalog(f"models_{name.partition('/')[0]}", "models")
+        catalog.add_child(models)
+        root = str(tmp_path / "hub" / catalog.id)
+        catalog.normalize_and_save(root, pystac.CatalogType.SELF_CONTAINED)
+    with background(tmp_path / "hub") as server:
+        monkeypatch.setenv("MLHUB_ROOT_URL", server.url)
+        yield server
 
 
-def test_a_model_is_a_stac_item(hub):
-    from haversack.hub import get_session
-
-    answer = next(client.list_collection_items(SOURCE))
-    model = MLModel.of(answer, get_session())
+def test_the_models_of_a_hub_are_listed_and_fetched(hub_of_models):
+    listed = MLModel.list()
+    assert sorted(model.id for model in listed) == ["clouds", "crops/v1"]
+    assert sorted(model["id"] for model in client.list_models()) == ["clouds", "crops/v1"]
+    model = MLModel.fetch("crops/v1")
     assert isinstance(model, pystac.Item)
-    assert model.id == answer["id"]
+    assert isinstance(model, MLModel)
+    assert model.properties["ml-model:learning_approach"] == "supervised"
+    assert model.assets["weights"].href == "https://a.example/crops/v1.pt"
+    assert client.get_model_by_id("crops/v1")["id"] == "crops/v1"
+
+
+@pytest.mark.parametrize("name", ["image", "nobody's"])
+def test_what_is_no_model_is_not_fetched_as_one(hub_of_models, name):
+    with pytest.raises(EntityDoesNotExist, match=name):
+        MLModel.fetch(name)
+
+
+def test_a_hub_without_models_lists_none(hub):
+    assert MLModel.list() == []
 
 
 # Downloading

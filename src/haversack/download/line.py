@@ -22,6 +22,7 @@ _GO, _STOP = int(pycurl.PREREQFUNC_OK), int(pycurl.PREREQFUNC_ABORT)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_SECONDS = 10
 _BUFFER = 256 << 10  # bytes that are handed over at once, as each call costs
+_HAS_HTTP2 = bool(pycurl.version_info()[4] & pycurl.VERSION_HTTP2)
 _BLOB_HOST = ".blob.core.windows.net"
 _STORES = (_BLOB_HOST, ".amazonaws.com", "storage.googleapis.com")
 # What goes along to another origin; anything else might tell it something.
@@ -78,6 +79,8 @@ class Line:
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.HEADERFUNCTION, self.headers.append)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
+        if _HAS_HTTP2:  # by TLS alone, where both sides say so; many transfers share a connection
+            curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS)
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)

@@ -43,7 +43,7 @@ def test_what_is_whole_is_kept_and_the_rest_comes_later(
     while not all(path.exists() for path in others) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(how)
-    assert process.wait(10) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert process.wait(5) == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert (out / "farms" / LEASE_NAME).exists() == (how == signal.SIGKILL)
     assert not (out / "farms/fields/item1/red.tif").exists()
     (out / "farms/fields/item1/.0123456789abcdef.partial").write_bytes(b"half a document")

@@ -4,7 +4,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -75,18 +77,39 @@ def test_a_download_that_is_killed_200_times_is_mended_by_the_next(
     _kill_often(farms.archive(source), out, bodies, server, 200)
 
 
-def test_the_second_of_two_goes_on_where_the_first_was_killed(farms, bodies, source, out, server):
+def test_the_second_of_two_goes_on_where_the_first_was_killed(
+    farms, bodies, source, out, server, serve_ranges
+):
+    killed = threading.Event()
+    for n in range(40, 60):  # these come to the second alone
+        body = bodies[f"more{n}"]
+
+        def late(asked, body=body):
+            killed.wait(60)
+            return serve_ranges(asked, body)
+
+        server.answer(f"/more/{n}.tif", late)
     archive = farms.archive(source)
     first = _start(archive, out)
     while not (out / "farms/.haversack-lease").exists():
         time.sleep(0.01)
     second = _start(archive, out)
-    time.sleep(0.5)
+    while len(_published(out)) < 10:
+        time.sleep(0.01)
     first.send_signal(signal.SIGKILL)
     first.communicate()
+    published = _published(out)
+    killed.set()
     _, said = second.communicate(timeout=60)
     assert second.returncode == 0, said.decode()
     _check(out, bodies, whole=True)
-    whole = [asked for asked in server.asked if asked.method == "GET"]
+    asked = Counter(asked.path for asked in server.asked if asked.method == "GET")
     # What the first had published is not asked for again; what it had not was not whole.
-    assert len(whole) <= 2 * len({asked.path for asked in whole})
+    assert published
+    assert {asked[f"/more/{n}.tif"] for n in published} == {1}
+    assert max(asked.values()) <= 2
+
+
+def _published(out):
+    found = (out / f"farms/fields/more{n}/red.tif" for n in range(60))
+    return [n for n, path in enumerate(found) if path.exists()]
