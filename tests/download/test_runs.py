@@ -59,6 +59,7 @@ def test_a_file_whose_part_was_taken_away_is_fetched_again(
 def test_stopping_early_leaves_parts_and_no_threads(
     server, get, here, make_answer, tmp_path, megabyte
 ):
+    before = set(threading.enumerate())
     server.file("/a", b"x")
     etag = {"ETag": '"1"'}
     server.answer("/slow", make_answer(200, megabyte, etag, cut=600_000, end="stall"))
@@ -68,7 +69,8 @@ def test_stopping_early_leaves_parts_and_no_threads(
     wait_for_part(tmp_path / "out")
     running.close()
     ours = ("haversack-move", "haversack-write", "haversack-sync")
-    assert not [t for t in threading.enumerate() if t.name.startswith(ours)]
+    begun = set(threading.enumerate()) - before
+    assert not [thread for thread in begun if thread.name.startswith(ours)]
     kept = here()
     assert kept.pop("a") == b"x"
     ((name, content),) = kept.items()

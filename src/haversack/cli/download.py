@@ -22,6 +22,7 @@ from haversack.errors import UsageError
 
 if TYPE_CHECKING:
     from haversack.download.secrets import Secrets
+    from haversack.download.stores import Stores
 
 
 @click.command(
@@ -199,15 +200,17 @@ def _secrets(options: dict[str, Any]) -> Secrets:
     from haversack.download.secrets import Secrets
 
     secrets = Secrets()
-    if options["requester_pays"] and not options["s3_sign"]:
-        raise UsageError("--requester-pays goes with --s3-sign URL, which signs the requests")
+    if options["requester_pays"] and not (options["s3_sign"] or options["cloud"]):
+        raise UsageError(
+            "--requester-pays goes with --s3-sign URL or --cloud, which sign the requests"
+        )
     if options["s3_sign"]:
         keys = S3Signature.from_env(requester_pays=options["requester_pays"])
         secrets = Secrets(dict.fromkeys(options["s3_sign"], keys))
     return secrets.joined(from_netrc()) if options["netrc"] else secrets
 
 
-def _stores(options: dict[str, Any]) -> Any:
+def _stores(options: dict[str, Any]) -> Stores:
     from haversack.download.stores import Stores
 
     signed: bool = options["cloud"]

@@ -18,7 +18,13 @@ from urllib.parse import unquote
 from haversack.download.http import request
 from haversack.download.origin import Origin, shown
 from haversack.download.secrets import Credential, Signed
-from haversack.errors import AccessRefusedError, DownloadError, MissingExtraError, NetworkError
+from haversack.errors import (
+    AccessRefusedError,
+    DownloadError,
+    MissingExtraError,
+    NetworkError,
+    SourceNotFoundError,
+)
 
 _VALID = timedelta(hours=1)
 _S3 = re.compile(
@@ -131,21 +137,20 @@ class CloudSignature:
         ------
         AccessRefusedError
             There are no keys, or not the right ones.
+        SourceNotFoundError
+            There is no such bucket.
         NetworkError
             The store is not reached, fails, or has names that obstore does not take.
         """
-        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+        from obstore.exceptions import BaseError
 
         bucket, _ = self._named(url)
         self._signed("GET", bucket, "any")  # to tell missing keys from a store that fails
         try:
             yield from _files(map(_listed, _objects(self._store(bucket), prefix)))
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            hint = "may these keys list it?"
-            raise AccessRefusedError(self._refusal("listed", bucket, error, hint)) from None
-        except BaseError as error:
-            hint = "it is not there, it fails, or it has names that obstore does not take"
-            raise NetworkError(self._refusal("listed", bucket, error, hint)) from None
+        except (BaseError, FileNotFoundError) as error:
+            kind, hint = _failure(str(error))
+            raise kind(self._refusal("listed", bucket, error, hint)) from None
 
     def renew(self) -> bool:
         self._stores.clear()
@@ -173,16 +178,26 @@ class CloudSignature:
         return f"CloudSignature({self._kind!r}, {self._base!r})"
 
 
+def _failure(said: str) -> tuple[type[DownloadError], str]:
+    """Judge what a listing failed by; obstore has the status in its text alone."""
+    found = re.search(r"status code: (\d{3})", said)
+    status = found.group(1) if found else ""
+    if status in {"401", "403"}:
+        return AccessRefusedError, "may these keys list it?"
+    if status == "404":
+        return SourceNotFoundError, "there is no such bucket"
+    return NetworkError, "it is not reached, fails, or has names that obstore does not take"
+
+
 def _method(method: str) -> Any:
     return "HEAD" if method == "HEAD" else "GET"
 
 
 def _objects(store: Any, prefix: str) -> Iterator[Any]:
     import obstore
-    from obstore.exceptions import NotFoundError
 
     if prefix and not prefix.endswith("/"):
-        with suppress(NotFoundError):
+        with suppress(FileNotFoundError):
             yield obstore.head(store, prefix)
         return
     for chunk in obstore.list(store, prefix or None, chunk_size=1000):

@@ -9,6 +9,7 @@ import pytest
 from haversack.catalog import read_catalog
 from haversack.download import download
 from haversack.download.planning import address
+from haversack.download.stores import Stores
 
 LOCAL: dict[str, Any] = {"allow_hosts": ["127.0.0.1"]}
 
@@ -56,7 +57,7 @@ def test_urls_and_catalogs_in_capitals_are_sources(empty, server, source, out, m
 )
 def test_buckets_in_capitals_are_the_same_buckets(empty, source, href, asked):
     empty.add_item("one", {"red": href})
-    assert address(read_catalog(empty.archive(source)), 0) == asked
+    assert address(read_catalog(empty.archive(source)), 0, Stores()) == asked
 
 
 def test_the_error_names_every_scheme_that_can_be_fetched(empty, source, out):

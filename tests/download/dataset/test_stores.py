@@ -6,15 +6,26 @@ import hmac
 import json
 import re
 import subprocess
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, unquote
 
 import pytest
 
+from haversack.catalog import read_catalog
 from haversack.download import cloud, download
 from haversack.download.origin import Origin
 from haversack.download.secrets import Secrets
 from haversack.download.stores import Stores
-from haversack.errors import AccessRefusedError, DownloadError, MissingExtraError, UsageError
+from haversack.errors import (
+    AccessRefusedError,
+    DownloadError,
+    EmptySourceError,
+    MissingExtraError,
+    NetworkError,
+    SourceNotFoundError,
+    UnsupportedError,
+    UsageError,
+)
 
 BODY = b"pixels" * 1000
 AZURE_KEY = base64.b64encode(b"k" * 64).decode()
@@ -260,6 +271,25 @@ def test_a_private_bucket_is_listed_and_fetched(internet, tmp_path, make_answer,
     assert not [path for path in tmp_path.rglob("*.json") if "X-Amz" in path.read_text()]
 
 
+def test_one_object_of_a_private_bucket_is_a_source_too(server, tmp_path, make_answer, amazon):
+    head = {"Last-Modified": "Wed, 01 Jan 2020 00:00:00 GMT", "ETag": '"1"'}
+    server.answer("/priv", make_answer(200, _page([])))
+    server.answer("/priv/x/a.tif", make_answer(200, BODY, head))
+    stores = Stores(signed=True, s3_endpoint=server.url("/"))
+    report = download("s3://priv/x/a.tif", tmp_path, stores=stores, name="one")
+    assert (report.fetched, report.failed) == (1, 0)
+    [item] = read_catalog(tmp_path / "one").to_pystac().get_items(recursive=True)
+    assert (item.id, item.datetime) == ("a", datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(EmptySourceError):
+        download("s3://priv/x/b.tif", tmp_path, stores=stores)
+
+
+@pytest.mark.parametrize("stores", ["minio", Secrets(), True])
+def test_stores_that_are_none_are_refused(tmp_path, stores):
+    with pytest.raises(UnsupportedError, match="stores is haversack"):
+        download("s3://b/", tmp_path, stores=stores)
+
+
 def test_an_endpoint_of_another_store_is_signed_for(server, tmp_path, make_answer, amazon):
     def file(asked):
         return make_answer(200 if _is_signed_for_s3(asked) else 403, BODY)
@@ -315,6 +345,19 @@ def test_a_bucket_with_names_that_obstore_does_not_take_is_told(
     with pytest.raises(DownloadError, match="cannot be listed.*names that obstore"):
         download("s3://b/x/", tmp_path, stores=stores)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(403, AccessRefusedError), (404, SourceNotFoundError), (500, NetworkError)],
+)
+def test_a_private_bucket_that_cannot_be_listed_is_told(
+    server, tmp_path, make_answer, amazon, status, error
+):
+    server.answer("/b", make_answer(status))
+    stores = Stores(signed=True, s3_endpoint=server.url("/"))
+    with pytest.raises(error, match="'b' at http.*cannot be listed"):
+        download("s3://b/x/", tmp_path, stores=stores)
 
 
 def test_other_secrets_and_other_hosts_are_left_alone(amazon):
