@@ -2,9 +2,11 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 
+from haversack import PackWriter
 from haversack.split import SplitDataset, save_to_split_dataset
 
 
@@ -85,3 +87,72 @@ def test_a_picture_never_takes_the_place_of_a_file(typed, tmp_path):
     result = typed("view", "series", "3, 1", "--out", "mine.png")
     assert (result.code, (tmp_path / "mine.png").read_bytes()) == (6, b"mine")
     assert "mine.png already exists" in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("-1, 1, ::-3, 4",), ("-1,1,::-3,4", "--json"), ("--json", "--", "-1, 1, ::-3, 4")],
+)
+def test_an_index_may_begin_with_a_minus_sign(typed, volumes, arguments):
+    result = typed("read", "series", *arguments)
+    assert result.code == 0, result.err
+    assert f"{volumes[-1, 1, ::-3, 4].max()}" in result.out
+    assert typed("read", "series", "-2:", "--out", "part.npy").code == 0
+    np.testing.assert_array_equal(np.load("part.npy"), volumes[-2:])
+
+
+@pytest.mark.parametrize("wrong", ["--colums", "-x", "-z1", "--1", "-"])
+def test_an_option_that_is_mistyped_is_not_taken_for_an_index(typed, wrong):
+    for arguments in (("read", "series", wrong), ("view", "series", wrong, "--out", "a.png")):
+        result = typed(*arguments)
+        assert result.code == 2
+        assert "No such option" in result.err or wrong == "-"
+
+
+def test_options_that_would_do_nothing_are_refused(typed, volumes):
+    for option in (("--where", "x < 1"), ("--columns", "x"), ("--limit", "0")):
+        result = typed("read", "series", "5", *option)
+        assert (result.code, len(result.err.splitlines())) == (2, 1)
+        assert f"{option[0]} is for packed datasets; series is a split array" in result.err
+    with PackWriter("chips") as writer:
+        for number, volume in enumerate(volumes):
+            writer.append(volume, key=f"k{number}", cloud=number, place="here")
+    result = typed("read", "chips", "k1", "--columns", "cloud", "--limit", "3")
+    assert (result.code, "--columns and --limit are for lists" in result.err) == (2, True)
+    assert typed("read", "chips", "k1", "--where", "cloud = 1").code == 0
+    assert typed("read", "chips", "-1").code == 0
+    rows = json.loads(typed("read", "chips", "--columns", "cloud", "--json", "--limit", "2").out)
+    assert [row["cloud"] for row in rows] == [0, 1]
+    assert "place" not in rows[0]
+
+
+def test_a_projection_of_nothing_is_refused(typed, tmp_path):
+    pytest.importorskip("matplotlib")
+    for index in (":,1,3,4", "0, 1"):
+        result = typed("view", "series", index, "--project", "max", "--out", "a.png")
+        assert (result.code, "nothing to project" in result.err) == (2, True)
+    assert not (tmp_path / "a.png").exists()
+    assert typed("view", "series", "-1", "--project", "max", "--out", "a.png").code == 0
+
+
+@pytest.mark.parametrize("shape", [(1 << 12, 1 << 18), (3, 1 << 26, 1 << 26), (1 << 50,)])
+def test_no_claim_of_a_file_ends_in_a_traceback(typed, tmp_path, shape):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "hollow").mkdir()
+    with h5py.File(tmp_path / "hollow" / "0000.h5", "w") as hdf5:
+        chunks = tuple(min(length, 1 << 12) for length in shape)
+        hdf5.create_dataset("stack", shape, "u1", chunks=chunks)
+    about = json.dumps({"shape_full": shape, "shape_block": shape})
+    (tmp_path / "hollow" / "stack_metadata.json").write_text(about)
+    (tmp_path / "false").mkdir()
+    (tmp_path / "false" / "stack_metadata.json").write_text(about)
+    with h5py.File(tmp_path / "false" / "0000.h5", "w") as hdf5:
+        hdf5["stack"] = np.zeros((4,) * len(shape), "u1")
+    assert typed("info", "hollow").code == 0
+    assert typed("verify", "hollow", "-q").code == 0
+    assert typed("read", "hollow", ", ".join(["-1"] * len(shape))).code == 0
+    assert typed("view", "hollow", "..., :30", "--out", "a.png").code == 0
+    assert typed("verify", "false", "-q").code == 7
+    for arguments in (("read", "false"), ("view", "false", "--out", "b.png")):
+        result = typed(*arguments)
+        assert (result.code, len(result.err.splitlines())) == (7, 1)

@@ -100,3 +100,24 @@ def test_contrast_of_one_value_has_a_width(tmp_path, value):
     low, high = contrast_limits(save_to_split_dataset(np.full((2, 5, 5), value), tmp_path / "a"))
     assert np.isfinite([low, high]).all()
     assert low < high
+
+
+def test_a_picture_of_a_wide_plane_reads_every_nth_element(tmp_path):
+    pytest.importorskip("matplotlib")
+    from PIL import Image
+
+    from haversack.view import draw_array
+
+    data = np.zeros((3, 200, 5000), "u1")
+    data[:, 100:] = 200
+    wide = save_to_split_dataset(data, tmp_path / "wide", (1, None, None))
+    for view, project in ((wide, None), (wide, "max"), (wide.view[0, 150], None)):
+        path = draw_array(view, tmp_path / "wide.png", project=project)
+        with Image.open(path) as picture:
+            assert picture.width > 1000
+            shown = np.asarray(picture.convert("L"))
+        if view is wide:
+            middle = shown[:, shown.shape[1] // 2]
+            assert {0, 255} <= {*middle.tolist()}
+    with pytest.raises(UsageError, match="nothing to project"):
+        draw_array(wide.view[0], tmp_path / "none.png", project="max")

@@ -27,6 +27,21 @@ of_version = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
 
 
+class TakesIndex(click.Command):
+    """A command of which one argument is an index, as "-1, 3": it is no option of the name 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            index = next((each for each in given if each.startswith(error.option_name)), None)
+            if index is None or not index[1:2].isdecimal():
+                raise
+        given.remove(index)
+        return super().parse_args(ctx, [*given, *(() if "--" in given else ("--",)), index])
+
+
 def verbose(command: Command) -> Command:
     """Add ``-v`` to a command, which acts before it runs."""
     return click.option(

@@ -89,6 +89,8 @@ def run(arguments: list[str]) -> int:
         return _complain(str(error), error.exit_code)
     except OSError as error:
         return _complain(_os_error(error), StorageError.exit_code)
+    except MemoryError:
+        return _complain("there is not enough memory for this", 1)
     except UnicodeEncodeError as error:
         text = ascii(error.object)
         return _complain(f"a name that is no valid text here: {text}", UsageError.exit_code)

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from haversack.cli.console import (
+    TakesIndex,
     as_json,
     of_version,
     open_version,
@@ -21,11 +22,12 @@ from haversack.cli.console import (
 from haversack.errors import UsageError
 from haversack.storage.publish import create
 
-_COLUMNS, _SHORT, _FEW = 4, 24, 20
+_COLUMNS, _SHORT, _FEW, _LISTED = 4, 24, 20, 10
 
 
 @click.command(
     "read",
+    cls=TakesIndex,
     short_help="Look at records of a packed dataset, or at a part of a split array.",
     epilog='Example: haversack read chips --where "cloud_cover < 10"',
 )
@@ -33,9 +35,7 @@ _COLUMNS, _SHORT, _FEW = 4, 24, 20
 @click.argument("key", required=False)
 @click.option("--where", metavar="SQL", help='Only records like this: "cloud_cover < 10".')
 @click.option("--columns", metavar="NAME,...", help="Metadata to show; otherwise what is short.")
-@click.option(
-    "--limit", default=10, show_default=True, type=click.IntRange(0), help="Most records to list."
-)
+@click.option("--limit", type=click.IntRange(0), help="Most records to list.  [default: 10]")
 @click.option("--out", type=click.Path(path_type=Path), help="With KEY: save the array as .npy.")
 @of_version
 @as_json
@@ -45,34 +45,47 @@ def command(
     key: str | None,
     where: str | None,
     columns: str | None,
-    limit: int,
+    limit: int | None,
     out: Path | None,
     version: str | None,
     as_json: bool,
 ) -> None:
     """List records of the packed DATASET, or show the one record KEY (a key or a position).
 
-    Of a split array KEY is an index as in numpy ("5, :, ::2"): its values are described, or saved.
+    Of a split array KEY is an index as in numpy ("5, :, ::2" or "-1"): its values are described, or
+    saved.
     """
     from haversack.packed import PackedDataset
     from haversack.split import SplitDataset
 
     if out is not None and key is None:
         raise UsageError("--out saves one record: name its KEY too")
+    of_a_list = {"--columns": columns, "--limit": limit}
     opened = open_version(dataset, version)
     if isinstance(opened, SplitDataset):
+        _refuse({"--where": where, **of_a_list}, f"for packed datasets; {dataset} is a split array")
         _read_part(opened, key or "...", out, as_json=as_json)
         return
     if not isinstance(opened, PackedDataset):
         raise UsageError(f"{dataset} is no packed dataset: try `haversack info {dataset}`")
+    if key is not None:
+        _refuse(of_a_list, "for lists of records, not for the one of a KEY")
     with opened:
         chosen = opened.filter(where) if where else opened
         if key is None:
-            rows = [_row(record) for record in chosen[:limit]]
+            rows = [_row(record) for record in chosen[: _LISTED if limit is None else limit]]
             _list(rows, columns, as_json=as_json)
             click.echo(f"{len(rows)} of {len(chosen):,} records", err=True)
         else:
             _show_one(_find(chosen, key), out, as_json=as_json)
+
+
+def _refuse(options: dict[str, Any], what_for: str) -> None:
+    """Refuse options that would do nothing."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        verb = "is" if len(given) == 1 else "are"
+        raise UsageError(f"{' and '.join(given)} {verb} {what_for}")
 
 
 def _read_part(dataset: Any, index: str, out: Path | None, *, as_json: bool) -> None:
@@ -123,12 +136,13 @@ def _show_one(record: Any, out: Path | None, *, as_json: bool) -> None:
 
 
 def _list(rows: list[dict[str, Any]], columns: str | None, *, as_json: bool) -> None:
-    if as_json:
+    if as_json and columns is None:
         write_json(rows)
         return
     fixed = [name for name in ("key", "shape", "dtype") if any(name in row for row in rows)]
     wanted = columns.split(",") if columns else _short(rows, fixed)
-    write_rows([{name: row.get(name) for name in [*fixed, *wanted]} for row in rows])
+    write = write_json if as_json else write_rows
+    write([{name: row.get(name) for name in [*fixed, *wanted]} for row in rows])
 
 
 def _short(rows: list[dict[str, Any]], fixed: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from haversack.cli.console import verbose
+from haversack.cli.console import TakesIndex, verbose
 from haversack.errors import UsageError
 
 _PROJECTIONS = ["max", "mean", "min", "std", "sum"]
@@ -14,6 +14,7 @@ _PROJECTIONS = ["max", "mean", "min", "std", "sum"]
 
 @click.command(
     "view",
+    cls=TakesIndex,
     short_help="Draw a plane, a projection or a trace of a split array.",
     epilog='Example: haversack view series "12, 3" --out plane.png',
 )

@@ -16,6 +16,7 @@ from haversack.view.canvas import FAINT, INK, LINE, PALETTE, new_figure, write_h
 
 PROJECTIONS = ("max", "mean", "min", "std", "sum")
 _WIDTH, _MARGIN, _TOP = 8.0, 0.3, 0.9
+_MOST = 2048  # elements along an axis that are drawn: a picture has fewer dots
 
 
 def draw_array(
@@ -31,7 +32,8 @@ def draw_array(
     ----------
     array
         An array or a view of one. Of more than two axes the middle of the first ones is taken,
-        unless they are projected.
+        unless they are projected. Of more than 2048 elements along an axis that is drawn, every
+        second, third, ... is read, and the picture says so.
     path
         The PNG to write; its directory is made when missing.
     project
@@ -45,7 +47,7 @@ def draw_array(
     ExistsError
         The file is there, and is not to be replaced.
     UsageError
-        There is nothing to see, or no such projection.
+        There is nothing to see, no such projection, or nothing to project: two axes or one.
     MissingExtraError
         matplotlib is not installed.
     """
@@ -59,9 +61,16 @@ def draw_array(
 def _figure(view: SplitView, project: str | None) -> Any:
     if not view.ndim or not view.size:
         raise UsageError(f"there is nothing to draw of an array of shape {view.shape}")
+    if project is not None and view.ndim < 3:
+        raise UsageError(
+            f"there is nothing to project: an array of shape {view.shape} is drawn as it is. "
+            "Projections are over all axes but the last two"
+        )
     note = f"{view.shape} of {view.source.shape} {view.dtype}"
     name = view.source.root.resolve().name
-    if project is not None and view.ndim > 2:
+    view, thinned = _thinned(view)
+    note += thinned
+    if project is not None:
         data = getattr(view, project)(tuple(range(view.ndim - 2)))
         return _draw_plane(np.asarray(data), f"{name}: {project}", note)
     if view.ndim > 2:
@@ -71,6 +80,15 @@ def _figure(view: SplitView, project: str | None) -> Any:
     if view.ndim == 1:
         return _draw_trace(view, data, name, note)
     return _draw_plane(data, name, note)
+
+
+def _thinned(view: SplitView) -> tuple[SplitView, str]:
+    """Leave out what no picture could show; say so."""
+    steps = [-(-length // _MOST) for length in view.shape[-2:]]
+    if max(steps) == 1:
+        return view, ""
+    wanted = (..., *(slice(None, None, step) for step in steps))
+    return view.view[wanted], f", every {' x '.join(map(str, steps))}"
 
 
 def _draw_plane(data: NDArray[Any], name: str, note: str) -> Any:
