@@ -19,7 +19,8 @@ from haversack.errors import (
     UnsupportedError,
     UsageError,
 )
-from haversack.split import save_to_split_dataset
+from haversack.split import SplitDataset, save_to_split_dataset
+from haversack.split.frames import save_all_frames
 
 ABOUT: dict[str, Any] = {
     "resolution": (0.05, 5.0, 0.5, 0.5),
@@ -228,3 +229,78 @@ def test_pickled_attributes_run_nothing(tmp_path, volumes):
             node.attrs["TITLE"] = np.void(pickle.dumps(Marker(marker)))
     np.testing.assert_array_equal(import_array(tmp_path / "a.h5", tmp_path / "made"), volumes)
     assert not marker.exists()
+
+
+def tiffs(folder, frames, names="img{}.tif"):
+    """A directory of TIFF files, one frame in each."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        content = imagecodecs.tiff_encode(frame, photometric="minisblack")
+        (folder / names.format(number)).write_bytes(content)
+    return folder
+
+
+def test_tiff_files_come_in_the_order_of_their_numbers(tmp_path):
+    frames = np.arange(12 * 6, dtype="u2").reshape(12, 2, 3)
+    folder = tiffs(tmp_path / "tiffs", frames)
+    (folder / "._img0.tif").write_bytes(b"\0\5\x16\7")
+    np.testing.assert_array_equal(import_array(folder, tmp_path / "made"), frames)
+    names = sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    listed = import_array(names, tmp_path / "listed")
+    np.testing.assert_array_equal(listed[:4], frames[[0, 1, 10, 11]])
+
+
+@pytest.mark.parametrize("block", [None, (2, None, None)])
+@pytest.mark.parametrize("rest", [(), ("notes.txt",)])
+@pytest.mark.parametrize("kind", ["tiffs", "packed"])
+def test_an_import_that_fails_leaves_nothing_and_can_be_tried_again(tmp_path, kind, rest, block):
+    frames = [*np.ones((7, 2, 3), "u2"), np.ones((2, 4), "u2")]
+    source, target = tmp_path / kind, tmp_path / "new"
+    if kind == "tiffs":
+        tiffs(source, frames)
+    else:
+        with PackWriter(source) as writer:
+            for number, frame in enumerate(frames):
+                writer.append(frame, key=number)
+    for name in rest:
+        target.mkdir()
+        (target / name).write_text("mine")
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"shape \(2, 4\) does not fit"):
+            import_array(source, target, block_size=block)
+        left = [path.name for path in target.iterdir()] if target.exists() else []
+        assert left == [*rest]
+        assert target.exists() == bool(rest)
+    good = [source / f"img{number}.tif" for number in range(7)] if kind == "tiffs" else None
+    if good is not None:
+        assert import_array(good, target, block_size=block).shape == (7, 2, 3)
+
+
+def test_an_import_that_is_interrupted_leaves_nothing(tmp_path):
+    folder = tiffs(tmp_path / "tiffs", np.ones((9, 2, 3), "u2"))
+
+    def interrupt(event):
+        if event.done >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_array(folder, tmp_path / "new", block_size=(2, None, None), progress=interrupt)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_import_never_removes_what_another_wrote(tmp_path, volumes):
+    made = save_to_split_dataset(volumes, tmp_path / "new")
+    folder = tiffs(tmp_path / "tiffs", [np.ones((2, 3), "u2"), np.ones((2, 4), "u2")])
+    with pytest.raises(ExistsError):
+        import_array(folder, made.root)
+    np.testing.assert_array_equal(made, volumes)
+
+    def pages():
+        yield np.ones((2, 3), "u2")
+        save_to_split_dataset(volumes, tmp_path / "other")
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        save_all_frames(pages(), tmp_path / "other")
+    np.testing.assert_array_equal(SplitDataset(tmp_path / "other"), volumes)

@@ -22,8 +22,10 @@ from haversack.errors import (
     UnsupportedError,
     UsageError,
 )
-from haversack.split import SplitDataset, SplitView, save_frames, save_to_split_dataset
+from haversack.split import SplitDataset, SplitView, save_to_split_dataset
+from haversack.split.frames import save_all_frames
 from haversack.storage import publish
+from haversack.storage.looking import natural_order
 
 FORMATS = ("npy", "hdf5", "zarr", "ome-zarr")
 _SUFFIXES = {".npy": "npy", ".h5": "hdf5", ".hdf5": "hdf5", ".zarr": "zarr"}
@@ -151,12 +153,15 @@ def import_array(
 ) -> SplitDataset:
     """Make a split array of a file of another format, a block in memory at a time.
 
+    Where it fails, or is interrupted, nothing of the new array is left.
+
     Parameters
     ----------
     source
         A ``.npy`` or HDF5 file, a directory of Zarr or OME-Zarr, a split array, a packed dataset
         (its records are the frames), a TIFF file or a list or directory of TIFF files (their pages
-        are the frames).
+        are the frames). Those of a directory come in the order of the numbers in their names
+        (``img2`` before ``img10``), those of a list in its own.
     path
         The directory to make.
     dataset
@@ -172,6 +177,8 @@ def import_array(
         There is nothing, or something else.
     ExistsError
         The directory already holds a split array.
+    UsageError
+        A page or record differs from the first in its shape or dtype.
     MissingExtraError
         zarr or imagecodecs is not installed.
 
@@ -214,11 +221,12 @@ def _import_directory(
         return save_to_split_dataset(SplitDataset(place), path, **options)
     if is_packed(place):
         with open_packed(place) as packed:
-            return save_frames((record.data for record in packed), path, **options)
+            return save_all_frames((record.data for record in packed), path, **options)
     if omezarr.is_zarr(place):
         data, about = omezarr.open_zarr(place, dataset)
         return save_to_split_dataset(data, path, **{**about, **options})
-    tiffs = sorted(each for each in place.iterdir() if each.suffix.lower() in {".tif", ".tiff"})
+    tiffs = [each for each in place.iterdir() if each.suffix.lower() in {".tif", ".tiff"}]
+    tiffs = sorted((each for each in tiffs if each.name[0] != "."), key=natural_order)
     if not tiffs:
         raise FormatError(f"{place} holds neither Zarr, nor a packed dataset, nor TIFF files")
     return _import_tiffs(tiffs, path, options)
@@ -235,7 +243,7 @@ def _import_hdf5(
 
 
 def _import_tiffs(places: list[Path], path: Any, options: dict[str, Any]) -> SplitDataset:
-    return save_frames(_pages(places), path, **options)
+    return save_all_frames(_pages(places), path, **options)
 
 
 def _pages(places: list[Path]) -> Iterator[Any]:

@@ -21,7 +21,7 @@ from haversack.split.cutting import PartialShape
 from haversack.split.dataset import is_split
 from haversack.split.growing import LOCK
 from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
-from haversack.split.recovery import make_room, recover
+from haversack.split.recovery import discard, make_room, recover
 from haversack.split.slabs import OpenSlab, publish_slab
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
@@ -87,7 +87,7 @@ class FrameWriter:
         self._coding, self._names = coding_named(compression, layout), (compression, layout)
         self._stack: Stack | None = None
         self._slab: OpenSlab | None = None
-        self._end = 0
+        self._end, self._began = 0, ""
         self._full: list[OpenSlab] = []  # to be published
         self._pool: ThreadPoolExecutor | None = None
         self._publishing: Future[None] | None = None
@@ -146,6 +146,7 @@ class FrameWriter:
             compression=self._names[0] or "none",
             layout=self._names[1],
         )
+        self._began = stack.array
         publish.make_directory(self.path)
         self._keep_name()
         publish.sweep(self.path)
@@ -293,6 +294,13 @@ class FrameWriter:
                 self._wait()
         finally:
             self._let_go()
+
+    def give_up(self) -> None:
+        """Close without publishing, and remove the array if this writer began it."""
+        if not self._closed:
+            self._let_go()
+        if self._began:
+            discard(self.path, self._began)
 
     def _let_go(self) -> None:
         """Close what is open; what is not published stays in the journals."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haversack import events
-from haversack.errors import ExistsError, UsageError
+from haversack.errors import ConflictError, ExistsError, UsageError
 from haversack.split.appending import FrameWriter
 from haversack.split.cutting import PartialShape
 from haversack.split.dataset import SplitDataset, is_split
@@ -53,18 +53,48 @@ def save_frames(
     >>> save_frames((np.full((4, 4), t) for t in range(5)), "counted", (2, None, None))
     SplitDataset('counted': (5, 4, 4) int64, 3 blocks of (2, 4, 4))
     """
+    _check_free(path)
+    with FrameWriter(path, block_size=block_size, **options) as writer:
+        _append_all(writer, frames, total, progress)
+    return SplitDataset(path)
+
+
+def save_all_frames(
+    frames: Iterable[ArrayLike],
+    path: str | os.PathLike[str],
+    block_size: PartialShape = None,
+    *,
+    progress: events.Progress = None,
+    **options: Any,
+) -> SplitDataset:
+    """Save frames as :func:`save_frames` does, or none of them: what fails leaves nothing."""
+    _check_free(path)
+    writer = FrameWriter(path, block_size=block_size, **options)
+    try:
+        _append_all(writer, frames, None, progress)
+        writer.close()
+    except ConflictError:  # another's now
+        raise
+    except BaseException:
+        writer.give_up()
+        raise
+    return SplitDataset(path)
+
+
+def _check_free(path: str | os.PathLike[str]) -> None:
     if is_split(path):
         raise ExistsError(f"{path} already holds a split array: append to it with a FrameWriter")
-    with (
-        events.task(progress, "save", total=total, unit="frame") as work,
-        FrameWriter(path, block_size=block_size, **options) as writer,
-    ):
+
+
+def _append_all(
+    writer: FrameWriter, frames: Iterable[ArrayLike], total: int | None, progress: events.Progress
+) -> None:
+    with events.task(progress, "save", total=total, unit="frame") as work:
         for batch in _batches(iter(map(np.asarray, frames)), writer):
             writer.extend(batch)
             work.advance(len(batch))
-        if not len(writer):
-            raise UsageError(f"there are no frames to save as {path}")
-    return SplitDataset(path)
+    if not len(writer):
+        raise UsageError(f"there are no frames to save as {writer.path}")
 
 
 def _batches(frames: Iterator[NDArray[Any]], writer: FrameWriter) -> Iterator[NDArray[Any]]:

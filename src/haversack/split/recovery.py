@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from haversack.errors import PathNotFoundError
+from haversack.errors import FormatError, HaversackError, PathNotFoundError
 from haversack.split.block import Place
 from haversack.split.codec import Coding
+from haversack.split.finding import block_files
 from haversack.split.growing import LOCK, piece_bounds
 from haversack.split.journal import encode_header, holds_rows, journal_name, slab_of
 from haversack.split.metadata import METADATA, Stack, block_name, read_stack
 from haversack.split.ownblock import OwnBlock
 from haversack.split.rows import encode_rows, rewrite
 from haversack.split.slabs import OpenSlab
+from haversack.split.tail import read_tail
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
 from haversack.storage.looking import exists
@@ -63,6 +66,25 @@ def make_room(root: Path) -> None:
         for slab in _journals(root):
             _set_aside(root / journal_name(slab))
         publish.sync_directory(root)  # also for one who died, or failed, before it came to this
+
+
+def discard(root: Path, array: str) -> None:
+    """Remove an array that is not to be, as far as the disk lets us, and nothing of another's."""
+    with suppress(OSError, HaversackError), exclusive(root / LOCK):
+        if exists(root / METADATA):
+            if read_stack(root).array != array:
+                return
+            (root / METADATA).unlink()  # first, for without it nobody reads the rest
+        for slab in _journals(root):
+            (root / journal_name(slab)).unlink()
+        for path in block_files(root):
+            with suppress(FormatError):
+                if read_tail(RangeFile(path)).head.array == array:
+                    path.unlink()
+    with suppress(OSError):
+        if not exists(root / METADATA):
+            (root / LOCK).unlink(missing_ok=True)
+            root.rmdir()  # unless it holds what others put there
 
 
 def _set_aside(journal: Path) -> None:
