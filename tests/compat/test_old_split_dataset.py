@@ -220,3 +220,61 @@ def test_old_package_reads_every_layout_pyramids_and_blocks_written_over(tmp_pat
     )
     volumes[3:6, 1] = 5
     np.testing.assert_array_equal(np.load(tmp_path / "read.npy"), volumes)
+
+
+ODD = [
+    {"shape_block": [4, None, None, None]},
+    {"shape_block": [4]},
+    {"padding": None},
+    {"padding": {"t": 2}},
+    {"padding": [2, 0]},
+    {"resolution": float("nan")},
+    {"resolution": {"z": 5}},
+    {"resolution": 0.5, "crop": [0, 0, 9, 8]},
+]
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix", "change"),
+    [
+        *(("{:04d}", None, change) for change in ODD),
+        ("fish_{:04d}", "fish", {}),
+        ("2021_fish_stack_{:04d}", "stack", {}),
+        ("{:04d}_channel2", None, {}),
+        ("z{:04d}_of_0004", None, {}),
+    ],
+)
+def test_we_open_what_the_old_package_opens(tmp_path, volumes, names, prefix, change):
+    np.save(tmp_path / "a.npy", volumes)
+    old(
+        "from pathlib import Path\n"
+        "from split_dataset import SplitDataset, save_to_split_dataset\n"
+        "save_to_split_dataset(np.load('a.npy'), 'old', (4, 5, 70, 61))\n"
+        "for number, path in enumerate(sorted(Path('old').glob('*.h5'))):\n"
+        f"    path.rename('old/' + {names!r}.format(number) + '.h5')\n"
+        "path, nan = Path('old/stack_metadata.json'), float('nan')\n"
+        f"path.write_text(json.dumps({{**json.loads(path.read_text()), **{change!r}}}))\n"
+        f"np.save('read.npy', SplitDataset('old', prefix={prefix!r})[:, :, :, :])",
+        tmp_path,
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "read.npy"), volumes)
+    np.testing.assert_array_equal(SplitDataset(tmp_path / "old", prefix=prefix), volumes)
+
+
+@pytest.mark.parametrize("compression", ["bzip2", "zlib", "blosc:zstd"])
+def test_we_read_every_compression_and_metadata_that_leaves_lengths_open(
+    tmp_path, volumes, compression
+):
+    np.save(tmp_path / "a.npy", volumes)
+    old(
+        "import os\nimport flammkuchen as fl\n"
+        "data = np.load('a.npy')\nos.mkdir('old')\n"
+        "about = {'full_size': data.shape, 'block_size': (5, None, 70, None)}\n"
+        "for number, start in enumerate(range(0, 13, 5)):\n"
+        "    content = {'stack': data[start:start + 5], 'stack_metadata': about}\n"
+        f"    fl.save(f'old/{{number:04d}}.h5', content, compression={compression!r})",
+        tmp_path,
+    )
+    ds = SplitDataset(tmp_path / "old")
+    np.testing.assert_array_equal(ds, volumes)
+    assert (ds.shape_block, ds.verify()) == ((5, 5, 70, 61), [])

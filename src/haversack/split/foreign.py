@@ -1,12 +1,12 @@
 """The blocks that others wrote: the old package, microscopes, plain HDF5.
 
 They have no checksums. Their chunks are found once through HDF5; Blosc chunks are then read and
-decoded as ours are, and everything else is left to HDF5. Nothing is ever unpickled.
+decoded as ours are, bzip2 too, and everything else is left to HDF5. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,32 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import FormatError, HaversackError, PathNotFoundError, UnsupportedError
-from haversack.split.block import BLOSC_FILTER, ChunkByChunk, Shape, Wanted, check_dtype
-from haversack.split.chunk import StoredChunk, as_chunk, check_chunk_shape
+from haversack.errors import (
+    FormatError,
+    HaversackError,
+    PathNotFoundError,
+    StorageError,
+    UnsupportedError,
+)
+from haversack.split.block import ChunkByChunk, Shape, Wanted, cells, check_dtype
+from haversack.split.chunk import check_chunk_shape
+from haversack.split.filters import Decode, decoder_of
+from haversack.split.threads import in_threads
+from haversack.storage.damage import Damage
 from haversack.storage.ranges import RangeFile
 
 _SLAB = 1 << 20  # bytes read at once of data that is not chunked
 # What h5py raises where a file is damaged.
-_H5PY = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
+H5PY_ERRORS = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """Where a chunk lies, and whether its filter was skipped."""
+    """Where a chunk lies, and the mask of the filters that were left out."""
 
     offset: int
     size: int
-    is_raw: bool
+    skipped: int
 
 
 class ForeignBlock:
@@ -55,7 +64,7 @@ class ForeignBlock:
             self._describe()
         except BaseException as error:
             self._hdf5.close()
-            if isinstance(error, HaversackError) or not isinstance(error, _H5PY):
+            if isinstance(error, HaversackError) or not isinstance(error, H5PY_ERRORS):
                 raise
             raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
 
@@ -69,10 +78,10 @@ class ForeignBlock:
         self.dtype = _dtype(self._dataset)
         chunks = self._dataset.chunks
         self.chunk_shape: Shape = chunks or _slabs(self.shape, self.dtype.itemsize)
+        self._decode: Decode | None = decoder_of(self._dataset, self.path) if chunks else None
         check_chunk_shape(self.chunk_shape, self.dtype, self.path)
-        self._ranges: dict[Shape, _Stored] | None = None
-        if chunks and _filters(self._dataset) == [BLOSC_FILTER]:
-            self._ranges = self._locate()
+        self._ranges = self._locate() if chunks else None
+        if self._decode is not None:
             self._file = RangeFile(self.path)
             self._file.expect_no_order()
 
@@ -82,7 +91,7 @@ class ForeignBlock:
 
         def note(info: Any) -> None:
             cell = tuple(i // n for i, n in zip(info.chunk_offset, self.chunk_shape, strict=True))
-            found[cell] = _Stored(info.byte_offset, info.size, is_raw=bool(info.filter_mask))
+            found[cell] = _Stored(info.byte_offset, info.size, info.filter_mask)
 
         self._dataset.id.chunk_iter(note)
         return found
@@ -90,40 +99,61 @@ class ForeignBlock:
     rows = None
 
     def fetch(self, wanted: Sequence[Wanted]) -> ChunkByChunk:
-        ranges = self._ranges
-        asks_hdf5 = ranges is None or any(cell not in ranges for cell, _ in wanted)
+        ranges = self._ranges or {}
+        asks_hdf5 = self._decode is None or any(cell not in ranges for cell, _ in wanted)
         return ChunkByChunk(wanted, self._chunk, self._expect, is_locked=asks_hdf5)
 
     def _expect(self, cell: Shape) -> None:
-        stored = self._ranges.get(cell) if self._ranges is not None else None
+        stored = self._ranges.get(cell) if self._ranges and self._decode else None
         if stored is not None:
             self._file.expect(stored.offset, stored.size)
 
     def _chunk(self, cell: Shape) -> NDArray[Any]:
-        if self._ranges is None:
+        if self._ranges is not None and cell not in self._ranges:
+            # HDF5's way of storing nothing but the fill value.
+            fill = np.asarray(self._dataset.fillvalue, self.dtype)
+            return np.broadcast_to(fill, self.chunk_shape)
+        if self._ranges is None or self._decode is None:
             return self._through_hdf5(cell)
-        if cell not in self._ranges:  # HDF5's way of storing nothing but the fill value
-            return np.full(self.chunk_shape, self._dataset.fillvalue, self.dtype)
         stored = self._ranges[cell]
         if stored.size > self._file.size:
             raise FormatError(f"{self.path}: chunk {cell} claims {stored.size} bytes")
         data = self._file.read(stored.offset, stored.size)
         try:
-            if stored.is_raw:  # what does not become smaller, HDF5 stores as it is
-                return as_chunk(data, self.dtype, self.chunk_shape)
-            return StoredChunk(data).decode(self.dtype, self.chunk_shape)
+            return self._decode(data, stored.skipped, self.dtype, self.chunk_shape)
         except FormatError as error:
             raise FormatError(f"{self.path}: chunk {cell} is damaged: {error}") from error
+
+    def verify(self) -> Iterator[Damage]:
+        """Read all that is stored, a chunk at a time in each thread."""
+        try:
+            each = map if self._decode is None else in_threads  # HDF5 has one lock for all
+            yield from filter(None, each(self._damage, self._stored()))
+        except H5PY_ERRORS as error:
+            yield Damage(self.path, "", f"its chunks cannot be found: {error}")
+
+    def _damage(self, cell: Shape) -> Damage | None:
+        try:
+            self._chunk(cell)
+        except (FormatError, StorageError) as error:
+            return Damage(self.path, f"chunk {cell}", str(error))
+        return None
+
+    def _stored(self) -> Iterable[Shape]:
+        """List the chunks that are there: of what the shape claims, most may be none."""
+        if self._ranges is not None:
+            return self._ranges
+        stored, there = self._dataset.id.get_storage_size(), self.path.stat().st_size
+        if stored > there:
+            raise OSError(f"the array claims {stored} bytes, but the file has {there}")
+        return cells(self.shape, self.chunk_shape) if stored else ()
 
     def _through_hdf5(self, cell: Shape) -> NDArray[Any]:
         region = tuple(slice(i * n, i * n + n) for i, n in zip(cell, self.chunk_shape, strict=True))
         try:
             data = self._dataset[region]
-        except _H5PY as error:
-            raise FormatError(
-                f"{self.path}: chunk {cell} cannot be read (filters "
-                f"{_filters(self._dataset)}): {error}"
-            ) from error
+        except H5PY_ERRORS as error:
+            raise FormatError(f"{self.path}: chunk {cell} cannot be read: {error}") from error
         return np.asarray(data).astype(self.dtype, copy=False)
 
 
@@ -155,7 +185,7 @@ def _stack(hdf5: h5py.File, path: Path) -> h5py.Dataset:
             if isinstance(found, h5py.Dataset):
                 _refuse_elsewhere(found, path)
                 return found
-    except _H5PY as error:
+    except H5PY_ERRORS as error:
         if isinstance(error, HaversackError):
             raise
         raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
@@ -206,11 +236,6 @@ def _dtype(dataset: h5py.Dataset) -> np.dtype[Any]:
     is_bits = dataset.id.get_type().get_class() == h5py.h5t.BITFIELD
     dtype: np.dtype[Any] = dataset.dtype
     return np.dtype(np.bool_) if is_bits and dtype.itemsize == 1 else dtype
-
-
-def _filters(dataset: h5py.Dataset) -> list[int]:
-    properties = dataset.id.get_create_plist()
-    return [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
 
 
 def _slabs(shape: Shape, itemsize: int) -> Shape:

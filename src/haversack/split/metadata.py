@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from haversack.errors import (
@@ -23,14 +20,19 @@ from haversack.errors import (
 )
 from haversack.split.about import About, describe
 from haversack.split.block import Shape, check_dtype
-from haversack.split.foreign import open_hdf5
+from haversack.split.finding import METADATA as SUFFIX
+from haversack.split.finding import block_files, metadata_file
+from haversack.split.legacy import document_inside
 from haversack.storage.checksum import crc32c
-from haversack.storage.looking import exists, is_directory, listed, read_file, state
+from haversack.storage.looking import exists, is_directory, read_file, state
 
-METADATA = "stack_metadata.json"
+METADATA = SUFFIX
 UNFINISHED = "unfinished.json"
+PYRAMID = "haversack_pyramid"  # in the metadata of a level: what it was made of
 FORMAT = 1
 _MOST_BLOCKS = 10_000_000
+# Elements of any type that numpy can count the bytes of; axes that HDF5 has.
+_MOST_ELEMENTS, _MOST_AXES = 1 << 58, 32
 _LONGEST_METADATA = 64 << 20
 
 
@@ -53,35 +55,13 @@ class Stack:
     growable: bool = False
     compression: str = "blosc"
     layout: str = "balanced"
+    made_of: Any = None
 
     @property
     def pieces(self) -> int:
         """Number of blocks that begin at one row."""
         pairs = zip(self.shape[1:], self.shape_block[1:], strict=True)
         return math.prod(-(-n // b) for n, b in pairs)
-
-
-def block_files(folder: Path, prefix: str = "") -> dict[int, Path]:
-    """Find the files that old readers take for blocks: the last number in the name -> path.
-
-    Raises
-    ------
-    FormatError
-        Two files have the same number.
-    """
-    found: dict[int, Path] = {}
-    for path in listed(folder):
-        numbers = re.findall(r"[0-9]+", path.stem)
-        if path.suffix != ".h5" or not numbers or not path.name.startswith(prefix):
-            continue
-        number = int(numbers[-1])
-        if number in found:
-            raise FormatError(
-                f"{folder} holds more than one array ({found[number].name}, {path.name}): "
-                "say which one by its prefix"
-            )
-        found[number] = path
-    return found
 
 
 def read_stack(folder: Path, prefix: str = "") -> Stack:
@@ -106,29 +86,17 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
     path = folder / (prefix + METADATA)
     document = _load(path) if exists(path) else {}
     if "haversack" not in document:
-        found = _only_metadata(folder, prefix)
+        found = metadata_file(folder, prefix)
         if found is None:
             return _legacy(folder, prefix)
         path, document = found, _load(found)
-    try:
-        return _stack(document, path)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, HaversackError):
-            raise
-        raise FormatError(f"{path} does not describe a split array: {error!r}") from error
-
-
-def _only_metadata(folder: Path, prefix: str) -> Path | None:
-    """Find the metadata of the one array in a folder, whatever its name begins with."""
-    found = [
-        path
-        for path in listed(folder)
-        if path.name.endswith(METADATA) and path.name.startswith(prefix)
-    ]
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise FormatError(f"{folder} holds more than one array ({names}): say which by its prefix")
-    return found[0] if found else None
+        if "haversack" in document and found.name != prefix + METADATA:
+            begin = found.name.removesuffix(METADATA)
+            raise FormatError(
+                f"{folder} holds an array of haversack whose names begin with {begin!r}, not with "
+                f"{prefix!r}: give that as its prefix"
+            )
+    return _checked(document, path)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -144,48 +112,92 @@ def _load(path: Path) -> dict[str, Any]:
     return document
 
 
+def _checked(document: dict[str, Any], path: Path) -> Stack:
+    try:
+        return _stack(document, path)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, HaversackError):
+            raise
+        raise FormatError(f"{path} does not describe a split array: {error!r}") from error
+
+
 def _stack(document: dict[str, Any], path: Path) -> Stack:
     own = document.get("haversack")
     if own is not None:
         _check_own(document, own, path)
     shape = _lengths(document["shape_full"])
-    block = _lengths(document["shape_block"])
-    padding = document.get("padding", 0)
-    padding = (int(padding),) * len(shape) if np.ndim(padding) == 0 else _lengths(padding)
-    if not shape or len(block) != len(shape) or len(padding) != len(shape) or min(block) < 1:
-        raise FormatError(f"{path}: shape_full {shape} and shape_block {block} do not go together")
-    if math.prod(-(-n // b) for n, b in zip(shape, block, strict=True)) > _MOST_BLOCKS:
-        raise FormatError(f"{path}: shape_full {shape} in blocks of {block} is too many blocks")
+    block = _block(document["shape_block"], shape)
+    _check_size(shape, block, path)
     dtype = np.dtype(own["dtype"]) if own else None
     if dtype is not None:
         check_dtype(dtype)
     return Stack(
         shape=shape,
         shape_block=block,
-        padding=padding,
+        padding=_padding(document, len(shape)),
         about=_about(document, own or {}, len(shape), path),
         array=own["array"] if own else "",
         dtype=dtype,
         growable=bool(own and own.get("growable")),
         compression=str((own or {}).get("compression", "blosc")),
         layout=str((own or {}).get("layout", "balanced")),
+        made_of=((own or {}).get("metadata") or {}).get(PYRAMID),
     )
 
 
+def _check_size(shape: Shape, block: Shape, path: Path) -> None:
+    """Refuse what is no array, or one that nobody can have, before anything is made of it."""
+    if not shape or min(block) < 1:
+        raise FormatError(f"{path}: shape_full {shape} and shape_block {block} do not go together")
+    if len(shape) > _MOST_AXES or math.prod(max(1, n) for n in shape) > _MOST_ELEMENTS:
+        raise FormatError(f"{path}: shape_full {shape} is larger than any array")
+    if math.prod(max(1, -(-n // b)) for n, b in zip(shape, block, strict=True)) > _MOST_BLOCKS:
+        raise FormatError(f"{path}: shape_full {shape} in blocks of {block} is too many blocks")
+
+
 def _about(document: dict[str, Any], own: dict[str, Any], ndim: int, path: Path) -> About:
-    kept = {key: own.get(key) for key in ("axes", "units", "frequency", "metadata")}
+    kept = {key: own.get(key) for key in ("axes", "units", "frequency")}
+    kept["metadata"] = {k: v for k, v in (own.get("metadata") or {}).items() if k != PYRAMID}
     try:
         return describe(ndim, resolution=_resolution(document, ndim), **kept)
     except UsageError as error:
         raise FormatError(f"{path} does not describe a split array: {error}") from error
 
 
-def _resolution(document: dict[str, Any], ndim: int) -> Sequence[float]:
+def _resolution(document: dict[str, Any], ndim: int) -> list[float]:
     """Take the resolution that is there; others copied theirs from arrays of more or fewer axes."""
-    found = list(document.get("resolution") or document.get("voxel_size") or ())
+    given = document.get("resolution") or document.get("voxel_size")
+    found = [*map(_distance, given)] if isinstance(given, list) else []
     if len(found) == ndim - 1 and found:
         return found
     return ([1.0] * ndim + found)[-ndim:]
+
+
+def _distance(given: Any) -> float:
+    """Take a distance, or the 1 of those that are not known: the old package takes anything."""
+    try:
+        found = float(given) if isinstance(given, int | float) else math.nan
+    except OverflowError:
+        found = math.nan
+    return found if math.isfinite(found) else 1.0
+
+
+def _block(given: Any, shape: Shape) -> Shape:
+    """Take the shape of a block; an axis without a length, or left out at the end, is not cut."""
+    given = [*given, *(None,) * (len(shape) - len(given))]
+    return _lengths(
+        [max(1, full) if size is None else size for size, full in zip(given, shape, strict=True)]
+    )
+
+
+def _padding(document: dict[str, Any], ndim: int) -> Shape:
+    """Take the padding; the old package itself never reads it, so anything may stand there."""
+    given = document.get("padding")
+    try:
+        found = _lengths(given if isinstance(given, list) else (given,) * ndim)
+    except (TypeError, ValueError, OverflowError):
+        found = ()
+    return found if len(found) == ndim else (0,) * ndim
 
 
 def _lengths(values: Any) -> Shape:
@@ -196,9 +208,10 @@ def _lengths(values: Any) -> Shape:
 
 
 def _check_own(document: dict[str, Any], own: dict[str, Any], path: Path) -> None:
-    if own["format"] > FORMAT:
+    found = own["format"]
+    if not isinstance(found, int) or not 0 < found <= FORMAT:
         raise NewerFormatError(
-            f"{path} was written by format {own['format']}, this haversack reads up to {FORMAT}: "
+            f"{path} was written by format {found!r}, this haversack reads up to {FORMAT}: "
             "upgrade haversack"
         )
     if own.get("crc32c") != _checksum(document):
@@ -247,26 +260,8 @@ def _legacy(folder: Path, prefix: str) -> Stack:
         )
     blocks = block_files(folder, prefix)
     if not blocks:
-        raise FormatError(f"{folder} is not a split array: it has neither {METADATA} nor blocks")
-    with open_hdf5(blocks[max(blocks)]) as hdf5:
-        linked = isinstance(hdf5.get("stack_metadata", getlink=True), h5py.HardLink)
-        group = hdf5["stack_metadata"] if linked else None
-        if not isinstance(group, h5py.Group):
-            raise FormatError(
-                f"{folder} holds {len(blocks)} blocks but no {METADATA}: the program that writes "
-                "it may not have finished"
-            )
-        shape, block = _tuple(group, "full_size"), _tuple(group, "block_size")
-    document = {"shape_full": shape, "shape_block": block}
-    return _stack(document, blocks[max(blocks)])
-
-
-def _tuple(group: h5py.Group, name: str) -> list[int]:
-    """Read what flammkuchen made of a tuple: a group with attributes i0, i1, ..., or an array."""
-    try:
-        node = group[name] if name in group else group.attrs[name]
-        if isinstance(node, h5py.Group):
-            return [int(node.attrs[f"i{i}"]) for i in range(sum(k[0] == "i" for k in node.attrs))]
-        return [int(value) for value in node[()]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{group.file.filename} has no readable {name}: {error}") from error
+        named = f" whose names begin with {prefix!r}" if prefix else ""
+        raise FormatError(
+            f"{folder} is not a split array: it has neither {METADATA} nor blocks{named}"
+        )
+    return _checked(document_inside(folder, blocks), blocks[-1])

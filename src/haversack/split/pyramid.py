@@ -15,6 +15,7 @@ from haversack import events
 from haversack.errors import FormatError, NotFoundError, UnsupportedError, UsageError
 from haversack.split.about import About
 from haversack.split.averaging import mean_of_pairs
+from haversack.split.metadata import PYRAMID
 from haversack.split.writing import LoneWriter
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 FOLDER = "pyramid"
 _SMALL = 256  # elements along the longest axis of the last level
-_KEY = "haversack_pyramid"
 
 
 def build_pyramid(
@@ -69,7 +69,7 @@ def _halve(
         half(source.shape),
         half(source.shape_block),
         dtype=source.dtype,
-        **asdict(replace(_coarser(about, halved), metadata={**about.metadata, _KEY: mark})),
+        **asdict(replace(_coarser(about, halved), metadata={**about.metadata, PYRAMID: mark})),
     )
     for number, (_, where) in enumerate(writer.slices()):
         region = tuple(
@@ -98,7 +98,7 @@ def open_pyramid(dataset: SplitDataset) -> list[SplitDataset]:
             level = type(dataset)(dataset.root / FOLDER / str(len(found)))
         except (NotFoundError, FormatError):
             return found
-        if level.metadata.get(_KEY) != _mark(dataset):
+        if level.made_of != _mark(dataset):
             return found
         found.append(level)
 

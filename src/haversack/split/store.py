@@ -20,22 +20,25 @@ from haversack.errors import FormatError, HaversackError, NotFoundError, Storage
 from haversack.split.block import Block, Place, Shape
 from haversack.split.codec import Coding, coding_named
 from haversack.split.filling import OfBlocks, fill
+from haversack.split.finding import block_files, named_like, numbered
 from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
 from haversack.split.growing import Growth
 from haversack.split.indexing import Axis
 from haversack.split.journal import journal_name
 from haversack.split.layout import Job
-from haversack.split.metadata import METADATA, block_files, block_name
+from haversack.split.metadata import METADATA, block_name
 from haversack.split.ownblock import OwnBlock
-from haversack.split.plan import divide
+from haversack.split.plan import Part, count_cells, divide
 from haversack.split.tail import expect_tail, has_tail
+from haversack.split.tasks import check_reach
 from haversack.storage.forklock import ForkLock
 from haversack.storage.looking import exists, listed
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
 _MANY = 1000  # blocks
+MUCH = 64 << 20  # bytes
 _FORESEEN = 8  # blocks of which the disk is told before they are opened
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _stores: WeakSet[BlockStore] = WeakSet()
@@ -68,17 +71,17 @@ class BlockStore(BlockGrid):
             self._grid = None
 
     def _foreign_paths(self) -> dict[int, Path]:
-        found = block_files(self.root, self._prefix)
-        numbers = sorted(found)
-        self._padding_ends = len(numbers) != self.n_blocks and any(self.padding)
+        paths = block_files(self.root, self._prefix)
+        self._padding_ends = len(paths) != self.n_blocks and any(self.padding)
         self._grid = None
-        if len(numbers) == self.n_blocks:  # whatever they count from
-            return {block: found[number] for block, number in enumerate(numbers)}
-        if not numbers or numbers[-1] < self.n_blocks:
+        if len(paths) == self.n_blocks:  # whatever they count from
+            return dict(enumerate(paths))
+        found = numbered(self.root, paths)
+        if not found or max(found) < self.n_blocks:
             return found
         raise FormatError(
-            f"{self.root} holds {len(numbers)} blocks where its metadata describes "
-            f"{self.n_blocks}: {found[numbers[-1]].name} does not belong"
+            f"{self.root} holds {len(found)} blocks where its metadata describes "
+            f"{self.n_blocks}: {found[max(found)].name} does not belong"
         )
 
     @property
@@ -119,8 +122,16 @@ class BlockStore(BlockGrid):
                 yield path
 
     def _path(self, block: int) -> Path:
-        name = self.root / (self._prefix + self._name(block))
-        return name if self._paths is None else self._paths.get(block, name)
+        if not self._paths:
+            return self.root / (self._prefix + self._name(block))
+        there = self._paths.get(block)
+        return there or named_like(next(iter(self._paths.values())), block)
+
+    def is_missing(self, block: int) -> bool:
+        """Whether a block has no file."""
+        if self._paths is not None:
+            return block not in self._paths
+        return self._growth.block(block) is None and not exists(self._path(block))
 
     def _name(self, block: int) -> str:
         return block_name(block, self.n_blocks, growable=self._stack.growable)
@@ -139,6 +150,11 @@ class BlockStore(BlockGrid):
     def array_id(self) -> str:
         """What tells this array from all others; empty where another program wrote it."""
         return self._stack.array
+
+    @property
+    def made_of(self) -> Any:
+        """What a level of a pyramid was made of; None of other arrays."""
+        return self._stack.made_of
 
     def place_of(self, number: int) -> tuple[Place | None, Path]:
         """Where a block belongs and its file; no place while it is only in a journal."""
@@ -165,19 +181,33 @@ class BlockStore(BlockGrid):
             self.look_at_ends(part.axes)
         fill(self._foreseen(self._of_blocks(jobs)), self._block)
 
-    def look_at_ends(self, axes: Sequence[Axis]) -> None:
-        """Before millions of blocks are planned for, see that the first and the last are there.
+    def look_at_ends(self, axes: Sequence[Axis], nbytes: int = 0) -> None:
+        """Before much is planned for, or much memory is taken, see that the ends are there.
 
         Raises
         ------
         FormatError
-            One of them is missing or damaged.
+            The first or the last one is missing, damaged or too small.
         """
-        if self.n_blocks <= _MANY or math.prod(map(len, axes)) <= _MANY:
+        size = math.prod(map(len, axes))
+        if not size or (nbytes < MUCH and (self.n_blocks <= _MANY or size <= _MANY)):
             return
         for end in (0, -1):
-            corner = zip(axes, self.shape_block, self.shape_grid, strict=True)
-            self._block(self._number(tuple(min(a[end] // n, c - 1) for a, n, c in corner)))
+            corner = tuple(range(int(axis[end]), int(axis[end]) + 1) for axis in axes)
+            place = (slice(0, 1),) * self.n_dims
+            for cell, part in divide(Part(corner, place, None), self.shape_block, self.shape_grid):
+                check_reach(self._block(self._number(cell)), part)
+        if self._paths is not None and len(self._paths) < self.n_blocks:
+            self._check_enough(axes, len(self._paths))
+
+    def _check_enough(self, axes: Sequence[Axis], there: int) -> None:
+        touched = math.prod(map(count_cells, axes, self.shape_block, self.shape_grid))
+        if touched > there:
+            missing = self._path(next(filter(self.is_missing, range(self.n_blocks))))
+            raise FormatError(
+                f"{missing} is missing, one of {self.n_blocks - there} blocks that are not there: "
+                f"what is wanted lies in {touched} of {self.n_blocks}"
+            )
 
     def _foreseen(self, of_blocks: OfBlocks) -> OfBlocks:
         """Have the disk bring the tails of blocks before these are opened."""
@@ -242,7 +272,7 @@ class BlockStore(BlockGrid):
         self._open.clear()
         self._files.clear()
 
-    def _open_block(self, number: int) -> Block:
+    def _open_block(self, number: int) -> OwnBlock | ForeignBlock:
         path = self._path(number)
         bounds = self.bounds(number)
         try:
@@ -257,7 +287,7 @@ class BlockStore(BlockGrid):
                 f"{path} is missing: block {number} of {self.n_blocks}, which holds [{held}]"
             ) from error
 
-    def _open_foreign(self, path: Path) -> Block:
+    def _open_foreign(self, path: Path) -> ForeignBlock:
         if has_tail(RangeFile(path)):
             raise FormatError(
                 f"{self.root / METADATA} is damaged: it does not say that haversack wrote {path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,18 @@ def listed(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError as error:
         raise storage_error("list", folder, error) from error
+
+
+def natural_order(path: Path) -> tuple[list[tuple[str, int]], str]:
+    """Give what paths are sorted by so that numbers in their names count as such.
+
+    Examples
+    --------
+    >>> [path.name for path in sorted(map(Path, ("b1", "a10", "a2")), key=natural_order)]
+    ['a2', 'a10', 'b1']
+    """
+    parts = re.findall(r"([^0-9]*)([0-9]*)", path.name)
+    return [(text, int(digits or -1)) for text, digits in parts], path.name
 
 
 def state(path: Path) -> os.stat_result | None:

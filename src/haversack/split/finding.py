@@ -1,0 +1,92 @@
+"""Which files of a directory are the blocks and the metadata of an array, whoever named them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from haversack.errors import FormatError
+from haversack.storage.looking import listed, natural_order
+
+METADATA = "stack_metadata.json"
+
+
+def block_files(folder: Path, prefix: str = "") -> list[Path]:
+    """Find the files that old readers take for blocks, in the order of the numbers in their names.
+
+    ``prefix`` is what their names begin with, or, as in the old package, what stands in them before
+    ``_`` and the number.
+    """
+    found = [
+        path
+        for path in _shown(folder)
+        if path.suffix == ".h5" and re.search(r"[0-9]", path.stem) is not None
+    ]
+    return sorted(_with_prefix(found, prefix), key=natural_order)
+
+
+def _with_prefix(paths: list[Path], prefix: str) -> list[Path]:
+    if not prefix:
+        return paths
+    own = re.escape(prefix)
+    for form in (rf"{own}_?[0-9]+", rf".*{own}_[0-9].*", rf"{own}.*"):
+        found = [path for path in paths if re.fullmatch(form, path.stem, re.DOTALL)]
+        if found:
+            return found
+    return []
+
+
+def numbered(folder: Path, paths: list[Path]) -> dict[int, Path]:
+    """Find the number of each block: the last one in its name.
+
+    Raises
+    ------
+    FormatError
+        Two files have the same number.
+    """
+    found: dict[int, Path] = {}
+    for path in paths:
+        number = int(re.findall(r"[0-9]+", path.stem)[-1])
+        if number in found:
+            raise FormatError(
+                f"{folder} holds more than one array ({found[number].name}, {path.name}): "
+                "say which one by its prefix"
+            )
+        found[number] = path
+    return found
+
+
+def named_like(path: Path, number: int) -> Path:
+    """Name a block as another one of its array is named."""
+    *_, digits = re.finditer(r"[0-9]+", path.stem)
+    name = path.stem
+    new = f"{number:0{len(digits[0])}d}"
+    return path.with_stem(name[: digits.start()] + new + name[digits.end() :])
+
+
+def metadata_file(folder: Path, prefix: str) -> Path | None:
+    """Find the metadata of an array; the only one that is there is that of any prefix.
+
+    Raises
+    ------
+    FormatError
+        There are several that it may be.
+    """
+    there = [path for path in _shown(folder) if path.name.endswith(METADATA)]
+    begins = {path: path.name.removesuffix(METADATA) for path in there}
+    nearest = (
+        [path for path in there if begins[path].startswith(prefix)],
+        [path for path in there if prefix in begins[path]],
+        [path for path in there if prefix and not begins[path]],
+        there,
+    )
+    found: list[Path] = next(filter(None, nearest), [])
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise FormatError(f"{folder} holds more than one array ({names}): say which by its prefix")
+    return found[0] if found else None
+
+
+def _shown(folder: Path) -> list[Path]:
+    """List what is not hidden: macOS puts a file ``._NAME`` beside each on other systems' disks."""
+    return [path for path in listed(folder) if not path.name.startswith(".")]
