@@ -6,6 +6,7 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
     HaversackError
     ├── UsageError (ValueError)             arguments that contradict each other or make no sense
     │   ├── UnsupportedError (TypeError)    a kind of value or file that haversack does not take
+    │   ├── TooLargeError (MemoryError)     a result that memory cannot hold
     │   └── EmptySelectionError (RuntimeError)    filters that leave nothing
     ├── MissingExtraError (ImportError)     an optional dependency that is not installed
     ├── NotFoundError (LookupError)
@@ -57,6 +58,10 @@ class UsageError(HaversackError, ValueError):
 
 class UnsupportedError(UsageError, TypeError):
     """A kind of value or file that haversack does not take."""
+
+
+class TooLargeError(UsageError, MemoryError):
+    """A result that is larger than memory can hold."""
 
 
 class EmptySelectionError(UsageError, RuntimeError):

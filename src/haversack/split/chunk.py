@@ -101,11 +101,11 @@ class StoredChunk:
         self.header = read_header(data)
         self.starts = self._starts()
 
-    def _starts(self) -> list[int]:
+    def _starts(self) -> Sequence[int]:
         """Find where each Blosc block begins."""
         header = self.header
         if header.is_stored:
-            return [*range(HEADER.size, HEADER.size + header.nbytes, header.blocksize)]
+            return range(HEADER.size, HEADER.size + header.nbytes, header.blocksize)
         starts = [*struct.unpack_from(f"<{header.nblocks}I", self.data, HEADER.size)]
         if min(starts) < header.body or max(starts) > header.stored:
             raise FormatError("a chunk's table of blocks points outside of the chunk")
@@ -146,7 +146,7 @@ class StoredChunk:
 def in_order(chunk: bytes) -> bytes:
     """Make of a chunk one whose Blosc blocks lie one behind the other."""
     found = StoredChunk(chunk)
-    if found.starts == sorted(found.starts):
+    if [*found.starts] == sorted(found.starts):
         return chunk
     return _assembled(found.header, found.header.nbytes, found.pieces())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -17,16 +18,20 @@ from haversack.errors import FormatError
 from haversack.split.about import About
 from haversack.split.block import Shape
 from haversack.split.blocks import Blocks
+from haversack.split.foreign import ForeignBlock
 from haversack.split.indexers import window
 from haversack.split.indexing import Selection
 from haversack.split.layout import finish, lay_out
 from haversack.split.metadata import METADATA, UNFINISHED
-from haversack.split.ownblock import OwnBlock
+from haversack.split.plan import Part
 from haversack.split.reading import DiskArray
-from haversack.split.store import BlockStore
+from haversack.split.store import MUCH, BlockStore
+from haversack.split.tasks import check_reach
 from haversack.split.view import SplitView
 from haversack.storage.damage import Damage
 from haversack.storage.looking import is_directory, listed, state
+
+_MOST_MISSING = 1000  # blocks that are told of one by one
 
 
 def is_split(path: str | os.PathLike[str]) -> bool:
@@ -40,7 +45,7 @@ def is_split(path: str | os.PathLike[str]) -> bool:
     folder = Path(path)
     if not is_directory(folder):
         return False
-    names = [path.name for path in listed(folder)]
+    names = [path.name for path in listed(folder) if not path.name.startswith(".")]
     return any(
         name.endswith(METADATA) or name == UNFINISHED or re.fullmatch(r"[0-9]{3,}\.h5", name)
         for name in names
@@ -56,7 +61,8 @@ class SplitDataset(BlockStore, DiskArray):
         Directory of the blocks and their ``stack_metadata.json``, written by haversack, by the old
         split_dataset package, or by the acquisition programs that save in its format.
     prefix
-        What the file names begin with, where the directory holds several arrays.
+        What the file names begin with, or what stands in them before ``_`` and the number, where
+        the directory holds several arrays.
 
     Raises
     ------
@@ -140,10 +146,16 @@ class SplitDataset(BlockStore, DiskArray):
         return rows - (row - first) % rows
 
     def _read(self, selection: Selection, out: NDArray[Any] | None = None) -> Any:
+        self._look_before(selection)
         result, job = lay_out(selection, self.dtype, out)
         if job is not None:
             self._fill([job])
         return finish(selection, result, out)
+
+    def _look_before(self, selection: Selection) -> None:
+        nbytes = math.prod(selection.shape) * self.dtype.itemsize
+        if nbytes >= MUCH:
+            self.look_at_ends(selection.axes, nbytes)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         from haversack.split.regions import write_region
@@ -151,6 +163,8 @@ class SplitDataset(BlockStore, DiskArray):
         write_region(self, index, value)
 
     def _read_all(self, selections: list[Selection]) -> list[Any]:
+        for selection in selections:
+            self._look_before(selection)
         laid = [lay_out(selection, self.dtype) for selection in selections]
         self._fill([job for _, job in laid if job is not None])
         pairs = zip(selections, laid, strict=True)
@@ -187,10 +201,17 @@ class SplitDataset(BlockStore, DiskArray):
             True draws a bar; a callable is told of every event.
         """
         damages: list[Damage] = []
+        missing = 0
         with events.task(progress, "verify", total=self.n_blocks, unit="block") as work:
             for number in range(self.n_blocks):
-                damages.extend(self._verify_block(number))
+                is_missing = self.is_missing(number)
+                missing += is_missing
+                if missing <= _MOST_MISSING or not is_missing:
+                    damages.extend(self._verify_block(number))
                 work.advance()
+            if missing > _MOST_MISSING:
+                more = f"{missing - _MOST_MISSING} more blocks are missing"
+                damages.append(Damage(self.root, "", more))
             for journal in self._growth.journals.values():
                 damages.extend(journal.verify())
         return damages
@@ -200,10 +221,10 @@ class SplitDataset(BlockStore, DiskArray):
             return
         try:
             block = self._open_block(number)
-            if isinstance(block, OwnBlock):
-                yield from block.verify()
-            else:
-                self[self.owned(number)]
+            if isinstance(block, ForeignBlock):
+                owned = tuple(range(each.stop - each.start) for each in self.owned(number))
+                check_reach(block, Part(owned, (), None))
+            yield from block.verify()
         except (FormatError, OSError, TypeError) as error:
             yield Damage(self._path(number), f"block {number}", str(error))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import UsageError
+from haversack.errors import TooLargeError, UsageError
 from haversack.split.indexing import Selection
 from haversack.split.plan import Part, whole
 
@@ -23,11 +24,16 @@ def lay_out(
     ------
     UsageError
         ``out`` does not fit.
+    TooLargeError
+        Memory cannot hold it.
     """
     if out is not None:
         _check(out, selection.shape, dtype)
     usable = out is not None and out.flags.c_contiguous
-    result = out if usable and out is not None else np.empty(selection.shape, dtype)
+    try:
+        result = out if usable and out is not None else np.empty(selection.shape, dtype)
+    except MemoryError as error:
+        raise too_large(selection.shape, dtype) from error
     if 0 in selection.shape:
         return result, None
     everything = whole(selection)
@@ -51,6 +57,15 @@ def finish(selection: Selection, result: NDArray[Any], out: NDArray[Any] | None)
     if out is not result:
         out[...] = result
     return out
+
+
+def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> TooLargeError:
+    """Make the error of an array that memory cannot hold."""
+    size = math.prod(shape) * dtype.itemsize
+    return TooLargeError(
+        f"{dtype} of shape {shape} has {size} bytes, more than memory can hold: read it part by "
+        "part"
+    )
 
 
 def _check(out: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

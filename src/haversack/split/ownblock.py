@@ -177,6 +177,6 @@ class OwnBlock:
             stored = StoredChunk(data)
         except FormatError as error:
             return str(error)
-        if [*stored.header] != header or stored.starts != starts:
+        if [*stored.header] != header or [*stored.starts] != starts:
             return "its head is not what it was"
         return mismatch(offset, pieces, stored.pieces())

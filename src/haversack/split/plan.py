@@ -81,6 +81,22 @@ def divide(
         yield cells, Part(axes, places, None)
 
 
+def count_cells(axis: Axis, length: int, count: int) -> int:
+    """Count the cells of a grid's axis that a range touches; of points just one is certain.
+
+    Examples
+    --------
+    >>> count_cells(range(1, 9, 2), 4, 9), count_cells(range(1, 90, 40), 4, 2)
+    (2, 2)
+    """
+    if not isinstance(axis, range) or not axis:
+        return min(1, len(axis))
+    last = (count - 1) * length
+    before = range(axis.start, min(axis.stop, last), axis.step)
+    spanned = before[-1] // length - before[0] // length + 1 if before else 0
+    return min(len(before), spanned) + (axis[-1] >= last)
+
+
 def cut(part: Part, cell_shape: tuple[int, ...]) -> list[list[Cut]] | None:
     """Cut each axis of a part by the cells of a grid; None where one of them is not a range.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from haversack import events
 from haversack.errors import UnsupportedError, UsageError
 from haversack.split.block import check_dtype
+from haversack.split.layout import too_large
 from haversack.split.reductions import Axes, How
 from haversack.split.streaming import Region, pieces
 
@@ -172,6 +173,8 @@ def reduce_view(view: SplitView, name: str, axis: Axes, how: How, progress: even
         An axis that is no integer.
     ValueError
         A largest or smallest element of nothing.
+    TooLargeError
+        Memory cannot hold the result.
     """
     axes = _axes(axis, view.ndim)
     shape = tuple(1 if number in axes else length for number, length in enumerate(view.shape))
@@ -180,7 +183,10 @@ def reduce_view(view: SplitView, name: str, axis: Axes, how: How, progress: even
     kept = shape if how.keepdims else tuple(n for at, n in enumerate(view.shape) if at not in axes)
     _check_out(name, how.out, kept)
     reduction = REDUCTIONS[name]
-    state = reduction.start(shape, _types(reduction, view.dtype, how))
+    try:
+        state = reduction.start(shape, _types(reduction, view.dtype, how))
+    except MemoryError as error:
+        raise too_large(shape, view.dtype) from error
     with events.task(progress, name, total=view.nbytes, unit="B") as work:
         for region in pieces(view):
             piece = view[region]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from itertools import product
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 Region = tuple[slice, ...]
 
-_PIECE = 32 << 20  # bytes
+_PIECE, _LARGEST = 32 << 20, 256 << 20  # bytes
+_ROWS = 8  # that are rather read together, for chunks are of some
 
 
 def pieces(view: SplitView) -> Iterator[Region]:
@@ -27,15 +28,20 @@ def pieces(view: SplitView) -> Iterator[Region]:
         return
     source = view.source
     source.look_at_ends([range(s, s + 1) if isinstance(s, int) else s for s in view.seen])
-    for region in product(*cuts(view)):
+    for region in _product(_cutters(view)):
         yield from _in_rows(region, view.dtype.itemsize)
 
 
 def cuts(view: SplitView) -> list[list[slice]]:
     """Cut each axis of a view where it goes from one block of its source into another."""
+    return [list(each()) for each in _cutters(view)]
+
+
+def _cutters(view: SplitView) -> list[Callable[[], Iterator[slice]]]:
+    """Make what cuts each axis: one at a time, for a file may claim millions of blocks."""
     source = view.source
     return [
-        list(cut(seen, size, count))
+        partial(cut, seen, size, count)
         for seen, size, count in zip(view.seen, source.shape_block, source.shape_grid, strict=True)
         if isinstance(seen, range)
     ]
@@ -56,16 +62,29 @@ def cut(seen: range, size: int, count: int) -> Iterator[slice]:
         start = stop
 
 
+def _product(cuts: list[Callable[[], Iterator[slice]]]) -> Iterator[Region]:
+    if not cuts:
+        yield ()
+        return
+    for first in cuts[0]():
+        for rest in _product(cuts[1:]):
+            yield (first, *rest)
+
+
 def _in_rows(region: Region, itemsize: int) -> Iterator[Region]:
-    """Cut a region along its first axis into pieces that are not too large."""
+    """Cut a region along its first axis, and further ones, into pieces that are not too large."""
     if not region:
         yield region
         return
     first, *rest = region
     row = math.prod(each.stop - each.start for each in rest) * itemsize
-    step = max(8, _PIECE // max(1, row) // 8 * 8)
+    inner = [tuple(rest)]
+    step = max(_ROWS, _PIECE // max(1, row) // _ROWS * _ROWS)
+    is_large = step * row > _LARGEST
     for start in range(first.start, first.stop, step):
-        yield (slice(start, min(first.stop, start + step)), *rest)
+        rows = slice(start, min(first.stop, start + step))
+        for each in _in_rows(tuple(rest), itemsize * step) if is_large else inner:
+            yield (rows, *each)
 
 
 def in_order(

@@ -67,7 +67,7 @@ def tasks(block: Block, jobs: list[Job]) -> Iterator[Task]:
         The block is smaller than what is wanted of it.
     """
     for _, part in jobs:
-        _check_reach(block, part)
+        check_reach(block, part)
     if block.rows is not None and len(jobs) >= _MANY and are_boxes(jobs):
         yield from patches(block.rows, jobs)
         return
@@ -153,8 +153,14 @@ def _by_points(block: Block, wanted: Part, target: Array) -> Iterator[_Use]:
         yield cell, rows, partial(copy, part=from_row(part, rows.start), target=target)
 
 
-def _check_reach(block: Block, wanted: Part) -> None:
-    """Refuse to read beyond the end of a block that is smaller than it should be."""
+def check_reach(block: Block, wanted: Part) -> None:
+    """Refuse to read beyond the end of a block that is smaller than it should be.
+
+    Raises
+    ------
+    FormatError
+        The block ends before what is wanted of it.
+    """
     for axis, length in zip(wanted.axes, block.shape, strict=True):
         if type(axis) is range and axis.stop <= length:
             continue
