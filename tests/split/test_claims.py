@@ -120,6 +120,13 @@ def test_a_result_that_memory_cannot_hold_is_told_as_that(tmp_path):
     assert dataset[-1, -5:].tolist() == [0] * 5
 
 
+def test_coordinates_that_memory_cannot_hold_are_told_as_that(tmp_path):
+    pytest.importorskip("xarray")
+    dataset = SplitDataset(hollow(tmp_path / "a", (1 << 57,), chunks=(1 << 20,)))
+    with pytest.raises(TooLargeError):
+        dataset.to_xarray()
+
+
 def test_wide_rows_are_gone_over_in_pieces_that_cover_all_once(tmp_path):
     dataset = SplitDataset(hollow(tmp_path / "a", (20, 3, 1 << 27), compression="gzip"))
     total, most = 0, 0

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from haversack.errors import MissingExtraError
+from haversack.split.layout import too_large
 from haversack.split.streaming import cut
 
 if TYPE_CHECKING:
@@ -90,9 +92,15 @@ def coordinates(view: SplitView, xr: Any) -> dict[str, Any]:
         if isinstance(seen, int):
             found[name] = xr.Variable((), np.float64(seen * step), attrs)
         else:
-            places = np.arange(seen.start, seen.stop, seen.step)
-            found[name] = xr.Variable((name,), places * step, attrs)
+            found[name] = xr.Variable((name,), _places(seen) * step, attrs)
     return found
+
+
+def _places(seen: range) -> NDArray[np.int64]:
+    try:
+        return np.arange(seen.start, seen.stop, seen.step, dtype=np.int64)
+    except MemoryError as error:
+        raise too_large((len(seen),), np.dtype(np.int64)) from error
 
 
 def open_dataset(

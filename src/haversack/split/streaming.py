@@ -80,10 +80,11 @@ def _in_rows(region: Region, itemsize: int) -> Iterator[Region]:
     row = math.prod(each.stop - each.start for each in rest) * itemsize
     inner = [tuple(rest)]
     step = max(_ROWS, _PIECE // max(1, row) // _ROWS * _ROWS)
-    is_large = step * row > _LARGEST
+    most = min(step, first.stop - first.start)
+    is_large = most * row > _LARGEST
     for start in range(first.start, first.stop, step):
         rows = slice(start, min(first.stop, start + step))
-        for each in _in_rows(tuple(rest), itemsize * step) if is_large else inner:
+        for each in _in_rows(tuple(rest), itemsize * most) if is_large else inner:
             yield (rows, *each)
 
 
