@@ -14,6 +14,7 @@ from haversack.errors import UnsupportedError
 from haversack.split.chunkrows import Rows
 
 BLOSC_FILTER = 32001
+MOST_AXES = 32  # that HDF5 can store
 
 Shape = tuple[int, ...]
 Wanted = tuple[Shape, range]

@@ -12,10 +12,9 @@ from typing import Any
 import h5py
 
 from haversack.errors import FormatError
+from haversack.split.block import MOST_AXES
 from haversack.split.finding import METADATA
 from haversack.split.foreign import H5PY_ERRORS, open_hdf5
-
-_MOST_AXES = 32
 
 
 def document_inside(folder: Path, blocks: list[Path]) -> dict[str, Any]:
@@ -57,11 +56,11 @@ def _unfinished(folder: Path, blocks: list[Path], why: str) -> FormatError:
 def _tuple(node: Any) -> list[int | None]:
     """Read what flammkuchen made of a tuple: numbers as attributes i0, i1, ..., None as a group."""
     if isinstance(node, h5py.Dataset):
-        if node.ndim != 1 or not 0 < len(node) <= _MOST_AXES or node.dtype.kind not in "iu":
+        if node.ndim != 1 or not 0 < len(node) <= MOST_AXES or node.dtype.kind not in "iu":
             raise ValueError(f"{node.name} is no short list of integers")
         return [int(value) for value in node[()]]
     named = {*filter(re.compile(r"i[0-9]+").fullmatch, [*node.attrs, *node])}
-    if not 0 < len(named) <= _MOST_AXES:
+    if not 0 < len(named) <= MOST_AXES:
         raise ValueError(f"{node.name} has {len(named)} items")
     return [_item(node, f"i{number}") for number in range(len(named))]
 

@@ -19,7 +19,7 @@ from haversack.errors import (
     UsageError,
 )
 from haversack.split.about import About, describe
-from haversack.split.block import Shape, check_dtype
+from haversack.split.block import MOST_AXES, Shape, check_dtype
 from haversack.split.finding import METADATA as SUFFIX
 from haversack.split.finding import block_files, metadata_file
 from haversack.split.legacy import document_inside
@@ -31,8 +31,7 @@ UNFINISHED = "unfinished.json"
 PYRAMID = "haversack_pyramid"  # in the metadata of a level: what it was made of
 FORMAT = 1
 _MOST_BLOCKS = 10_000_000
-# Elements of any type that numpy can count the bytes of; axes that HDF5 has.
-_MOST_ELEMENTS, _MOST_AXES = 1 << 58, 32
+_MOST_ELEMENTS = 1 << 58  # of any type, so that numpy can count their bytes
 _LONGEST_METADATA = 64 << 20
 
 
@@ -149,7 +148,7 @@ def _check_size(shape: Shape, block: Shape, path: Path) -> None:
     """Refuse what is no array, or one that nobody can have, before anything is made of it."""
     if not shape or min(block) < 1:
         raise FormatError(f"{path}: shape_full {shape} and shape_block {block} do not go together")
-    if len(shape) > _MOST_AXES or math.prod(max(1, n) for n in shape) > _MOST_ELEMENTS:
+    if len(shape) > MOST_AXES or math.prod(max(1, n) for n in shape) > _MOST_ELEMENTS:
         raise FormatError(f"{path}: shape_full {shape} is larger than any array")
     if math.prod(max(1, -(-n // b)) for n, b in zip(shape, block, strict=True)) > _MOST_BLOCKS:
         raise FormatError(f"{path}: shape_full {shape} in blocks of {block} is too many blocks")

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from haversack import events
 from haversack.errors import ExistsError, FormatError, UnsupportedError, UsageError
 from haversack.split.about import check_names, describe
-from haversack.split.block import Place, check_dtype
+from haversack.split.block import MOST_AXES, Place, check_dtype
 from haversack.split.blocks import Blocks
 from haversack.split.chunking import default_block_shape
 from haversack.split.codec import coding_named
@@ -40,8 +40,6 @@ from haversack.split.threads import in_threads
 from haversack.storage import publish
 from haversack.storage.looking import exists, listed, read_file
 from haversack.storage.ranges import RangeFile
-
-_MOST_AXES = 32
 
 
 class EmptySplitDataset(Blocks):
@@ -107,9 +105,9 @@ class EmptySplitDataset(Blocks):
         **about: Any,
     ) -> None:
         super().__init__(shape_full, shape_block, dim_split, blocks_number, padding, crop)
-        if not 0 < self.n_dims <= _MOST_AXES:
+        if not 0 < self.n_dims <= MOST_AXES:
             raise UsageError(
-                f"a split array has 1 to {_MOST_AXES} axes, as HDF5 can store: not {self.n_dims}"
+                f"a split array has 1 to {MOST_AXES} axes, as HDF5 can store: not {self.n_dims}"
             )
         self.root = Path(root) / name
         check_names(about, "EmptySplitDataset")
