@@ -23,9 +23,11 @@ from haversack.errors import (
     VersionGoneError,
 )
 from haversack.packed import PackWriter, compact, open_packed
+from haversack.packed.manifests import publishing
 from haversack.packed.manifests.kept import kept_manifests
 from haversack.packed.manifests.manifest import ChunkEntry, Deletions
 from haversack.packed.manifests.places import files as named
+from haversack.packed.reading.snapshot import Snapshot
 from haversack.packed.upkeep import compaction
 from haversack.packed.upkeep.compaction import plan
 from haversack.packed.upkeep.removal import remove_files
@@ -193,6 +195,30 @@ for n in range(count):
         with PackWriter(path, chunk_bytes=1) as writer:
             writer.put(np.full(100, 7, "u4"), key=which, n=7)
 """
+
+
+def test_a_commit_whose_base_was_removed_begins_again_with_what_took_its_place(path):
+    bases = []
+
+    def change(base):
+        bases.append(base.version)
+        if len(bases) == 1:  # others were faster, and have removed what this one is about to read
+            compact(path)
+            write(path, [60])
+            compact(path, remove=True, keep=1, older_than=0)
+        Snapshot(path, base).chunk(0)
+        return base
+
+    published = publishing.commit(path, change)
+    assert len(bases) == 2
+    assert published.version == bases[1] + 1
+    assert content(open_packed(path))[-1][0] == 60
+
+    def lost(base):
+        raise VersionGoneError("a chunk is gone, and nobody has made another version")
+
+    with pytest.raises(VersionGoneError):
+        publishing.commit(path, lost)
 
 
 @pytest.mark.parametrize("removes", [False, True])

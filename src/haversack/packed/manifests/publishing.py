@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from haversack.errors import ExistsError
+from haversack.errors import ExistsError, VersionGoneError
 from haversack.packed.manifests.kept import numbers, read_latest
 from haversack.packed.manifests.manifest import Manifest, empty_manifest, encode, utc_now
 from haversack.packed.manifests.places import manifest_path
@@ -44,7 +44,13 @@ def commit(
             raise already_there(root)
         version = 1 if base is None else base.version + 1
         earlier = [] if base is None else base.commits[-(KEPT - 1) :]
-        changed = change(base or empty_manifest())
+        try:
+            changed = change(base or empty_manifest())
+        except VersionGoneError:
+            # Others replaced it meanwhile, and its files are removed: theirs is the next to change.
+            if read_latest(root) == base:
+                raise
+            continue
         if changed is None:
             return base or empty_manifest()
         following = msgspec.structs.replace(
