@@ -4,8 +4,9 @@ from haversack.split.appending import FrameWriter
 from haversack.split.blocks import Blocks
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.frames import save_frames
+from haversack.split.saving import save_to_split_dataset
 from haversack.split.view import SplitView
-from haversack.split.writing import EmptySplitDataset, save_to_split_dataset
+from haversack.split.writing import EmptySplitDataset
 
 __all__ = [
     "Blocks",

@@ -286,7 +286,7 @@ class SplitDataset(BlockStore, DiskArray):
         ExistsError
             It is already there.
         """
-        from haversack.split.writing import save_to_split_dataset
+        from haversack.split.saving import save_to_split_dataset
 
         here = self.root.resolve()
         return save_to_split_dataset(

@@ -1,11 +1,11 @@
-"""Write a split array: block by block, or a whole array at once."""
+"""Write a split array block by block."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack import events
-from haversack.errors import ExistsError, FormatError, UnsupportedError, UsageError
+from haversack.errors import ExistsError, FormatError, UsageError
 from haversack.split.about import check_names, describe
 from haversack.split.block import MOST_AXES, Place, check_dtype
 from haversack.split.blocks import Blocks
-from haversack.split.chunking import default_block_shape
 from haversack.split.codec import coding_named
 from haversack.split.cutting import Numbers, PartialShape
 from haversack.split.dataset import SplitDataset, is_split
@@ -34,7 +33,6 @@ from haversack.split.metadata import (
     block_name,
     metadata_document,
 )
-from haversack.split.reading import DiskArray
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish
@@ -140,7 +138,7 @@ class EmptySplitDataset(Blocks):
         """Begin the array, or join others that write the same one."""
         draft, array = self.root / UNFINISHED, secrets.token_hex(16)
         if not exists(draft) and is_split(self.root):
-            raise _taken(self.root)
+            raise taken(self.root)
         publish.make_directory(self.root)
         with publish.telling("write", self.root):  # who made the directory may have died before
             publish.sync_directory(self.root.absolute().parent)
@@ -154,7 +152,7 @@ class EmptySplitDataset(Blocks):
             return self._join(draft, plan)
         if exists(self.root / METADATA):  # finished by another since we looked
             draft.unlink()
-            raise _taken(self.root)
+            raise taken(self.root)
         return array
 
     def _join(self, draft: Path, plan: dict[str, Any]) -> str:
@@ -162,13 +160,13 @@ class EmptySplitDataset(Blocks):
             begun: dict[str, Any] = json.loads(read_file(draft))
             array, alone = str(begun.pop("array")), begun.pop("alone", False)
         except FileNotFoundError as error:
-            raise _taken(self.root) from error
+            raise taken(self.root) from error
         except (ValueError, KeyError, AttributeError, RecursionError) as error:
             raise FormatError(f"{draft} is damaged: remove {self.root} and begin anew") from error
         if exists(self.root / METADATA):
-            raise _taken(self.root)
+            raise taken(self.root)
         if alone or self._alone:
-            raise _taken(self.root)
+            raise taken(self.root)
         if begun != plan:
             raise ExistsError(
                 f"{self.root} is being written with other arguments: {begun} instead of {plan}"
@@ -282,117 +280,11 @@ class LoneWriter(EmptySplitDataset):
             self.root.rmdir()
 
 
-def save_to_split_dataset(
-    data: Any,
-    root_name: str | os.PathLike[str],
-    block_size: PartialShape = None,
-    crop: Sequence[tuple[int, int]] | None = None,
-    padding: Numbers = 0,
-    prefix: str = "",
-    compression: str | None = "blosc",
-    *,
-    layout: str = "balanced",
-    resolution: Sequence[float] | None = None,
-    progress: events.Progress = None,
-    **about: Any,
-) -> SplitDataset:
-    """Save an array as a split array, with a block and the file of the one before in memory.
-
-    Parameters
-    ----------
-    data
-        Anything with a shape that is sliced as numpy's arrays are: an array, a memmap, an HDF5
-        dataset, another split array.
-    root_name
-        The directory to make.
-    block_size
-        Shape of a block, None for the full length of an axis. By default, what the data has, if
-        it is a split array or a dask array, or else at most 64 MiB, along the first axis where that
-        is enough, without cutting the chunks of the data: one block of a small array.
-    crop
-        For each axis, how many elements to leave out at its start and end.
-    padding
-        How far each block reaches into the next one.
-    prefix
-        Name of a directory inside ``root_name``, to which ``_cropped`` is added when there is a
-        crop. Without either, the directory is ``root_name`` itself.
-    compression
-        ``"blosc"`` (lz4), ``"zstd"`` (smaller), ``"zlib"``, or None.
-    layout
-        What is to be read fastest: whole ``"frames"``, ``"traces"`` (pixels over time), or both
-        (``"balanced"``).
-    resolution
-        Distance between elements: a number for each axis, or for each but the first, as z, y, x
-        of t, z, y, x. By default, what the data has, if it is a split array, or else ones.
-    progress
-        True draws a bar; a callable is told of every event.
-    about
-        ``axes``, their names; ``units``, of the resolution (one word is that of the axes of space);
-        ``frequency`` in hertz, of the first axis; ``metadata``, a dict that JSON can keep. What is
-        not given, and the resolution, come from the data where that is a split array.
-
-    Raises
-    ------
-    ExistsError
-        The directory already holds a split array, finished or not.
-    UnsupportedError
-        The data is not of booleans or numbers, or is an iterator.
-    UsageError
-        Arguments that do not fit the axes.
-
-    Examples
-    --------
-    >>> frames = np.zeros((10, 32, 32), "uint8")
-    >>> save_to_split_dataset(frames, "frames", block_size=(5, None, None))
-    SplitDataset('frames': (10, 32, 32) uint8, 2 blocks of (5, 32, 32))
-    """
-    if isinstance(data, Iterator):
-        raise UnsupportedError(
-            "an iterator has no shape: save_frames saves the frames that it gives"
-        )
-    source = data if hasattr(data, "shape") else np.asarray(data)
-    dtype = np.dtype(source.dtype)
-    check_dtype(dtype)
-    name = prefix if crop is None else f"{prefix}_cropped"
-    if block_size is None:  # a split array's blocks, or a dask array's chunks
-        block_size = getattr(data, "shape_block", None) or getattr(data, "chunksize", None)
-    if block_size is None:
-        shape = Blocks(source.shape, crop=crop).shape_cropped
-        chunks = getattr(data, "chunks", None)  # of an HDF5 dataset or a Zarr array
-        block_size = default_block_shape(shape, dtype.itemsize, chunks)
-    if is_split(Path(root_name) / name):
-        raise _taken(Path(root_name) / name)
-    empty = LoneWriter(
-        root_name,
-        name,
-        source.shape,
-        block_size,
-        padding=padding,
-        crop=crop,
-        compression=compression,
-        layout=layout,
-        dtype=dtype,
-        **_about_of(data, {"resolution": resolution, **about}),
-    )
-    try:
-        with events.task(progress, "save", total=empty.n_blocks, unit="block") as work:
-            empty.save_all(source, work)
-        return empty.finalize()
-    except BaseException:
-        empty.give_up()
-        raise
-
-
-def _taken(root: Path) -> ExistsError:
+def taken(root: Path) -> ExistsError:
+    """Say that a directory holds a split array, finished or not."""
     if exists(root / UNFINISHED) and not exists(root / METADATA):
         return ExistsError(
             f"{root} is being written by another, or was left unfinished by a writer that was "
             "killed: if so, remove it first, or finish what EmptySplitDataset began"
         )
     return ExistsError(f"{root} already holds a split array: remove it first")
-
-
-def _about_of(data: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Complete what is given by what the data says of itself."""
-    known = asdict(data.about) if isinstance(data, DiskArray) else {}
-    return {**known, **{key: value for key, value in given.items() if value is not None}}
