@@ -125,7 +125,9 @@ class Patches:
         self._rows, self._uses, self._targets = rows, uses, targets
         per_chunk, counts = rows.chunk_shape[0], uses.size[:, 0]
         first = uses.chunk * per_chunk + uses.begin[:, 0]
-        wanted = np.unique(np.repeat(first, counts) + _successive(counts))
+        wanted = np.sort(np.repeat(first, counts) + _successive(counts))
+        # Not by np.unique, which imports numpy.ma.
+        wanted = wanted[np.append(True, wanted[1:] != wanted[:-1])]
         self._first = np.searchsorted(wanted, first)
         self._stored = StoredRows(rows, wanted // per_chunk, wanted % per_chunk)
         self.n_chunks, self.nbytes = len(uses.chunk), self._stored.nbytes
