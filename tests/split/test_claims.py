@@ -1,6 +1,7 @@
 """No shape that a file claims takes memory, and none ends in anything but a clear error."""
 
 import json
+import os
 import tracemalloc
 from contextlib import contextmanager
 
@@ -151,3 +152,20 @@ def test_chunks_with_nothing_but_the_fill_value_are_read(tmp_path):
     assert (dataset[:4] == 7).all()
     np.testing.assert_array_equal(dataset[4:], VOLUMES[4:])
     assert dataset.verify() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without FIFOs")
+@pytest.mark.parametrize("name", ["stack_metadata.json", "0000.h5"])
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path, name):
+    if name != "stack_metadata.json":
+        (tmp_path / "stack_metadata.json").write_text('{"shape_full": [5], "shape_block": [1]}')
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(FormatError, match="FIFO"):
+        SplitDataset(tmp_path)[0]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="a system without /dev/zero")
+def test_a_file_without_an_end_is_not_read(tmp_path):
+    (tmp_path / "stack_metadata.json").symlink_to("/dev/zero")
+    with pytest.raises(FormatError, match="a device"):
+        SplitDataset(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -117,8 +118,8 @@ class _Columns:
             return ""
         names = ", ".join(map(repr, sorted(self.others)[:5]))
         return (
-            f"; no column can be {names}: objects, values of several kinds, or a second spelling "
-            "of a name; a function as where can ask for them"
+            f"; no column can be {names}: objects, values of several kinds, or names that "
+            "differ in case alone; a function as where can ask for them"
         )
 
 
@@ -128,17 +129,16 @@ def _lay_out(catalog: Catalog, rows: Rows) -> _Columns:
     from haversack.packed.encoding.columns import MIXED, column_type
 
     arrays: dict[str, Any] = {}
-    names: set[str] = set()
     others: list[str] = []
     values_of = _by_name(_properties(catalog, rows))
+    spellings = Counter(map(str.casefold, values_of))
     for name in list(values_of):
         values = values_of.pop(name)
         kind = column_type(values)
-        # SQL names know no case: the second spelling is left out.
-        if kind == MIXED or name.casefold() in names:
+        # SQL names know no case: of two spellings it might take the wrong one.
+        if kind == MIXED or spellings[name.casefold()] > 1:
             others.append(name)
         elif kind is not None:
-            names.add(name.casefold())
             arrays[name] = _array(values, kind)
     arrays[_ROW] = pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])
     return _Columns(rows, pa.table(arrays), tuple(others))

@@ -165,6 +165,7 @@ def open_hdf5(path: Path) -> h5py.File:
     PathNotFoundError, FormatError
         It is missing, or not HDF5.
     """
+    RangeFile(path)  # HDF5 would wait for who may write to a FIFO
     try:
         return h5py.File(path, "r", locking=False)
     except FileNotFoundError as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from haversack.errors import UnsupportedError, UsageError
+from haversack.errors import FormatError, UnsupportedError, UsageError
 from haversack.storage.publish import storage_error
 
 
@@ -93,10 +93,14 @@ def read_file(path: Path) -> bytes:
     ------
     FileNotFoundError
         There is none.
+    FormatError
+        It is a FIFO or a device, which may have no end.
     StorageError
         The disk refuses.
     """
     try:
+        if not path.is_file() and path.exists() and not path.is_dir():
+            raise FormatError(f"{path} is no file, but a FIFO or a device")
         return path.read_bytes()
     except FileNotFoundError:
         raise

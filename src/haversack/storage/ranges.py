@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import weakref
 from contextlib import suppress
@@ -29,6 +30,8 @@ class RangeFile:
         There is no such file.
     StorageError
         It cannot be opened.
+    FormatError
+        It is a FIFO or a device.
 
     Examples
     --------
@@ -42,6 +45,7 @@ class RangeFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        flags |= getattr(os, "O_NONBLOCK", 0)  # nobody waits for who may write to a FIFO
         try:
             self._descriptor = os.open(path, flags)
         except FileNotFoundError as error:
@@ -59,6 +63,8 @@ class RangeFile:
             state = os.fstat(self._descriptor)
         except OSError as error:
             raise StorageError(f"cannot look at {self.path}: {error.strerror}") from error
+        if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
+            raise FormatError(f"{self.path} is no file, but a FIFO or a device")
         self.size, self.inode = state.st_size, state.st_ino
 
     def read(self, offset: int, size: int) -> bytes:
