@@ -327,8 +327,8 @@ def _tell_of_checksums(plan: Plan) -> None:
     """Say which chosen assets have a checksum that nothing can be compared with."""
     told = plan.catalog.assets.checksums()
     rows = [row for row, text in told if not _PLAIN.fullmatch(text) and not read_multihash(text)]
-    rows = np.intersect1d(np.array(rows, np.int64), plan.selection.assets).tolist()
-    if rows:
+    # Only then: it takes memory for every chosen asset.
+    if rows and (rows := np.intersect1d(rows, plan.selection.assets).tolist()):
         log.warning(
             "%d assets have a file:checksum that cannot be read, so it is not compared with their "
             "bytes: the first is %r of %s",
