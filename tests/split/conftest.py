@@ -1,7 +1,24 @@
 import numpy as np
 import pytest
 
-from haversack.split import save_to_split_dataset
+from haversack.split import SplitDataset, encoding, save_to_split_dataset
+
+
+def save_tiled(spec, folder):
+    """Make an array, and save it in tiles of which each row is a Blosc block.
+
+    ``spec`` has its shape and dtype, and the shapes of blocks and tiles.
+    """
+    shape, dtype, block, tile = spec
+    array = (np.arange(np.prod(shape)) // 3 % 100).astype(dtype).reshape(shape)
+    row = int(np.prod(tile[1:])) * array.itemsize
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "chunk_shape_for", lambda *_: tile)
+        patch.setattr(encoding, "blosc_block_size", lambda *_: row)
+        save_to_split_dataset(array, folder, block_size=block)
+    dataset = SplitDataset(folder)
+    assert all(dataset._block(number).rows is not None for number in range(dataset.n_blocks))
+    return array, dataset
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from haversack.errors import HaversackError, IntegrityError
 from haversack.split import SplitDataset, blosc, encoding, save_to_split_dataset, tasks
 from haversack.split.gathering import Gathering
 
+from .conftest import save_tiled
+
 # Shape, dtype, and the shapes of blocks and tiles: whole lines, cut lines, tiles that reach over
 # the edge, planes of one tile, five axes.
 ARRAYS = [
@@ -26,16 +28,7 @@ ARRAYS = [
 @pytest.fixture(scope="module", params=ARRAYS, ids=lambda array: str(array[0]))
 def pair(request, tmp_path_factory):
     """An array of many small tiles, and the same on disk."""
-    shape, dtype, block, chunk = request.param
-    array = (np.arange(np.prod(shape)) // 3 % 100).astype(dtype).reshape(shape)
-    folder = tmp_path_factory.mktemp("pair") / "array"
-    row = int(np.prod(chunk[1:])) * array.itemsize
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "chunk_shape_for", lambda *_: chunk)
-        patch.setattr(encoding, "blosc_block_size", lambda *_: row)
-        save_to_split_dataset(array, folder, block_size=block)
-    dataset = SplitDataset(folder)
-    assert all(dataset._block(number).rows is not None for number in range(dataset.n_blocks))
+    array, dataset = save_tiled(request.param, tmp_path_factory.mktemp("pair") / "array")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "_FEW", 0)
         yield array, dataset

@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError, IntegrityError
-from haversack.split import SplitDataset, encoding, patches, save_to_split_dataset, tasks
+from haversack.split import SplitDataset, patches, save_to_split_dataset, tasks
 from haversack.split.patches import Patches
+
+from .conftest import save_tiled
 
 # Shape, dtype, and the shapes of blocks and tiles: see test_gathering.
 ARRAYS = [
@@ -23,18 +25,11 @@ ARRAYS = [
 @pytest.fixture(scope="module", params=ARRAYS, ids=lambda array: str(array[0]))
 def pair(request, tmp_path_factory):
     """An array of many small tiles, and the same on disk; parts of it are planned for at once."""
-    shape, dtype, block, chunk = request.param
-    array = (np.arange(np.prod(shape)) // 3 % 100).astype(dtype).reshape(shape)
-    folder = tmp_path_factory.mktemp("pair") / "array"
-    row = int(np.prod(chunk[1:])) * array.itemsize
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "chunk_shape_for", lambda *_: chunk)
-        patch.setattr(encoding, "blosc_block_size", lambda *_: row)
-        save_to_split_dataset(array, folder, block_size=block)
+    array, dataset = save_tiled(request.param, tmp_path_factory.mktemp("pair") / "array")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "_MANY", 1)
-        patch.setattr(patches, "_LEAST", 3 * row)
-        yield array, SplitDataset(folder)
+        patch.setattr(patches, "_LEAST", 3 * dataset._block(0).rows.nbytes)
+        yield array, dataset
 
 
 @pytest.fixture
