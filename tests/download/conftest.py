@@ -27,7 +27,10 @@ class Asked:
 
 @dataclass
 class Answer:
-    """``cut`` bytes of the body are sent, then the connection ends, is reset or stalls."""
+    """``cut`` bytes of the body are sent, then the connection ends, is reset or stalls.
+
+    From byte ``drips`` on, of head and body, they come one at a time.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -35,23 +38,28 @@ class Answer:
     cut: int | None = None
     end: str = "close"
     raw: bytes | None = None
+    drips: int | None = None
 
 
 class Server:
     """Answers each path by a function of what is asked; remembers everything asked."""
 
-    def __init__(self):
+    scheme = "http"
+
+    def __init__(self, address="127.0.0.1"):
         self.asked: list[Asked] = []
         self.closing = threading.Event()
         self._routes: dict[str, Callable[[Asked], Answer]] = {}
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.create_server((address, 0), family=family)
+        self._host = f"[{address}]" if ":" in address else address
         self._connections: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
         self.port = self._socket.getsockname()[1]
 
-    def url(self, path, host="127.0.0.1"):
-        return f"http://{host}:{self.port}{path}"
+    def url(self, path, host=None):
+        return f"{self.scheme}://{host or self._host}:{self.port}{path}"
 
     def answer(self, path, answer):
         self._routes[path] = answer if callable(answer) else lambda asked: answer
@@ -105,9 +113,10 @@ class Server:
         headers = {"Content-Length": str(len(answer.body))} | answer.headers
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value != "")
         body = answer.body if asked.method != "HEAD" else b""
-        connection.sendall(
-            f"HTTP/1.1 {answer.status} X\r\n{head}\r\n".encode() + body[: answer.cut]
-        )
+        data = f"HTTP/1.1 {answer.status} X\r\n{head}\r\n".encode() + body[: answer.cut]
+        connection.sendall(data[: answer.drips])
+        if answer.drips is not None:
+            self._drip(connection, data[answer.drips :])
         if answer.cut is None:
             return True
         if answer.end == "reset":
@@ -116,6 +125,12 @@ class Server:
         elif answer.end == "stall":
             self.closing.wait()
         return False
+
+    def _drip(self, connection, data):
+        for byte in data:
+            if self.closing.wait(0.05):
+                return
+            connection.sendall(bytes([byte]))
 
     def close(self):
         self.closing.set()
@@ -130,16 +145,31 @@ class Server:
             connection.close()
 
 
-class Internet(Server):
-    """A proxy that answers by TLS itself, in the name of whatever host it is asked for.
+class Secure(Server):
+    """Answers by TLS."""
 
-    Routes are of ``HOST/PATH``.
-    """
+    scheme = "https"
 
     def __init__(self, certificate, key):
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
         super().__init__()
+        self._host = "localhost"
+
+    def _serve(self, connection):
+        with suppress(OSError):
+            secure = self._context.wrap_socket(connection, server_side=True)
+            self._connections.append(secure)
+            super()._serve(secure)
+
+
+class Internet(Secure):
+    """A proxy that answers by TLS itself, in the name of whatever host it is asked for.
+
+    Routes are of ``HOST/PATH``.
+    """
+
+    scheme = "http"
 
     def _serve(self, connection):
         with connection, suppress(OSError):
@@ -150,9 +180,7 @@ class Internet(Server):
                 head += more
             assert head.startswith(b"CONNECT ")
             connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            secure = self._context.wrap_socket(connection, server_side=True)
-            self._connections.append(secure)
-            super()._serve(secure)
+            super()._serve(connection)
 
     def _read(self, reader):
         asked = super()._read(reader)
@@ -220,6 +248,25 @@ def second_server():
     server = Server()
     yield server
     server.close()
+
+
+@pytest.fixture
+def make_server(request, monkeypatch):
+    """Start servers of a kind: http, https or ipv6."""
+    made = []
+
+    def make(kind):
+        if kind == "https":
+            certificate, key = request.getfixturevalue("certificate")
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+            made.append(Secure(certificate, key))
+        else:
+            made.append(Server("::1" if kind == "ipv6" else "127.0.0.1"))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
 
 
 @pytest.fixture

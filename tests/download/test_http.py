@@ -190,6 +190,13 @@ def test_a_stalled_server_is_given_up(server, make_answer):
         request("GET", url, timeout=1, retries=0)
 
 
+@pytest.mark.parametrize("drips", [0, 60])
+def test_a_server_that_answers_byte_by_byte_is_given_up(server, make_answer, drips):
+    url = server.answer("/a", make_answer(200, b"x" * 1000, drips=drips))
+    with pytest.raises(DownloadError, match="for 1 s"):
+        request("GET", url, timeout=1, retries=0)
+
+
 def test_more_than_max_bytes_is_refused(server, make_answer):
     url = server.answer("/a", make_answer(200, b"x" * 100_000))
     with pytest.raises(DownloadError, match="more than 1000 bytes"):

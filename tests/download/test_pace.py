@@ -99,7 +99,7 @@ def test_what_stalls_is_found_out_though_others_wait_for_their_turn(server, tmp_
     options = {"source_origin": server.url("/"), "timeout": 0.5, "retries": 0}
     outcomes = transfer(wanted, max_bytes_per_second=60_000, **options)
     first = next(outcomes)
-    assert "sent nothing" in str(first.error)
+    assert "sent less than" in str(first.error)
     assert [outcome.error for outcome in outcomes] == [None]
 
 

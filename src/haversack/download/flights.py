@@ -14,13 +14,12 @@ import pycurl
 from haversack.download.failure import Failure, Kind
 from haversack.download.fetch import Fetch
 from haversack.download.hosts import Host
-from haversack.download.line import Line, Network
+from haversack.download.line import SLOWEST, Line, Network
 from haversack.download.multi import Multi
 from haversack.download.origin import shown
 from haversack.download.pace import Pace
 
 log = logging.getLogger("haversack.download")
-_SLOWEST = 1024
 
 
 @dataclass(slots=True)
@@ -160,12 +159,12 @@ class Flights:
         return (self._stalled(self._release(handle)) for handle in stalled)
 
     def _stalled(self, flight: Flight) -> tuple[Flight, Failure]:
-        message = f"{flight.fetch.origin} sent nothing for {self._timeout:g} s"
+        message = f"{flight.fetch.origin} sent less than {SLOWEST} bytes in {self._timeout:g} s"
         return flight, Failure(Kind.BODY, message)
 
     def _quiet(self, flight: Flight, passed: float, *, held: bool) -> float:
         came = flight.fetch.moved - flight.mark
-        if came >= _SLOWEST or held or self._held_back:
+        if came >= SLOWEST or held or self._held_back:
             self._counted += came
             flight.mark, flight.quiet = flight.fetch.moved, 0.0
         else:

@@ -16,7 +16,15 @@ from typing import Any
 import pycurl
 
 from haversack.download.failure import Failure, Kind, of_status, pause
-from haversack.download.line import MOST_REDIRECTS, REDIRECTS, Line, Network, Refused, next_hop
+from haversack.download.line import (
+    MOST_REDIRECTS,
+    REDIRECTS,
+    SLOWEST,
+    Line,
+    Network,
+    Refused,
+    next_hop,
+)
 from haversack.download.multi import Multi
 from haversack.download.origin import canonical, located, shown
 from haversack.download.secrets import Secrets
@@ -93,7 +101,7 @@ def request(
     body
         Bytes to send.
     timeout
-        Seconds of silence after which the server counts as stalled; there is no total limit.
+        Seconds of near silence after which the server counts as stalled; there is no total limit.
     retries
         How often to try again.
     patience
@@ -211,12 +219,14 @@ class _Content:
 
     def __init__(self, most: int) -> None:
         self.chunks: list[bytes] = []
-        self._room = most
-        self.too_large = False
+        self.size, self._most = 0, most
+
+    @property
+    def too_large(self) -> bool:
+        return self.size > self._most
 
     def receive(self, chunk: bytes) -> int | None:
-        self._room -= len(chunk)
-        self.too_large = self._room < 0
+        self.size += len(chunk)
         self.chunks.append(chunk)
         return 0 if self.too_large else None
 
@@ -238,19 +248,20 @@ def _set_method(curl: pycurl.Curl, method: str, body: bytes | None) -> None:
 def _run(curl: pycurl.Curl, content: _Content, timeout: float) -> tuple[int, str]:
     multi = _multi()
     multi.add(curl)
-    seen, since = 0, time.monotonic()
+    mark, since = 0, time.monotonic()
     try:
         while True:
             # Short waits, so that Ctrl-C is answered.
             for _, code, detail in multi.step(0.2):
                 return code, detail
-            if len(content.chunks) > seen:
-                seen, since = len(content.chunks), time.monotonic()
+            if content.size - mark >= (SLOWEST if mark else 1):
+                mark, since = content.size, time.monotonic()
             elif time.monotonic() - since > timeout:
                 silence = f"for {timeout:g} s"
-                if seen:
-                    return pycurl.E_OPERATION_TIMEDOUT, f"nothing came {silence}"
-                detail = f"the connection was accepted, but not answered {silence}"
+                if mark:
+                    detail = f"less than {SLOWEST} bytes came {silence}"
+                else:
+                    detail = f"the connection was accepted, but not answered {silence}"
                 return pycurl.E_OPERATION_TIMEDOUT, detail
     finally:
         multi.remove(curl)

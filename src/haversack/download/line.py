@@ -19,6 +19,7 @@ from haversack.download.secrets import Credential, Secrets, secrets_of
 
 MOST_REDIRECTS = 5
 _GO, _STOP = int(pycurl.PREREQFUNC_OK), int(pycurl.PREREQFUNC_ABORT)
+SLOWEST = 1024  # fewer bytes than these within a timeout are silence
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_SECONDS = 10
 _BUFFER = 256 << 10  # bytes that are handed over at once, as each call costs
