@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.crash.check import is_torn
 
 from haversack.disk import DiskDataset
 from haversack.errors import KeyExistsError, RecordNotFoundError
@@ -232,5 +233,6 @@ def check(path):
     assert sorted(dataset.metadata()["location_id"]) == sorted(found)
     for number in range(5):
         assert dataset.has_image(f"image {number}", "s") == (f"image {number}" in found)
-    assert dataset.verify() == []
+    # A kill may come when a page of the last commit is written and the next is not.
+    assert [damage for damage in dataset.verify() if not is_torn(damage)] == []
     return found

@@ -253,7 +253,7 @@ def second_server():
 @pytest.fixture
 def make_server(request, monkeypatch):
     """Start servers of a kind: http, https or ipv6."""
-    made = []
+    made: list[Server] = []
 
     def make(kind):
         if kind == "https":

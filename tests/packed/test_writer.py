@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from tests.crash.check import is_torn
 
 from haversack.errors import ExistsError, KeyExistsError, StorageError, UnsupportedError, UsageError
 from haversack.packed import PackWriter, open_packed, pack
@@ -184,10 +185,12 @@ def test_a_killed_writer_leaves_what_it_flushed_and_the_next_goes_on(tmp_path):
     ds = open_packed(tmp_path / "ds")
     assert len(ds) >= acknowledged + 1
     assert [int(r.data[0]) for r in ds] == list(range(len(ds)))
-    assert ds.verify() == []
+    assert [damage for damage in ds.verify() if not is_torn(damage)] == []
     with PackWriter(tmp_path / "ds") as writer:
         writer.append([1], key="after")
-    assert open_packed(tmp_path / "ds")[-1].key == "after"
+    ds = open_packed(tmp_path / "ds")
+    assert ds[-1].key == "after"
+    assert ds.verify() == []
 
 
 def test_a_writer_killed_before_its_first_flush_leaves_a_place_to_write(tmp_path):
