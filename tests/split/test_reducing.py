@@ -1,6 +1,8 @@
 """Reductions gather in the type that numpy gathers in, up to the limits of the types."""
 
-from itertools import count, product
+import warnings
+from functools import partial
+from itertools import count, cycle, product
 from typing import Any
 
 import numpy as np
@@ -178,3 +180,116 @@ def test_an_out_is_filled_as_numpy_fills_it(tmp_path, kind, into):
             getattr(array, name)(0, out=expected, keepdims=keepdims)
             assert getattr(split, name)(0, out=found, keepdims=keepdims) is found
             np.testing.assert_array_equal(found, expected)
+
+
+def small_numbers(kind):
+    """Numbers of which every result that is compared fits into every type."""
+    array = np.random.default_rng(4).integers(0, 2 if kind == "?" else 4, SHAPE).astype(kind)
+    return array * array.dtype.type(1 - 1j) if kind[0] == "c" else array
+
+
+def outcome(call):
+    """What a call gives, or which kind of error."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+        try:
+            return call()
+        except TypeError:
+            return TypeError
+        except ValueError:
+            return ValueError
+
+
+def is_supported(name, asked):
+    """Variances are of floats; numpy's of integers are those from a mean that is cut off."""
+    return name not in {"var", "std"} or asked is None or np.dtype(asked).kind in "fc"
+
+
+INTO = [None, "?", "i1", "u1", "i4", "u8", "f2", "f4", "f8", ">f4", "c8", "c16"]
+GATHERED = [None, "?", "u1", "i4", "f2", "f4", "f8", "c8", ">f4"]
+WAYS = [*product([None, 0, -1, (0, 2), (1,), ()], (False, True))]
+NAMES = ("sum", "mean", "var", "std", "max", "min")
+
+
+@pytest.mark.parametrize("kind", ["?", "u1", ">i2", "i8", "f2", "f4", "c8"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_dtype_goes_into_every_out_as_with_numpy(tmp_path, kind, name):
+    array = small_numbers(kind)
+    split = save_to_split_dataset(array, tmp_path / "a", BLOCK)
+    ways = cycle(WAYS)
+    for asked, into in product([None] if name in {"max", "min"} else GATHERED, INTO):
+        if not is_supported(name, asked):
+            continue
+        (axis, keepdims), found = next(ways), {}
+        shape = np.sum(np.ones(SHAPE), axis, keepdims=keepdims).shape
+        for whose in (array, split):
+            out = {} if into is None else {"out": np.full(shape, 1, into)}
+            given = {"axis": axis, "keepdims": keepdims, **out}
+            if asked is not None:
+                given["dtype"] = asked
+            made = outcome(partial(getattr(whose, name), **given))
+            assert isinstance(made, type) or into is None or made is given["out"]
+            found[whose is split] = made
+        expected, made = found[False], found[True]
+        told = (asked, into, axis, keepdims, expected, made)
+        assert type(expected) is type(made), told
+        if isinstance(expected, type):
+            assert expected is made, told
+            continue
+        assert expected.dtype == made.dtype, told
+        # numpy cuts sums off each time that it adds to an out of integers, and not only once.
+        cut = name == "var" and made.dtype.kind in "iu"
+        rough = "f2" in (kind, asked, into)
+        wide = "c16" if made.dtype.kind == "c" else "f8"
+        np.testing.assert_allclose(
+            made.astype(wide),
+            expected.astype(wide),
+            rtol=4e-3 if rough else 1e-5,
+            atol=cut,
+            err_msg=str(told),
+        )
+
+
+def test_a_mean_is_divided_in_its_out(tmp_path):
+    array = np.arange(12, dtype="i4").reshape(6, 2)
+    split = save_to_split_dataset(array, tmp_path / "a", (2, None))
+    out, short = np.zeros(2), np.zeros(2, "u1")
+    assert split.mean(0, "i8", out=out) is out
+    assert out.tolist() == [5, 6]
+    half = split.view[:2].mean(dtype="i8", out=np.zeros(()))
+    assert (half, split.view[:2].mean(dtype="i8")) == (1.5, 1)
+    large = save_to_split_dataset(array + 200, tmp_path / "b", (2, None))
+    for dtype in ("i4", "i8", "u1"):  # sums wrap around where the out is too narrow for them
+        expected = (array + 200).mean(0, dtype, out=np.zeros(2, "u1"))
+        np.testing.assert_array_equal(large.mean(0, dtype, out=short), expected)
+
+
+def test_the_largest_of_unsigned_ones_goes_into_a_signed_out_as_with_numpy(tmp_path):
+    array = np.array([[2**60 + 1, 3], [2**60 + 3, 2**62 + 1]], "u8")
+    split = save_to_split_dataset(array, tmp_path / "a", (1, None))
+    for name in ("max", "min", "sum"):
+        expected = getattr(array, name)(0, out=np.zeros(2, "i8"))
+        np.testing.assert_array_equal(getattr(split, name)(0, out=np.zeros(2, "i8")), expected)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dtype": "zz"},
+        {"dtype": 5},
+        {"dtype": b"f9"},
+        {"axis": "yx"},
+        {"axis": 1.0},
+        {"axis": b"x"},
+        {"ddof": "1"},
+        {"ddof": None},
+    ],
+)
+def test_arguments_that_are_none_are_refused_before_anything_is_read(tmp_path, monkeypatch, wrong):
+    array = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+    split = save_to_split_dataset(array, tmp_path / "a", BLOCK)
+    monkeypatch.setattr(type(split), "_read", None)
+    with pytest.raises(TypeError):
+        array.var(**wrong)
+    with pytest.raises(UnsupportedError, match=next(iter(wrong))):
+        split.var(**wrong)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from haversack.errors import UnsupportedError
 from haversack.split.chunkrows import Rows
@@ -84,6 +84,20 @@ class Place:
     def shape(self) -> Shape:
         """Shape of the block."""
         return tuple(end - start for start, end in self.bounds)
+
+
+def as_dtype(given: DTypeLike) -> np.dtype[Any]:
+    """Take a dtype that a caller gave.
+
+    Raises
+    ------
+    UnsupportedError
+        numpy knows no such dtype.
+    """
+    try:
+        return np.dtype(given)
+    except (TypeError, ValueError) as error:
+        raise UnsupportedError(f"{given!r} is no dtype: {error}") from error
 
 
 def check_dtype(dtype: np.dtype[Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack import events
-from haversack.errors import UnsupportedError, UsageError
-from haversack.split.block import check_dtype
+from haversack.errors import UnsupportedError
+from haversack.split.asking import axes_asked, check_how, dtype_asked
 from haversack.split.layout import too_large
 from haversack.split.reductions import Axes, How
 from haversack.split.streaming import Region, pieces
@@ -27,10 +26,11 @@ _Type = np.dtype[Any]
 
 @dataclass(frozen=True, slots=True)
 class _Types:
-    """In which type elements are gathered, and which one the result has."""
+    """In which type elements are gathered, and which one the result has without an ``out``."""
 
     gathered: _Type
     result: _Type
+    drops: bool = False  # whether the mean of complex numbers loses its imaginary part, as numpy's
 
 
 @dataclass
@@ -45,17 +45,24 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class _Reduction:
-    """Which types it has, how a piece joins the state (in place, at its region), and its end."""
+    """Which types it has, how a piece joins the state (in place, at its region), and its end.
+
+    The end is told what the number of degrees of freedom lacks, and the type of an ``out``.
+    """
 
     types: Callable[[_Type, _Type | None, _Type | None], _Types]
     start: Callable[[tuple[int, ...], _Types], _State]
     join: Callable[[_State, Region, _Array, tuple[int, ...]], None]
-    end: Callable[[_State, float], _Array]
+    end: Callable[[_State, float, _Type | None], _Array]
+
+
+def _loop(ufunc: np.ufunc, kind: _Type, out: _Type | None) -> _Type:
+    """Find in what numpy gathers where nothing is asked for: it depends on what goes into out."""
+    return ufunc.resolve_dtypes((out, kind, None), casting="unsafe", reduction=True)[0]
 
 
 def _sum_types(kind: _Type, asked: _Type | None, out: _Type | None) -> _Types:
-    of = (out, kind, None)  # where nothing is asked for, numpy gathers in what out can hold
-    found = asked or np.add.resolve_dtypes(of, casting="unsafe", reduction=True)[0]
+    found = asked or _loop(np.add, kind, out)
     return _Types(found, found)
 
 
@@ -64,7 +71,7 @@ def _mean_types(kind: _Type, asked: _Type | None, out: _Type | None) -> _Types:
         return _Types(asked, asked)
     if kind == np.float16:
         return _Types(np.dtype(np.float32), kind)
-    return _sum_types(kind if kind.kind in "fc" else np.dtype(np.float64), None, out)
+    return _sum_types(kind, None if kind.kind in "fc" else np.dtype(np.float64), out)
 
 
 def _moment_types(kind: _Type, asked: _Type | None, _: _Type | None) -> _Types:
@@ -72,7 +79,8 @@ def _moment_types(kind: _Type, asked: _Type | None, _: _Type | None) -> _Types:
         raise UnsupportedError(f"a variance is no {asked}: give a dtype of floats")
     gathered = np.result_type(kind, asked or kind, np.float64)
     real = np.empty(0, kind if kind.kind in "fc" else np.float64).real.dtype
-    return _Types(gathered, asked or real)
+    drops = asked is not None and asked.kind == "f" and gathered.kind == "c"
+    return _Types(gathered, asked or real, drops)
 
 
 def _start_sum(shape: tuple[int, ...], types: _Types) -> _State:
@@ -92,17 +100,24 @@ def _join_sum(state: _State, where: Region, piece: _Array, axes: tuple[int, ...]
     state.count[where] += math.prod(piece.shape[axis] for axis in axes)
 
 
-def _end_sum(state: _State, _: float) -> _Array:
-    return state.first.astype(state.types.result, copy=False)
+def _end_sum(state: _State, _: float, into: _Type | None) -> _Array:  # noqa: ARG001 (one family)
+    return state.first.astype(state.types.gathered, copy=False)
 
 
-def _end_mean(state: _State, _: float) -> _Array:
+def _end_mean(state: _State, ddof: float, into: _Type | None) -> _Array:
+    """Divide the sum where numpy does: in its own type, or in that of out."""
+    found = _divided(_end_sum(state, ddof, into), state.count, into)
+    return found.astype(into or state.types.result, copy=False)
+
+
+def _divided(total: _Array, count: _Array, into: _Type | None) -> _Array:
+    found = total.astype(into or total.dtype)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(state.first / state.count).astype(state.types.result, copy=False)
+        return np.true_divide(found, count, out=found, casting="unsafe")
 
 
 def _start_extreme(shape: tuple[int, ...], types: _Types) -> _State:
-    found = np.zeros(shape, types.result)
+    found = np.zeros(shape, types.gathered)
     return _State(types, found, np.empty(0), np.zeros(shape, np.int64))
 
 
@@ -114,7 +129,10 @@ def _extreme(better: np.ufunc) -> _Reduction:
         state.count[where] = 1
 
     return _Reduction(
-        lambda kind, *_: _Types(kind, kind), _start_extreme, join, lambda state, _: state.first
+        lambda kind, _, out: _Types(kind, _loop(better, kind, out)),
+        _start_extreme,
+        join,
+        lambda state, *_: state.first.astype(state.types.result, copy=False),
     )
 
 
@@ -138,14 +156,17 @@ def _join_moments(state: _State, where: Region, piece: _Array, axes: tuple[int, 
     state.count[where] = total
 
 
-def _end_variance(state: _State, ddof: float) -> _Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = np.asarray(state.second / np.maximum(state.count - ddof, 0))
-    return found.astype(state.types.result, copy=False)
+def _end_variance(state: _State, ddof: float, into: _Type | None) -> _Array:
+    spread, free = state.second, np.maximum(state.count - ddof, 0)
+    if state.types.drops:
+        spread = spread + state.count * np.square(state.first.imag)
+    if into is not None and into.kind not in "fc":
+        return _divided(spread, free, into)
+    return _divided(spread, free, None).astype(state.types.result, copy=False)
 
 
-def _end_deviation(state: _State, ddof: float) -> _Array:
-    return np.asarray(np.sqrt(_end_variance(state, ddof)))
+def _end_deviation(state: _State, ddof: float, into: _Type | None) -> _Array:
+    return np.asarray(np.sqrt(_end_variance(state, ddof, into)))
 
 
 REDUCTIONS = {
@@ -166,25 +187,26 @@ def reduce_view(view: SplitView, name: str, axis: Axes, how: How, progress: even
     UsageError
         Twice the same axis, or an ``out`` of another shape or that cannot be written to.
     UnsupportedError
-        A ``dtype`` that is not of numbers, or an ``out`` that is no array.
+        A ``dtype`` that is not of numbers, an ``out`` that is no array, types that do not go
+        together with numpy either, an axis that is no integer, a ``ddof`` that is no number.
     numpy.exceptions.AxisError
         No such axis.
-    TypeError
-        An axis that is no integer.
     ValueError
         A largest or smallest element of nothing.
     TooLargeError
         Memory cannot hold the result.
     """
-    axes = _axes(axis, view.ndim)
+    axes = axes_asked(axis, view.ndim)
+    asked = dtype_asked(how.dtype)
     shape = tuple(1 if number in axes else length for number, length in enumerate(view.shape))
     if name in {"max", "min"} and any(view.shape[number] == 0 for number in axes):
         raise ValueError(f"the {name} of no elements does not exist: the shape is {view.shape}")
     kept = shape if how.keepdims else tuple(n for at, n in enumerate(view.shape) if at not in axes)
-    _check_out(name, how.out, kept)
+    check_how(name, view.dtype, how, kept)
     reduction = REDUCTIONS[name]
+    into = None if how.out is None else how.out.dtype
     try:
-        state = reduction.start(shape, _types(reduction, view.dtype, how))
+        state = reduction.start(shape, _types(reduction, view.dtype, asked, into))
     except MemoryError as error:
         raise too_large(shape, view.dtype) from error
     with events.task(progress, name, total=view.nbytes, unit="B") as work:
@@ -193,45 +215,15 @@ def reduce_view(view: SplitView, name: str, axis: Axes, how: How, progress: even
             where = tuple(slice(0, 1) if n in axes else each for n, each in enumerate(region))
             reduction.join(state, where, piece, axes)
             work.advance(piece.nbytes)
-    result = reduction.end(state, how.ddof).reshape(kept)
+    result = reduction.end(state, how.ddof, into).reshape(kept)
     if how.out is None:
         return result[()]
     np.copyto(how.out, result, casting="unsafe")
     return how.out
 
 
-def _types(reduction: _Reduction, kind: _Type, how: How) -> _Types:
+def _types(reduction: _Reduction, *kinds: _Type | None) -> _Types:
     """Find the types; numpy's results are in the machine's byte order too."""
-    asked = None if how.dtype is None else np.dtype(how.dtype).newbyteorder("=")
-    if asked is not None:
-        check_dtype(asked)
-    out = None if how.out is None else how.out.dtype.newbyteorder("=")
-    return reduction.types(kind.newbyteorder("="), asked, out)
-
-
-def _check_out(name: str, out: Any, shape: tuple[int, ...]) -> None:
-    if out is None:
-        return
-    if not isinstance(out, np.ndarray):
-        raise UnsupportedError(f"out is a {type(out).__name__}; a numpy array is needed")
-    check_dtype(out.dtype)
-    if name == "std" and out.dtype.kind not in "fc":
-        raise UnsupportedError(f"out is {out.dtype}; a deviation needs an array of floats")
-    if out.shape != shape or not out.flags.writeable:
-        raise UsageError(
-            f"out has shape {out.shape}{'' if out.flags.writeable else ' and is read-only'}; "
-            f"a writable array of shape {shape} is needed"
-        )
-
-
-def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    if axis is None:
-        return tuple(range(ndim))
-    given = tuple(map(operator.index, [axis] if hasattr(axis, "__index__") else axis))
-    for each in given:
-        if not -ndim <= each < ndim:
-            raise np.exceptions.AxisError(each, ndim)
-    found = tuple(each % ndim for each in given)
-    if len(set(found)) != len(found):
-        raise UsageError(f"axis {given} names an axis twice")
-    return found
+    kind, asked, into = (each and each.newbyteorder("=") for each in kinds)
+    assert kind is not None
+    return reduction.types(kind, asked, into)

@@ -60,7 +60,10 @@ class Reductions(ABC):
         keepdims: bool = False,
         progress: events.Progress = None,
     ) -> Any:
-        """Average elements along axes, as ``np.mean`` does: their sum in ``dtype``, divided."""
+        """Average elements along axes, as ``np.mean`` does: their sum in ``dtype``, divided.
+
+        As with numpy the sum is put into ``out`` before it is divided, which has to hold it.
+        """
         how = How(keepdims=keepdims, dtype=dtype, out=out)
         return self._reduced("mean", axis, how, progress)
 
