@@ -224,7 +224,7 @@ def test_every_dtype_goes_into_every_out_as_with_numpy(tmp_path, kind, name):
         shape = np.sum(np.ones(SHAPE), axis, keepdims=keepdims).shape
         for whose in (array, split):
             out = {} if into is None else {"out": np.full(shape, 1, into)}
-            given = {"axis": axis, "keepdims": keepdims, **out}
+            given: dict[str, Any] = {"axis": axis, "keepdims": keepdims, **out}
             if asked is not None:
                 given["dtype"] = asked
             made = outcome(partial(getattr(whose, name), **given))

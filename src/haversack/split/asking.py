@@ -27,10 +27,9 @@ def axes_asked(axis: Axes, ndim: int) -> Shape:
     """
     if axis is None:
         return tuple(range(ndim))
-    given: Any = [axis] if hasattr(axis, "__index__") else axis
+    # Of bytes each is an integer.
+    given: Any = [axis] if hasattr(axis, "__index__") or isinstance(axis, bytes) else axis
     try:
-        if isinstance(given, bytes):  # whose characters are integers
-            raise TypeError
         numbers = tuple(map(operator.index, given))
     except TypeError as error:
         raise UnsupportedError(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -30,6 +30,9 @@ from haversack.split.tasks import check_reach
 from haversack.split.view import SplitView
 from haversack.storage.damage import Damage
 from haversack.storage.looking import is_directory, listed, state
+
+if TYPE_CHECKING:
+    from haversack.split.pyramid import Halved
 
 _MOST_MISSING = 1000  # blocks that are told of one by one
 
@@ -238,32 +241,46 @@ class SplitDataset(BlockStore, DiskArray):
     def build_pyramid(
         self,
         levels: int | None = None,
-        axes: Sequence[int] = (-2, -1),
+        axes: Halved = None,
         *,
         progress: events.Progress = None,
     ) -> list[SplitDataset]:
         """Make smaller copies for viewing, each half as long along some axes, inside of the array.
 
+        They take the place of those that are there, which stay until all new ones are made, and
+        where none is made.
+
         Parameters
         ----------
         levels
-            How many; by default until the longest of these axes has at most 256 elements.
+            How many at most; fewer where these axes have no more elements to halve. By default
+            until the longest of the axes has at most 256 elements: none, where it has.
         axes
-            The axes to halve.
+            The axes to halve, by their names or numbers, negative ones from the end: ``"yx"`` (each
+            letter a name), ``("time", -1)``, ``0``. By default the last two.
         progress
             True draws a bar for each level; a callable is told of every event.
 
         Returns
         -------
         list of SplitDataset
-            This array and its levels.
+            This array, and the levels that were made.
 
         Raises
         ------
         UnsupportedError
-            Another program wrote the array.
+            Another program wrote the array; ``axes`` or ``levels`` are none.
         UsageError
-            There are no such axes.
+            An axis is named twice; there is only one element along the axes, so that there are no
+            ``levels`` to make.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from haversack.split import save_to_split_dataset
+        >>> ds = save_to_split_dataset(np.zeros((3, 40, 60), "uint8"), "planes")
+        >>> [level.shape for level in ds.build_pyramid(2, axes="yx")]
+        [(3, 40, 60), (3, 20, 30), (3, 10, 15)]
         """
         from haversack.split.pyramid import build_pyramid
 

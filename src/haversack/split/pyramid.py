@@ -5,11 +5,14 @@ The levels are split arrays in ``pyramid/1``, ``pyramid/2``, ... inside of the a
 
 from __future__ import annotations
 
+import operator
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
 
 from haversack import events
 from haversack.errors import FormatError, NotFoundError, UnsupportedError, UsageError
@@ -17,34 +20,102 @@ from haversack.split.about import About
 from haversack.split.averaging import mean_of_pairs
 from haversack.split.metadata import PYRAMID
 from haversack.split.writing import LoneWriter
+from haversack.storage import publish
 
 if TYPE_CHECKING:
     from haversack.split.dataset import SplitDataset
 
 FOLDER = "pyramid"
+Halved = SupportsIndex | str | Iterable[SupportsIndex | str] | None
 _SMALL = 256  # elements along the longest axis of the last level
 
 
 def build_pyramid(
-    dataset: SplitDataset,
-    levels: int | None,
-    axes: Sequence[int],
-    progress: events.Progress,
+    dataset: SplitDataset, levels: int | None, axes: Halved, progress: events.Progress
 ) -> list[SplitDataset]:
-    """Make the levels anew, each from the one before."""
+    """Make the levels anew, each from the one before; those that are there stay until then."""
     if not dataset.is_ours:
         raise UnsupportedError(f"{dataset.root} was written by another program: save it anew first")
-    halved = {axis % dataset.ndim for axis in axes}
-    if not halved or any(not -dataset.ndim <= axis < dataset.ndim for axis in axes):
-        raise UsageError(f"axes {tuple(axes)} are not axes of an array of {dataset.ndim}")
-    remove_pyramid(dataset.root)
+    halved = _axes(axes, dataset.axes)
+    if levels is not None and not (_is_integer(levels) and levels > 0):
+        raise UnsupportedError(f"levels {levels!r} is neither a number of levels >= 1 nor None")
     found = [dataset]
-    mark = _mark(dataset)
-    while _goes_on(found, levels, halved):
-        folder = dataset.root / FOLDER
-        with events.task(progress, f"level {len(found)}", unit="block") as work:
-            found.append(_halve(found[-1], folder, str(len(found)), halved, mark, work))
-    return found
+    if not _goes_on(found, levels, halved):
+        if levels is None:
+            return found
+        names = ", ".join(dataset.axes[axis] for axis in sorted(halved))
+        raise UsageError(f"{dataset.root} has too few elements along {names} to halve them")
+    folder, mark = dataset.root / FOLDER, _mark(dataset)
+    new = publish.temporary_beside(folder / "1")
+    try:
+        while _goes_on(found, levels, halved):
+            with events.task(progress, f"level {len(found)}", unit="block") as work:
+                found.append(_halve(found[-1], new, str(len(found)), halved, mark, work))
+        with publish.telling("replace the levels in", folder):
+            _replace_levels(folder, new)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    made = (folder / str(number) for number in range(1, len(found)))
+    return [dataset, *map(type(dataset), made)]
+
+
+def _replace_levels(folder: Path, new: Path) -> None:
+    """Put new levels where the old ones are, and remove these, and what killed builders left."""
+    old = publish.temporary_beside(new)
+    old.mkdir()
+    # The first level goes first and comes last: who opens them in between finds none.
+    for level in _levels_in(folder):
+        level.rename(old / level.name)
+    for level in reversed(_levels_in(new)):
+        level.rename(folder / level.name)
+    publish.sync_directory(folder)
+    for name in filter(publish.is_temporary, publish.names_in(folder)):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _levels_in(folder: Path) -> list[Path]:
+    names = filter(str.isdecimal, publish.names_in(folder))
+    return [folder / name for name in sorted(names, key=int)]
+
+
+def _axes(given: Halved, names: Sequence[str]) -> set[int]:
+    """Find the axes to halve by names or numbers; by default the last two."""
+    if given is None:
+        return set(range(len(names))[-2:])
+    found = [_axis(each, names) for each in _listed(given, names)]
+    numbers = {axis for axis in found if axis is not None}
+    if None in found or not found:
+        raise UnsupportedError(
+            f"axes {given!r} names no axes to halve: give some of {', '.join(names)}, or numbers "
+            f"from {-len(names)} to {len(names) - 1}, or None for the last two"
+        )
+    if len(numbers) < len(found):
+        raise UsageError(f"axes {given!r} names an axis twice")
+    return numbers
+
+
+def _listed(given: Any, names: Sequence[str]) -> list[Any]:
+    """List what is given, a name or a number as one, other text as the letters in it."""
+    is_one = _is_integer(given) or not isinstance(given, Iterable) or isinstance(given, bytes)
+    if is_one or (isinstance(given, str) and given in names):
+        return [given]
+    return list(given)
+
+
+def _axis(given: Any, names: Sequence[str]) -> int | None:
+    if isinstance(given, str):
+        return names.index(given) if given in names else None
+    if not _is_integer(given) or not -len(names) <= given < len(names):
+        return None
+    return int(given) % len(names)
+
+
+def _is_integer(given: Any) -> bool:
+    try:
+        operator.index(given)
+    except TypeError:
+        return False
+    return not isinstance(given, bool | np.bool_)
 
 
 def _goes_on(found: list[SplitDataset], levels: int | None, halved: set[int]) -> bool:

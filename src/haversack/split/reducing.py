@@ -58,7 +58,9 @@ class _Reduction:
 
 def _loop(ufunc: np.ufunc, kind: _Type, out: _Type | None) -> _Type:
     """Find in what numpy gathers where nothing is asked for: it depends on what goes into out."""
-    return ufunc.resolve_dtypes((out, kind, None), casting="unsafe", reduction=True)[0]
+    of = (out, kind, None)
+    found: _Type = ufunc.resolve_dtypes(of, casting="unsafe", reduction=True)[0]
+    return found
 
 
 def _sum_types(kind: _Type, asked: _Type | None, out: _Type | None) -> _Types:
@@ -113,7 +115,8 @@ def _end_mean(state: _State, ddof: float, into: _Type | None) -> _Array:
 def _divided(total: _Array, count: _Array, into: _Type | None) -> _Array:
     found = total.astype(into or total.dtype)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.true_divide(found, count, out=found, casting="unsafe")
+        np.true_divide(found, count, out=found, casting="unsafe")
+    return found
 
 
 def _start_extreme(shape: tuple[int, ...], types: _Types) -> _State:
