@@ -46,6 +46,38 @@ def test_a_block_shape_that_is_none_is_refused(tmp_path, size):
         SplitDataset(directory(tmp_path / "a", {**BRUNOISE, "shape_block": size}))
 
 
+ODD = [None, float("nan"), float("inf"), True, 10, 3.5, "4", "10", {}, {"a": 1}]
+ODD_LENGTHS = ["4", [4], {}, True, -1, 4.5, float("nan"), float("-inf"), 10**30, "x" * 999]
+
+
+@pytest.mark.parametrize("field", ["shape_full", "shape_block"])
+@pytest.mark.parametrize("odd", [*ODD, *([each, 3, 8, 9] for each in ODD_LENGTHS), [4] * 5])
+def test_lengths_that_are_none_are_told_with_file_field_and_value(tmp_path, field, odd):
+    if (field, odd) == ("shape_full", [4] * 5):
+        odd = []
+    folder = directory(tmp_path / "a", {**BRUNOISE, field: odd})
+    with pytest.raises(FormatError) as told:
+        SplitDataset(folder)
+    value = json.dumps(odd)[:60]
+    assert f"{folder / 'stack_metadata.json'}: {field} is {value}" in str(told.value)
+    internals = ("Error(", "object", "iterable", "argument", "int()", "NoneType")
+    assert not any(word in str(told.value) for word in internals)
+    assert len(str(told.value)) < 400 + len(str(folder))
+
+
+@pytest.mark.parametrize("field", ["shape_full", "shape_block"])
+def test_lengths_that_are_missing_are_told_with_file_and_field(tmp_path, field):
+    about = {key: value for key, value in BRUNOISE.items() if key != field}
+    with pytest.raises(FormatError, match=rf"stack_metadata\.json: {field} is missing"):
+        SplitDataset(directory(tmp_path / "a", about))
+
+
+@pytest.mark.parametrize("odd", [5, [1], "1", True, {}, {"array": "a"}])
+def test_what_haversack_says_in_metadata_is_told_where_it_says_nothing(tmp_path, odd):
+    with pytest.raises(FormatError, match=r"stack_metadata\.json: haversack is "):
+        SplitDataset(directory(tmp_path / "a", {**BRUNOISE, "haversack": odd}))
+
+
 @pytest.mark.parametrize(
     ("names", "prefix"),
     [

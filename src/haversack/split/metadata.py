@@ -20,6 +20,14 @@ from haversack.errors import (
 )
 from haversack.split.about import About, describe
 from haversack.split.block import MOST_AXES, Shape, check_dtype
+from haversack.split.fields import (
+    block_shape,
+    full_shape,
+    lengths_in,
+    padding_in,
+    resolution_in,
+    shown,
+)
 from haversack.split.finding import METADATA as SUFFIX
 from haversack.split.finding import block_files, metadata_file
 from haversack.split.legacy import document_inside
@@ -124,8 +132,8 @@ def _stack(document: dict[str, Any], path: Path) -> Stack:
     own = document.get("haversack")
     if own is not None:
         _check_own(document, own, path)
-    shape = _lengths(document["shape_full"])
-    block = _block(document["shape_block"], shape)
+    shape = lengths_in(document, "shape_full", path, full_shape)
+    block = lengths_in(document, "shape_block", path, lambda given: block_shape(given, shape))
     _check_size(shape, block, path)
     dtype = np.dtype(own["dtype"]) if own else None
     if dtype is not None:
@@ -133,7 +141,7 @@ def _stack(document: dict[str, Any], path: Path) -> Stack:
     return Stack(
         shape=shape,
         shape_block=block,
-        padding=_padding(document, len(shape)),
+        padding=padding_in(document, len(shape)),
         about=_about(document, own or {}, len(shape), path),
         array=own["array"] if own else "",
         dtype=dtype,
@@ -158,55 +166,14 @@ def _about(document: dict[str, Any], own: dict[str, Any], ndim: int, path: Path)
     kept = {key: own.get(key) for key in ("axes", "units", "frequency")}
     kept["metadata"] = {k: v for k, v in (own.get("metadata") or {}).items() if k != PYRAMID}
     try:
-        return describe(ndim, resolution=_resolution(document, ndim), **kept)
+        return describe(ndim, resolution=resolution_in(document, ndim), **kept)
     except UsageError as error:
         raise FormatError(f"{path} does not describe a split array: {error}") from error
 
 
-def _resolution(document: dict[str, Any], ndim: int) -> list[float]:
-    """Take the resolution that is there; others copied theirs from arrays of more or fewer axes."""
-    given = document.get("resolution") or document.get("voxel_size")
-    found = [*map(_distance, given)] if isinstance(given, list) else []
-    if len(found) == ndim - 1 and found:
-        return found
-    return ([1.0] * ndim + found)[-ndim:]
-
-
-def _distance(given: Any) -> float:
-    """Take a distance, or the 1 of those that are not known: the old package takes anything."""
-    try:
-        found = float(given) if isinstance(given, int | float) else math.nan
-    except OverflowError:
-        found = math.nan
-    return found if math.isfinite(found) else 1.0
-
-
-def _block(given: Any, shape: Shape) -> Shape:
-    """Take the shape of a block; an axis without a length, or left out at the end, is not cut."""
-    given = [*given, *(None,) * (len(shape) - len(given))]
-    return _lengths(
-        [max(1, full) if size is None else size for size, full in zip(given, shape, strict=True)]
-    )
-
-
-def _padding(document: dict[str, Any], ndim: int) -> Shape:
-    """Take the padding; the old package itself never reads it, so anything may stand there."""
-    given = document.get("padding")
-    try:
-        found = _lengths(given if isinstance(given, list) else (given,) * ndim)
-    except (TypeError, ValueError, OverflowError):
-        found = ()
-    return found if len(found) == ndim else (0,) * ndim
-
-
-def _lengths(values: Any) -> Shape:
-    lengths = tuple(int(value) for value in values)
-    if any(not 0 <= n < 1 << 62 for n in lengths) or list(lengths) != list(values):
-        raise ValueError(f"{values} are not lengths")
-    return lengths
-
-
-def _check_own(document: dict[str, Any], own: dict[str, Any], path: Path) -> None:
+def _check_own(document: dict[str, Any], own: Any, path: Path) -> None:
+    if not isinstance(own, dict) or "format" not in own:
+        raise FormatError(f"{path}: haversack is {shown(own)}, where a format is to be named")
     found = own["format"]
     if not isinstance(found, int) or not 0 < found <= FORMAT:
         raise NewerFormatError(
