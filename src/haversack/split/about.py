@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from haversack.errors import UnsupportedError, UsageError
 
 _NOT_SPACE = {"t", "time", "c", "channel", *(f"axis{n}" for n in range(64))}
@@ -111,16 +113,26 @@ def describe(
         It does not fit the axes, or cannot be kept as JSON.
     """
     sizes = _sizes(resolution, ndim)
-    names = tuple(axes) if axes is not None else default_axes(ndim)
-    each = _of_space(units, names) if isinstance(units, str) else tuple(units or ())
+    names = default_axes(ndim) if axes is None else _words(axes, "axes")
+    given = () if units is None else units
+    each = _of_space(given, names) if isinstance(given, str) else _words(given, "units")
     if len(names) != ndim or len(set(names)) != ndim or not all(isinstance(n, str) for n in names):
         raise UsageError(f"axes {names} are not {ndim} different names")
     if len(each) not in {0, ndim} or not all(isinstance(unit, str) for unit in each):
         raise UsageError(f"units {each} are not one word for each of {ndim} axes")
+    if not isinstance(frequency, int | float | np.integer | np.floating | None):
+        raise UnsupportedError(f"frequency {frequency!r} is no number of hertz")
     if frequency is not None and not (math.isfinite(frequency) and frequency > 0):
         raise UsageError(f"frequency {frequency} is not a positive number of hertz")
     rate = None if frequency is None else float(frequency)
-    return About(sizes, names, each, rate, _plain(metadata or {}))
+    return About(sizes, names, each, rate, _plain({} if metadata is None else metadata))
+
+
+def _words(given: Any, what: str) -> tuple[Any, ...]:
+    try:
+        return tuple(given)
+    except TypeError as error:
+        raise UnsupportedError(f"{what} {given!r} is no sequence of words") from error
 
 
 def _of_space(unit: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack.errors import ConflictError, ExistsError, UsageError
 from haversack.split.about import check_names, describe
-from haversack.split.block import Shape, check_dtype
+from haversack.split.block import Shape, as_dtype, check_dtype
 from haversack.split.chunking import block_shape_for
 from haversack.split.codec import coding_named
 from haversack.split.cutting import PartialShape
@@ -25,7 +24,7 @@ from haversack.split.recovery import discard, make_room, recover
 from haversack.split.slabs import OpenSlab, publish_slab
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
-from haversack.storage.looking import exists
+from haversack.storage.looking import as_path, exists
 
 
 class FrameWriter:
@@ -81,9 +80,9 @@ class FrameWriter:
         **about: Any,
     ) -> None:
         check_names(about, "FrameWriter")
-        self.path = Path(path)
+        self.path = as_path(path)
         self._block_size, self._about = block_size, about
-        self._dtype = None if dtype is None else np.dtype(dtype)
+        self._dtype = None if dtype is None else as_dtype(dtype)
         self._coding, self._names = coding_named(compression, layout), (compression, layout)
         self._stack: Stack | None = None
         self._slab: OpenSlab | None = None
@@ -204,6 +203,8 @@ class FrameWriter:
         if self._closed:
             raise UsageError(f"the writer of {self.path} is closed")
         frames = frames if hasattr(frames, "dtype") else np.asarray(frames)
+        if not frames.ndim:
+            raise UsageError("frames have an axis more than one frame has, but this has none")
         done = 0
         try:
             while done < len(frames):

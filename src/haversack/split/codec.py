@@ -42,11 +42,11 @@ def coding_named(name: str | None, layout: str = "balanced") -> Coding:
     UsageError
         There is no such compression, or no such layout.
     """
-    found = _COMPRESSIONS.get(name or "none")
+    found = _COMPRESSIONS.get(name or "none") if isinstance(name, str | None) else None
     if found is None:
         known = ", ".join(map(repr, _COMPRESSIONS))
         raise UsageError(f"compression {name!r} is not known: choose one of {known}, None")
-    if layout not in LAYOUTS:
+    if not isinstance(layout, str) or layout not in LAYOUTS:
         raise UsageError(f"layout {layout!r} is not known: choose one of {', '.join(LAYOUTS)}")
     return replace(found, layout=layout)
 

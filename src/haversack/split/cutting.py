@@ -140,7 +140,7 @@ def _of_axes(
 
 def listed(given: PartialShape) -> tuple[Any, ...]:
     """Take one number as a list of one."""
-    return tuple(given) if isinstance(given, Iterable) else (given,)
+    return tuple(given) if isinstance(given, Iterable) and getattr(given, "ndim", 1) else (given,)
 
 
 def full_shape(shape: Sequence[int]) -> Shape:

@@ -8,13 +8,13 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from haversack import events
-from haversack.errors import FormatError
+from haversack.errors import FormatError, UnsupportedError
 from haversack.split.about import About
 from haversack.split.block import Shape
 from haversack.split.blocks import Blocks
@@ -29,7 +29,7 @@ from haversack.split.store import MUCH, BlockStore
 from haversack.split.tasks import check_reach
 from haversack.split.view import SplitView
 from haversack.storage.damage import Damage
-from haversack.storage.looking import is_directory, listed, state
+from haversack.storage.looking import as_path, is_directory, listed, state
 
 if TYPE_CHECKING:
     from haversack.split.pyramid import Halved
@@ -45,7 +45,7 @@ def is_split(path: str | os.PathLike[str]) -> bool:
     >>> is_split(".")
     False
     """
-    folder = Path(path)
+    folder = as_path(path)
     if not is_directory(folder):
         return False
     names = [path.name for path in listed(folder) if not path.name.startswith(".")]
@@ -72,7 +72,10 @@ class SplitDataset(BlockStore, DiskArray):
     PathNotFoundError
         There is no such directory.
     FormatError
-        It is not a split array, not yet finished, damaged, or of a newer format.
+        It is not a split array, not yet finished, damaged, or of a newer format, or none of its
+        blocks has the prefix.
+    UsageError
+        ``prefix`` is a path, or no text, or ``root`` no path.
 
     Examples
     --------
@@ -112,6 +115,9 @@ class SplitDataset(BlockStore, DiskArray):
         pause
             Seconds between looks.
         """
+        for given in (0 if timeout is None else timeout, pause):
+            if not isinstance(given, int | float | np.integer | np.floating):
+                raise UnsupportedError(f"{given!r} is no number of seconds")
         seen, since = len(self), time.monotonic()
         while timeout is None or time.monotonic() - since < timeout:
             self.refresh()

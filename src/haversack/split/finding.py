@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-from haversack.errors import FormatError
+from haversack.errors import FormatError, UnsupportedError, UsageError
 from haversack.storage.looking import listed, natural_order
 
 METADATA = "stack_metadata.json"
+_MOST_TOLD = 8  # prefixes
+
+
+def prefix_of(given: str | os.PathLike[str] | None) -> str:
+    """Take a prefix that a caller gave, None for none; raises as :func:`part_of_name`."""
+    return "" if given is None else part_of_name(given, "prefix")
+
+
+def part_of_name(given: str | os.PathLike[str], what: str) -> str:
+    """Take what a caller gave as a part of names in one directory.
+
+    Raises
+    ------
+    UnsupportedError
+        It is no text.
+    UsageError
+        It would make a path of a name.
+    """
+    text = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(text, str):
+        raise UnsupportedError(f"{what} {given!r} is no text")
+    if text in {".", "..", "~"} or any(each in text for each in "/\\\0"):
+        raise UsageError(f"{what} {given!r} is a path, or none: it is to be part of a name")
+    return text
 
 
 def block_files(folder: Path, prefix: str = "") -> list[Path]:
@@ -17,12 +42,24 @@ def block_files(folder: Path, prefix: str = "") -> list[Path]:
     ``prefix`` is what their names begin with, or, as in the old package, what stands in them before
     ``_`` and the number.
     """
-    found = [
+    return sorted(_with_prefix(_all_blocks(folder), prefix), key=natural_order)
+
+
+def _all_blocks(folder: Path) -> list[Path]:
+    return [
         path
         for path in _shown(folder)
         if path.suffix == ".h5" and re.search(r"[0-9]", path.stem) is not None
     ]
-    return sorted(_with_prefix(found, prefix), key=natural_order)
+
+
+def prefixes_told(folder: Path) -> str:
+    """Tell which prefixes the blocks of a directory have, for who gave another one."""
+    found = sorted({re.split(r"[0-9]+(?=[^0-9]*$)", path.stem)[0] for path in _all_blocks(folder)})
+    if not found:
+        return "there are no blocks at all"
+    more = " ..." if len(found) > _MOST_TOLD else ""
+    return f"the names that are there begin with {', '.join(map(repr, found[:_MOST_TOLD]))}{more}"
 
 
 def _with_prefix(paths: list[Path], prefix: str) -> list[Path]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haversack import events
-from haversack.errors import ConflictError, ExistsError, UsageError
+from haversack.errors import ConflictError, ExistsError, UnsupportedError, UsageError
 from haversack.split.appending import FrameWriter
 from haversack.split.cutting import PartialShape
 from haversack.split.dataset import SplitDataset, is_split
@@ -53,7 +53,7 @@ def save_frames(
     >>> save_frames((np.full((4, 4), t) for t in range(5)), "counted", (2, None, None))
     SplitDataset('counted': (5, 4, 4) int64, 3 blocks of (2, 4, 4))
     """
-    _check_free(path)
+    _check_frames(frames, path)
     with FrameWriter(path, block_size=block_size, **options) as writer:
         _append_all(writer, frames, total, progress)
     return SplitDataset(path)
@@ -68,7 +68,7 @@ def save_all_frames(
     **options: Any,
 ) -> SplitDataset:
     """Save frames as :func:`save_frames` does, or none of them: what fails leaves nothing."""
-    _check_free(path)
+    _check_frames(frames, path)
     writer = FrameWriter(path, block_size=block_size, **options)
     try:
         _append_all(writer, frames, None, progress)
@@ -81,7 +81,9 @@ def save_all_frames(
     return SplitDataset(path)
 
 
-def _check_free(path: str | os.PathLike[str]) -> None:
+def _check_frames(frames: Any, path: str | os.PathLike[str]) -> None:
+    if not isinstance(frames, Iterable) or isinstance(frames, str | bytes):
+        raise UnsupportedError(f"a {type(frames).__name__} does not give frames one by one")
     if is_split(path):
         raise ExistsError(f"{path} already holds a split array: append to it with a FrameWriter")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import NoBlockError
+from haversack.errors import NoBlockError, UnsupportedError, UsageError
 from haversack.split.cutting import Numbers, Pairs, Shape, axes_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class BlockGrid:
 
     def bounds(self, block: SupportsIndex) -> Pairs:
         """Start and end of one block on each axis, padding included."""
-        cell = self.linear_to_cartesian(block)
+        cell = self._cell(block)
         geometry = zip(
             cell, self._shape_block, self._padding, self.starts, self.shape_cropped, strict=True
         )
@@ -138,6 +138,12 @@ class BlockGrid:
                 f"no block {lin_idx!r}: they are numbered from 0 to {self.n_blocks - 1}"
             ) from error
         return cell if np.ndim(lin_idx) else tuple(map(int, cell))
+
+    def _cell(self, block: SupportsIndex) -> tuple[int, ...]:
+        cell = self.linear_to_cartesian(block)
+        if any(not isinstance(place, int) for place in cell):
+            raise NoBlockError(f"no block {block!r}: one number is needed, not several")
+        return cell
 
     def cartesian_to_linear(self, ca_idx: Sequence[Any]) -> Any:
         """Get the number of the block at a grid position, or at many: an array for each axis.
@@ -170,7 +176,7 @@ class BlockGrid:
         NoBlockError, UsageError
             There is no such block, or axis.
         """
-        cell = self.linear_to_cartesian(i_block)
+        cell = self._cell(i_block)
         moving = axes_of(range(self.n_dims) if dims is None else dims, self.n_dims)
         nearby = [
             range(max(0, i - 1), min(count, i + 2)) if axis in moving else (i,)
@@ -189,7 +195,14 @@ class BlockGrid:
         tuple
             For each axis: (first block, last block + 1); where the region starts in the first
             block; where it ends in the last one.
+
+        Raises
+        ------
+        UsageError
+            The start or end is not a number for each axis.
         """
+        for given in (start_take, end_take):
+            self._check_point(given)
         blocks, first, last = [], [], []
         for start, end, size, offset, count in zip(
             start_take, end_take, self._shape_block, self.starts, self.shape_grid, strict=True
@@ -217,7 +230,10 @@ class BlockGrid:
         ------
         NoBlockError
             The point lies outside of the blocks.
+        UsageError
+            It is no point.
         """
+        self._check_point(coords, of_all_axes=False)
         geometry = [
             *zip(self.starts, self.shape_cropped, self._shape_block, self.shape_grid, strict=True)
         ]
@@ -231,6 +247,16 @@ class BlockGrid:
             min(int((at - start) // size), count - 1)
             for at, (start, _, size, count) in zip(coords, geometry, strict=True)
         )
+
+    def _check_point(self, given: Any, *, of_all_axes: bool = True) -> None:
+        try:
+            point = np.asarray(given)
+        except ValueError:  # lists of several lengths
+            point = np.empty((), object)
+        if point.ndim != 1 or (point.dtype.kind not in "biuf" and point.size):
+            raise UnsupportedError(f"{given!r} is no list of numbers, one for each axis")
+        if of_all_axes and len(point) != self.n_dims:
+            raise UsageError(f"{given!r} has {len(point)} numbers for {self.n_dims} axes")
 
     def _covered(self) -> str:
         spans = zip(self.starts, self.shape_cropped, strict=True)

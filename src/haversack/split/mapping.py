@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haversack import events
-from haversack.errors import UsageError
+from haversack.errors import UnsupportedError, UsageError
 from haversack.split.cutting import Numbers, for_each_axis
 from haversack.split.streaming import cuts, in_order
+from haversack.storage.looking import as_path
 
 if TYPE_CHECKING:
     from haversack.split.dataset import SplitDataset
@@ -61,6 +61,8 @@ class Mapping:
     def __init__(
         self, view: SplitView, function: Function, overlap: Numbers, *, is_even: bool
     ) -> None:
+        if not callable(function):
+            raise UnsupportedError(f"{function!r} is no function that is applied to blocks")
         self.view, self._function = view, function
         self._margins = for_each_axis(overlap, view.ndim, "overlap")
         self._cuts = cuts(view)
@@ -78,7 +80,22 @@ class Mapping:
     def run(
         self, executor: Executor | None, workers: int | None, progress: events.Progress
     ) -> Iterator[tuple[Region, Any]]:
-        """Yield for each block the region that it owns and what the function makes of it."""
+        """Yield for each block the region that it owns and what the function makes of it.
+
+        Raises
+        ------
+        UsageError
+            There is nothing that runs the function.
+        """
+        if executor is not None and not callable(getattr(executor, "submit", None)):
+            raise UnsupportedError(f"executor {executor!r} runs nothing: it has no submit()")
+        if workers is not None and not (isinstance(workers, int | np.integer) and workers > 0):
+            raise UnsupportedError(f"workers {workers!r} is neither a number >= 1 nor None")
+        return self._results(executor, workers, progress)
+
+    def _results(
+        self, executor: Executor | None, workers: int | None, progress: events.Progress
+    ) -> Iterator[tuple[Region, Any]]:
         work = partial(_apply, self.view, self._function)
         blocks = map(self._block, product(*self._cuts))
         count = workers or min(8, os.cpu_count() or 1)
@@ -142,13 +159,13 @@ def save_mapped(
     view = mapping.view
     if not len(mapping):
         raise UsageError(f"{view!r} has no blocks")
-    place, writer = Path(path), None
+    place, writer = as_path(path), None
     try:
         for number, (region, result) in enumerate(results):
             data = _checked(number, region, result)
             writer = writer or LoneWriter(
-                place.parent,
-                place.name,
+                place,
+                "",
                 view.shape,
                 mapping.shape_block,
                 compression=compression,

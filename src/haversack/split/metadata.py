@@ -29,7 +29,7 @@ from haversack.split.fields import (
     shown,
 )
 from haversack.split.finding import METADATA as SUFFIX
-from haversack.split.finding import block_files, metadata_file
+from haversack.split.finding import block_files, metadata_file, prefixes_told
 from haversack.split.legacy import document_inside
 from haversack.storage.checksum import crc32c
 from haversack.storage.looking import exists, is_directory, read_file, state
@@ -226,7 +226,7 @@ def _legacy(folder: Path, prefix: str) -> Stack:
         )
     blocks = block_files(folder, prefix)
     if not blocks:
-        named = f" whose names begin with {prefix!r}" if prefix else ""
+        named = f" whose names begin with {prefix!r}: {prefixes_told(folder)}" if prefix else ""
         raise FormatError(
             f"{folder} is not a split array: it has neither {METADATA} nor blocks{named}"
         )

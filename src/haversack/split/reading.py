@@ -6,7 +6,7 @@ import html
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from haversack import events
+from haversack.errors import UnsupportedError
 from haversack.split.about import About
 from haversack.split.cutting import Numbers
 from haversack.split.indexers import select_orthogonal
@@ -154,6 +155,8 @@ class DiskArray(Reductions):
         list
             What each gives, in their order.
         """
+        if not isinstance(indices, Iterable):
+            raise UnsupportedError(f"{indices!r} is no list of indices: read() takes a single one")
         return self._read_all([select(index, self.shape) for index in indices])
 
     @property

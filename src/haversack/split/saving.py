@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,10 @@ from haversack.split.blocks import Blocks
 from haversack.split.chunking import default_block_shape
 from haversack.split.cutting import Numbers, PartialShape
 from haversack.split.dataset import SplitDataset, is_split
+from haversack.split.finding import prefix_of
 from haversack.split.reading import DiskArray
 from haversack.split.writing import LoneWriter, taken
+from haversack.storage.looking import as_path
 
 
 def save_to_split_dataset(
@@ -27,7 +28,7 @@ def save_to_split_dataset(
     block_size: PartialShape = None,
     crop: Sequence[tuple[int, int]] | None = None,
     padding: Numbers = 0,
-    prefix: str = "",
+    prefix: str | None = None,
     compression: str | None = "blosc",
     *,
     layout: str = "balanced",
@@ -92,17 +93,19 @@ def save_to_split_dataset(
     source = data if hasattr(data, "shape") else np.asarray(data)
     dtype = np.dtype(source.dtype)
     check_dtype(dtype)
-    name = prefix if crop is None else f"{prefix}_cropped"
+    root, name = as_path(root_name), prefix_of(prefix)
+    if crop is not None:
+        name += "_cropped"
     if block_size is None:  # a split array's blocks, or a dask array's chunks
         block_size = getattr(data, "shape_block", None) or getattr(data, "chunksize", None)
     if block_size is None:
         shape = Blocks(source.shape, crop=crop).shape_cropped
         chunks = getattr(data, "chunks", None)  # of an HDF5 dataset or a Zarr array
         block_size = default_block_shape(shape, dtype.itemsize, chunks)
-    if is_split(Path(root_name) / name):
-        raise taken(Path(root_name) / name)
+    if is_split(root / name):
+        raise taken(root / name)
     empty = LoneWriter(
-        root_name,
+        root,
         name,
         source.shape,
         block_size,

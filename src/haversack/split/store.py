@@ -20,7 +20,13 @@ from haversack.errors import FormatError, HaversackError, NotFoundError, Storage
 from haversack.split.block import Block, Place, Shape
 from haversack.split.codec import Coding, coding_named
 from haversack.split.filling import OfBlocks, fill
-from haversack.split.finding import block_files, named_like, numbered
+from haversack.split.finding import (
+    block_files,
+    named_like,
+    numbered,
+    prefix_of,
+    prefixes_told,
+)
 from haversack.split.foreign import ForeignBlock
 from haversack.split.grid import BlockGrid
 from haversack.split.growing import Growth
@@ -33,7 +39,7 @@ from haversack.split.plan import Part, count_cells, divide
 from haversack.split.tail import expect_tail, has_tail
 from haversack.split.tasks import check_reach
 from haversack.storage.forklock import ForkLock
-from haversack.storage.looking import exists, listed
+from haversack.storage.looking import as_path, exists, listed
 from haversack.storage.ranges import RangeFile
 
 _MOST_OPEN = 128  # blocks whose files stay open
@@ -48,8 +54,7 @@ class BlockStore(BlockGrid):
     """The blocks of an array on disk; each is opened when something of it is wanted."""
 
     def __init__(self, root: str | os.PathLike[str], prefix: str | None = None) -> None:
-        self.root = Path(root)
-        self._prefix = prefix or ""
+        self.root, self._prefix = as_path(root), prefix_of(prefix)
         self._growth = Growth(self.root, self._prefix)
         stack = self._stack = self._growth.stack
         self._lay_out(stack.shape, stack.shape_block, ((0, 0),) * len(stack.shape), stack.padding)
@@ -72,6 +77,11 @@ class BlockStore(BlockGrid):
 
     def _foreign_paths(self) -> dict[int, Path]:
         paths = block_files(self.root, self._prefix)
+        if self._prefix and self.n_blocks and not paths:
+            raise FormatError(
+                f"{self.root} has no blocks of the prefix {self._prefix!r}: "
+                f"{prefixes_told(self.root)}"
+            )
         self._padding_ends = len(paths) != self.n_blocks and any(self.padding)
         self._grid = None
         if len(paths) == self.n_blocks:  # whatever they count from

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import secrets
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -18,12 +19,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
 from haversack.split.about import check_names, describe
-from haversack.split.block import MOST_AXES, Place, check_dtype
+from haversack.split.block import MOST_AXES, Place, as_dtype, check_dtype
 from haversack.split.blocks import Blocks
 from haversack.split.codec import coding_named
 from haversack.split.cutting import Numbers, PartialShape
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.encoding import encode_block
+from haversack.split.finding import part_of_name
 from haversack.split.finishing import check_blocks
 from haversack.split.metadata import (
     FORMAT,
@@ -36,7 +38,7 @@ from haversack.split.metadata import (
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish
-from haversack.storage.looking import exists, listed, read_file
+from haversack.storage.looking import as_path, exists, listed, read_file
 from haversack.storage.ranges import RangeFile
 
 
@@ -107,11 +109,11 @@ class EmptySplitDataset(Blocks):
             raise UsageError(
                 f"a split array has 1 to {MOST_AXES} axes, as HDF5 can store: not {self.n_dims}"
             )
-        self.root = Path(root) / name
+        self.root = as_path(root) / part_of_name(name, "name")
         check_names(about, "EmptySplitDataset")
         self._about = describe(self.n_dims, resolution=resolution, **about)
         self._coding, self._names = coding_named(compression, layout), (compression, layout)
-        self._dtype = None if dtype is None else np.dtype(dtype)
+        self._dtype = None if dtype is None else as_dtype(dtype)
         self._array = self._begin()
 
     @property
@@ -173,7 +175,7 @@ class EmptySplitDataset(Blocks):
             )
         return array
 
-    def save_block_data(self, n: int, data: ArrayLike, verbose: bool = False) -> None:
+    def save_block_data(self, n: SupportsIndex, data: ArrayLike, verbose: bool = False) -> None:
         """Write one block; it is durable when this returns.
 
         Parameters
@@ -189,6 +191,8 @@ class EmptySplitDataset(Blocks):
         ------
         UsageError
             The shape or dtype is not the block's.
+        NoBlockError
+            There is no such block.
         ExistsError
             The block was already written.
         """
@@ -197,9 +201,11 @@ class EmptySplitDataset(Blocks):
         if verbose:
             print(f"Saved {path}")  # noqa: T201 (asked for)
 
-    def _encoded(self, n: int, array: NDArray[Any]) -> tuple[Path, bytes]:
+    def _encoded(self, n: SupportsIndex, array: NDArray[Any]) -> tuple[Path, bytes]:
         """Make the file of a block: its path, and what it holds."""
-        place = Place(self._array, n, array.dtype, self.bounds(n))
+        bounds = self.bounds(n)
+        n = operator.index(n)
+        place = Place(self._array, n, array.dtype, bounds)
         check_dtype(array.dtype)
         if array.shape != place.shape:
             raise UsageError(f"block {n} has shape {place.shape}, the data {array.shape}")

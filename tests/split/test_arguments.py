@@ -1,0 +1,158 @@
+"""Arguments of another kind than the documented one are told of by the library's own errors."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from haversack.errors import HaversackError, NoBlockError, UnsupportedError, UsageError
+from haversack.split import (
+    Blocks,
+    EmptySplitDataset,
+    FrameWriter,
+    SplitDataset,
+    is_split,
+    save_frames,
+    save_to_split_dataset,
+)
+
+DATA = np.arange(4 * 6 * 8).reshape(4, 6, 8).astype("u2")
+OBJECT = object()
+NO_PATHS = [None, 5, 1.5, True, b"a", ["a"], OBJECT, "a\0b"]
+NO_NUMBER = ["2", b"2", [2], (2,), {}, OBJECT]
+NO_LIST = [1.5, np.int64(2), True, OBJECT, np.array(1.5)]
+
+
+def begin(path: Any, **options: Any) -> FrameWriter:
+    return FrameWriter(path, **options)
+
+
+@pytest.mark.parametrize("wrong", NO_PATHS)
+def test_what_is_no_path_is_told_and_makes_nothing(tmp_path, monkeypatch, wrong):
+    monkeypatch.chdir(tmp_path)
+    split = save_to_split_dataset(DATA, "a", (2, None, None))
+    before = sorted(tmp_path.rglob("*"))
+    for take in (
+        SplitDataset,
+        is_split,
+        begin,
+        lambda path: save_to_split_dataset(DATA, path),
+        lambda path: EmptySplitDataset(path, "x", (4, 4), (2, 2)),
+        lambda path: save_frames(DATA, path),
+        lambda path: split.map_blocks(np.sqrt, to=5 if path is None else path),
+    ):
+        with pytest.raises(UsageError, match="path"):
+            take(wrong)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("wrong", ["zz", b"zz", 5, [2], OBJECT])
+def test_what_is_no_dtype_is_told(tmp_path, wrong):
+    with pytest.raises(UnsupportedError, match="dtype"):
+        EmptySplitDataset(tmp_path, "x", (4, 4), (2, 2), dtype=wrong)
+    with pytest.raises(UnsupportedError, match="dtype"):
+        begin(tmp_path / "y", dtype=wrong)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("wrong", [["zstd"], np.array([1, 2]), {}, 5, b"zstd", OBJECT])
+@pytest.mark.parametrize("name", ["compression", "layout"])
+def test_what_names_no_compression_or_layout_is_told(tmp_path, name, wrong):
+    given: dict[str, Any] = {name: wrong}
+    with pytest.raises(UsageError, match=name):
+        save_to_split_dataset(DATA, tmp_path / "a", **given)
+    with pytest.raises(UsageError, match=name):
+        begin(tmp_path / "a", **given)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrongs"),
+    [
+        ("axes", [*NO_LIST, 5]),
+        ("units", [*NO_LIST, 0, np.array([1, 2, 3])]),
+        ("frequency", [*NO_NUMBER, np.array([1, 2])]),
+        ("metadata", [1.5, "ab", [1], np.array([1, 2]), OBJECT]),
+        ("resolution", [*NO_LIST, "abc", {}]),
+        ("block_size", [OBJECT, "ab", 1.5, np.array(1.5)]),
+    ],
+)
+def test_a_description_of_another_kind_is_told(tmp_path, name, wrongs):
+    for wrong in wrongs:
+        with pytest.raises(UsageError, match=name if name != "block_size" else "shape_block"):
+            save_to_split_dataset(DATA, tmp_path / "a", **{name: wrong})
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_frequency_may_be_a_number_of_numpy(tmp_path):
+    for number, given in enumerate((np.float32(20), np.int64(20), 20)):
+        made = save_to_split_dataset(DATA, tmp_path / str(number), frequency=given)
+        assert (made.frequency, type(made.frequency)) == (20.0, float)
+
+
+def test_a_block_may_be_numbered_by_numpy(tmp_path):
+    empty = EmptySplitDataset(tmp_path, "a", (4, 6, 8), (2, None, None))
+    for number in np.arange(2):
+        empty.save_block_data(number, DATA[empty[number]])
+    np.testing.assert_array_equal(empty.finalize(), DATA)
+    wrongs: list[Any] = [[0], (0,), np.array([0, 1]), 1.5, "0", None, -1, 2, 10**30]
+    again = EmptySplitDataset(tmp_path, "b", (4, 6, 8), (2, None, None))
+    for wrong in wrongs:
+        with pytest.raises(NoBlockError):
+            again.save_block_data(wrong, DATA[:2])
+        with pytest.raises(NoBlockError):
+            again.neighbour_blocks(wrong)
+    assert again.missing == [0, 1]
+
+
+@pytest.mark.parametrize("wrong", [None, 1.5, "ab", ["x", "y"], [None, 1], OBJECT, [[1], [1, 2]]])
+def test_what_is_no_point_is_told(wrong):
+    blocks = Blocks((4, 4), (2, 2))
+    for take in (
+        blocks.block_containing_coords,
+        lambda point: blocks.blocks_to_take(point, (4, 4)),
+        lambda point: blocks.blocks_to_take((0, 0), point),
+    ):
+        with pytest.raises(UnsupportedError, match="numbers"):
+            take(wrong)
+    with pytest.raises(UsageError, match="2 axes"):
+        blocks.blocks_to_take([1], (4, 4))
+    assert blocks.blocks_to_take(np.array([0, 1]), [4, 4]) == blocks.blocks_to_take((0, 1), (4, 4))
+
+
+@pytest.mark.parametrize("wrong", [None, 1.5, 5, OBJECT, "ab", b"ab"])
+def test_what_gives_no_frames_is_told(tmp_path, wrong):
+    with pytest.raises(UnsupportedError, match="frames"):
+        save_frames(wrong, tmp_path / "a")
+    with pytest.raises(UsageError, match="frames"):
+        begin(tmp_path / "b").extend(wrong)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_maps_nothing_is_told(tmp_path):
+    split = save_to_split_dataset(DATA, tmp_path / "a", (2, None, None))
+    for wrong in (None, 5, "sum", [np.sum]):
+        with pytest.raises(UnsupportedError, match="function"):
+            split.map_blocks(wrong)
+    workers: list[Any] = [0, -1, 1.5, float("nan"), "2", [2], OBJECT]
+    for each in workers:
+        with pytest.raises(UnsupportedError, match="workers"):
+            split.map_blocks(np.sum, workers=each)
+    executors: list[Any] = [5, "threads", [], OBJECT]
+    for each in executors:
+        with pytest.raises(UnsupportedError, match="executor"):
+            split.map_blocks(np.sum, executor=each)
+    assert len([*split.map_blocks(np.sum, workers=np.int8(1))]) == 2
+
+
+def test_what_is_no_list_of_indices_and_no_time_is_told(tmp_path):
+    split = save_to_split_dataset(DATA, tmp_path / "a")
+    for wrong in (None, 5, 1.5, OBJECT):
+        with pytest.raises(UnsupportedError, match="indices"):
+            split.read_many(wrong)
+    seconds: list[Any] = NO_NUMBER
+    for wrong in seconds:
+        with pytest.raises(HaversackError, match="seconds"):
+            next(split.follow(timeout=wrong))
+        with pytest.raises(HaversackError, match="seconds"):
+            next(split.follow(timeout=0, pause=wrong))
+    assert [*split.follow(timeout=np.float32(0))] == []
