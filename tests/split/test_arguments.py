@@ -32,6 +32,7 @@ def test_what_is_no_path_is_told_and_makes_nothing(tmp_path, monkeypatch, wrong)
     monkeypatch.chdir(tmp_path)
     split = save_to_split_dataset(DATA, "a", (2, None, None))
     before = sorted(tmp_path.rglob("*"))
+    to: Any = 5 if wrong is None else wrong
     for take in (
         SplitDataset,
         is_split,
@@ -39,7 +40,7 @@ def test_what_is_no_path_is_told_and_makes_nothing(tmp_path, monkeypatch, wrong)
         lambda path: save_to_split_dataset(DATA, path),
         lambda path: EmptySplitDataset(path, "x", (4, 4), (2, 2)),
         lambda path: save_frames(DATA, path),
-        lambda path: split.map_blocks(np.sqrt, to=5 if path is None else path),
+        lambda path: split.map_blocks(np.sqrt, to=to if path is wrong else path),
     ):
         with pytest.raises(UsageError, match="path"):
             take(wrong)
@@ -116,7 +117,8 @@ def test_what_is_no_point_is_told(wrong):
             take(wrong)
     with pytest.raises(UsageError, match="2 axes"):
         blocks.blocks_to_take([1], (4, 4))
-    assert blocks.blocks_to_take(np.array([0, 1]), [4, 4]) == blocks.blocks_to_take((0, 1), (4, 4))
+    start: Any = np.array([0, 1])
+    assert blocks.blocks_to_take(start, [4, 4]) == blocks.blocks_to_take((0, 1), (4, 4))
 
 
 @pytest.mark.parametrize("wrong", [None, 1.5, 5, OBJECT, "ab", b"ab"])
@@ -130,7 +132,8 @@ def test_what_gives_no_frames_is_told(tmp_path, wrong):
 
 def test_what_maps_nothing_is_told(tmp_path):
     split = save_to_split_dataset(DATA, tmp_path / "a", (2, None, None))
-    for wrong in (None, 5, "sum", [np.sum]):
+    functions: list[Any] = [None, 5, "sum", [np.sum]]
+    for wrong in functions:
         with pytest.raises(UnsupportedError, match="function"):
             split.map_blocks(wrong)
     workers: list[Any] = [0, -1, 1.5, float("nan"), "2", [2], OBJECT]
@@ -141,18 +144,21 @@ def test_what_maps_nothing_is_told(tmp_path):
     for each in executors:
         with pytest.raises(UnsupportedError, match="executor"):
             split.map_blocks(np.sum, executor=each)
-    assert len([*split.map_blocks(np.sum, workers=np.int8(1))]) == 2
+    one: Any = np.int8(1)
+    assert len([*split.map_blocks(np.sum, workers=one)]) == 2
 
 
 def test_what_is_no_list_of_indices_and_no_time_is_told(tmp_path):
     split = save_to_split_dataset(DATA, tmp_path / "a")
-    for wrong in (None, 5, 1.5, OBJECT):
+    lists: list[Any] = [None, 5, 1.5, OBJECT]
+    for wrong in lists:
         with pytest.raises(UnsupportedError, match="indices"):
             split.read_many(wrong)
     seconds: list[Any] = NO_NUMBER
+    no_time: Any = np.float32(0)
     for wrong in seconds:
         with pytest.raises(HaversackError, match="seconds"):
             next(split.follow(timeout=wrong))
         with pytest.raises(HaversackError, match="seconds"):
             next(split.follow(timeout=0, pause=wrong))
-    assert [*split.follow(timeout=np.float32(0))] == []
+    assert [*split.follow(timeout=no_time)] == []

@@ -42,11 +42,13 @@ def coding_named(name: str | None, layout: str = "balanced") -> Coding:
     UsageError
         There is no such compression, or no such layout.
     """
-    found = _COMPRESSIONS.get(name or "none") if isinstance(name, str | None) else None
+    asked: Any = "none" if name is None else name
+    found = _COMPRESSIONS.get(asked or "none") if isinstance(asked, str) else None
     if found is None:
         known = ", ".join(map(repr, _COMPRESSIONS))
         raise UsageError(f"compression {name!r} is not known: choose one of {known}, None")
-    if not isinstance(layout, str) or layout not in LAYOUTS:
+    wanted: Any = layout
+    if not isinstance(wanted, str) or wanted not in LAYOUTS:
         raise UsageError(f"layout {layout!r} is not known: choose one of {', '.join(LAYOUTS)}")
     return replace(found, layout=layout)
 

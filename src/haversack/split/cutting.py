@@ -140,7 +140,9 @@ def _of_axes(
 
 def listed(given: PartialShape) -> tuple[Any, ...]:
     """Take one number as a list of one."""
-    return tuple(given) if isinstance(given, Iterable) and getattr(given, "ndim", 1) else (given,)
+    if not isinstance(given, Iterable) or getattr(given, "ndim", None) == 0:
+        return (given,)
+    return tuple(given)
 
 
 def full_shape(shape: Sequence[int]) -> Shape:

@@ -89,7 +89,7 @@ class Mapping:
         """
         if executor is not None and not callable(getattr(executor, "submit", None)):
             raise UnsupportedError(f"executor {executor!r} runs nothing: it has no submit()")
-        if workers is not None and not (isinstance(workers, int | np.integer) and workers > 0):
+        if workers is not None and not (_is_integer(workers) and workers > 0):
             raise UnsupportedError(f"workers {workers!r} is neither a number >= 1 nor None")
         return self._results(executor, workers, progress)
 
@@ -113,6 +113,10 @@ class Mapping:
             for each, margin, length in zip(owned, self._margins, self.view.shape, strict=True)
         )
         return _Block(owned, around)
+
+
+def _is_integer(given: Any) -> bool:
+    return isinstance(given, int | np.integer)
 
 
 def _evenly(parts: list[slice]) -> list[slice]:
