@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.catalog import Catalog
+from haversack.catalog.columns import pieces
 from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE
 from haversack.download.before import Before
 from haversack.download.layout import Layout
@@ -83,8 +84,9 @@ class Holdings:
     def is_here(self, row: int) -> bool:
         return int(self.state[self.lead[row]]) in _HERE  # numpy compares enums slowly
 
-    def states(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return self.state[self.lead[rows]]
+    def states(self) -> NDArray[np.uint8]:
+        """Give the state of each asset's file."""
+        return np.concatenate([self.state[leads] for leads in pieces(self.lead)])
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ COMMON_KEYS = frozenset(
     {"documentation", "readme", "test_split", "train_split", "validation_split"}
 )
 _HALF = (1 << 32) - 1
+_SHARES = 8
 _STATE = (LEDGER_NAME, f"{LEDGER_NAME}-journal", LEASE_NAME)
 _OWN = (CATALOG, COLLECTION, DATASET, REPORT, COMMON, *_STATE)
 _EXTENSIONS = {"image/tiff": ".tif", "application/geo+json": ".geojson", "image/jp2": ".jp2"}
@@ -231,13 +232,18 @@ def _repeated(catalog: Catalog) -> list[int]:
     # Half of each hash tells enough apart.
     halves = (hash(catalog.target(row)) & _HALF for row in rows)
     hashes = np.fromiter(halves, np.uint32, len(rows))
-    ordered = np.sort(hashes)
-    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    twice = np.concatenate([_twice(hashes, share) for share in range(_SHARES)])
     if not len(twice):
         return []
     return np.flatnonzero(
         np.concatenate([np.isin(each, twice) for each in pieces(hashes)])
     ).tolist()
+
+
+def _twice(hashes: NDArray[np.uint32], share: int) -> NDArray[np.uint32]:
+    """Give what is there more than once of a share of hashes, for to sort takes all of it again."""
+    ordered = np.sort(np.concatenate([each[each % _SHARES == share] for each in pieces(hashes)]))
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 class _Names:
@@ -262,7 +268,7 @@ class _Names:
 
         Those that may be one with each other, or with a name that is taken, are left.
         """
-        same = np.diff(hashes) == 0
+        same = hashes[1:] == hashes[:-1]
         alone = ~np.isin(hashes, np.array([hash(name) for name in self._names], np.int64))
         alone[1:] &= ~same
         alone[:-1] &= ~same

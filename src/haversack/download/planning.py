@@ -29,6 +29,27 @@ from haversack.errors import StorageError
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen of a catalog: a mask of its assets, an eighth of the memory of their rows.
+
+    ``steps`` tells what each filter, by name, has left of the assets.
+    """
+
+    catalog: Catalog
+    assets: NDArray[np.bool_]
+    steps: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of(cls, selection: Selection) -> Choice:
+        chosen = np.zeros(len(selection.catalog.assets), bool)
+        chosen[selection.assets] = True
+        return cls(selection.catalog, chosen, selection.steps)
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self.assets))
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The chosen assets, what is here of them, and where everything goes.
 
@@ -41,7 +62,7 @@ class Plan:
     """
 
     catalog: Catalog
-    selection: Selection
+    choice: Choice
     layout: Layout
     output: Output
     assets: Output
@@ -69,15 +90,14 @@ class Plan:
     def _chosen(self, state: State) -> NDArray[np.bool_]:
         """Mask the chosen files in a state, each in the row of its first asset."""
         chosen: NDArray[np.bool_] = np.zeros(len(self.holdings.state), bool)
-        for rows in pieces(self.selection.assets):
-            chosen[self.holdings.lead[rows]] = True
+        for leads, here in zip(pieces(self.holdings.lead), pieces(self.choice.assets), strict=True):
+            chosen[leads.compress(here)] = True
         chosen &= self.holdings.state == state
         return chosen
 
     def count(self, state: State) -> int:
         """Count the chosen assets in a state."""
-        states = map(self.holdings.states, pieces(self.selection.assets))
-        return sum(int(np.count_nonzero(each == state)) for each in states)
+        return int(np.count_nonzero(self.choice.assets & (self.holdings.states() == state)))
 
     def waiting(self) -> tuple[int, int]:
         """Give the known bytes to fetch, and the number of files of unknown size."""
@@ -117,14 +137,14 @@ class Plan:
 
 
 def make_plan(
-    selection: Selection,
+    choice: Choice,
     output: Path,
     assets: Path,
     if_exists: IfExists,
     ledger: Ledger | None,
 ) -> Plan:
     """Give everything its place, and look at what is here; nothing is written but the ledger."""
-    catalog = selection.catalog
+    catalog = choice.catalog
     layout = Layout(catalog)
     placed = placements(catalog, layout)
     survey = Survey(
@@ -137,7 +157,7 @@ def make_plan(
         if_exists=if_exists,
     )
     writers = Output(output, alone=True), Output(assets, alone=True)
-    return Plan(catalog, selection, layout, *writers, placed, survey.run())
+    return Plan(catalog, choice, layout, *writers, placed, survey.run())
 
 
 def address(catalog: Catalog, row: int, stores: Stores) -> str | Path | None:

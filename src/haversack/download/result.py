@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from haversack.catalog import Selection
-from haversack.catalog.columns import pieces
+from haversack.catalog import Catalog
 from haversack.catalog.table import NO_ITEM
 from haversack.download.bring import Bringing
 from haversack.download.holdings import IfExists, State
 from haversack.download.layout import CATALOG, REPORT
 from haversack.download.origin import shown
-from haversack.download.planning import Plan
+from haversack.download.planning import Choice, Plan, rows_of
 from haversack.download.report import DownloadReport, FailedAsset
 from haversack.errors import DownloadError
 
@@ -64,7 +63,7 @@ def failures_of(bringing: Bringing) -> list[FailedAsset]:
     holdings, found = plan.holdings, []
     for row in _failed(plan):
         lead = int(holdings.lead[row])
-        collection, item, key = _identity(plan.selection, row)
+        collection, item, key = _identity(plan.catalog, row)
         found.append(
             FailedAsset(
                 error=bringing.errors[lead],
@@ -80,9 +79,8 @@ def failures_of(bringing: Bringing) -> list[FailedAsset]:
 
 
 def _failed(plan: Plan) -> Iterator[int]:
-    for rows in pieces(plan.selection.assets):
-        states = plan.holdings.states(rows)
-        yield from rows[(states == State.FAILED) | (states == State.UNSURE)].tolist()
+    states = plan.holdings.states()
+    return rows_of(plan.choice.assets & ((states == State.FAILED) | (states == State.UNSURE)))
 
 
 def raise_failed(bringing: Bringing, report: DownloadReport, if_exists: IfExists) -> None:
@@ -97,30 +95,30 @@ def raise_failed(bringing: Bringing, report: DownloadReport, if_exists: IfExists
         # Overwriting begins anew each time, and whatever else keeps what stood there before.
         anew = " with retry_failed=True (--retry-failed)" if if_exists == "overwrite" else ""
         raise DownloadError(
-            f"{len(report.failures)} of {len(bringing.plan.selection.assets)} assets of "
+            f"{len(report.failures)} of {len(bringing.plan.choice)} assets of "
             f"{report.dataset_id!r} could not be fetched; {report.report} lists them. "
             f"Run the same again{anew} to retry"
         )
 
 
-def only_failed(selection: Selection, before: Sequence[FailedAsset]) -> Selection:
-    """Keep of a selection what failed before."""
+def only_failed(choice: Choice, before: Sequence[FailedAsset]) -> Choice:
+    """Keep of what was chosen only what failed before."""
     wanted = {(one.collection_id, one.item_id, one.asset_key) for one in before}
-    rows = [row for row in map(int, selection.assets) if _identity(selection, row) in wanted]
-    assets = np.array(rows, np.int64)
-    return Selection(selection.catalog, selection.items, assets)
+    rows = [row for row in rows_of(choice.assets) if _identity(choice.catalog, row) in wanted]
+    kept = np.zeros_like(choice.assets)
+    kept[rows] = True
+    return Choice(choice.catalog, kept)
 
 
-def not_chosen(selection: Selection, before: Sequence[FailedAsset]) -> list[FailedAsset]:
-    """Give the failures of before that a selection does not try again."""
+def not_chosen(choice: Choice, before: Sequence[FailedAsset]) -> list[FailedAsset]:
+    """Give the failures of before of assets that are not chosen to be tried again."""
     wanted = {(one.collection_id, one.item_id, one.asset_key) for one in before}
-    rows = map(int, selection.assets) if wanted else ()
-    tried = wanted.intersection(_identity(selection, row) for row in rows)
+    rows = rows_of(choice.assets) if wanted else ()
+    tried = wanted.intersection(_identity(choice.catalog, row) for row in rows)
     return [one for one in before if (one.collection_id, one.item_id, one.asset_key) not in tried]
 
 
-def _identity(selection: Selection, row: int) -> Identity:
-    catalog = selection.catalog
+def _identity(catalog: Catalog, row: int) -> Identity:
     item = int(catalog.assets.item[row])
     return (
         catalog.collections[catalog.assets.collection[row]].id,

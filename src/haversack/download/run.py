@@ -12,9 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Unpack, get_args
 
-import numpy as np
-
-from haversack.catalog import Catalog, Filters, Match, Selection, Where
+from haversack.catalog import Catalog, Filters, Match, Where
 from haversack.catalog.filters import select
 from haversack.catalog.sources import with_sources as add_sources
 from haversack.download.access import Access
@@ -29,7 +27,7 @@ from haversack.download.obtain import Given, name_dataset, obtain
 from haversack.download.origin import shown
 from haversack.download.output import check_directory
 from haversack.download.perform import bring_assets, lay_out
-from haversack.download.planning import Plan, make_plan
+from haversack.download.planning import Choice, Plan, make_plan
 from haversack.download.report import DownloadReport, FailedAsset, as_csv, no_report, read_csv
 from haversack.download.result import failures_of, not_chosen, only_failed, raise_failed, report_of
 from haversack.download.secrets import Secrets, secrets_of
@@ -192,10 +190,10 @@ def download(
         failed = read_csv(assets / REPORT) if retry_failed else None
         at = {"ledger": assets / LEDGER_NAME, "scratch": scratch}
         obtained = obtain(named, output, if_exists, access, progress, filters=filters, **at)
-        selection = _choose(obtained.catalog, filters, failed, with_sources=with_sources)
+        choice = _choose(obtained.catalog, filters, failed, with_sources=with_sources)
         with nullcontext() if dry_run else Ledger(assets / LEDGER_NAME) as ledger:
             keeping = _keeping(if_exists, catalog_only=catalog_only)
-            planned = make_plan(selection, place, assets, keeping, ledger)
+            planned = make_plan(choice, place, assets, keeping, ledger)
             # A failed one that is here is one of which a sync could not ask whether it has changed.
             asks = if_exists == "sync" or (retry_failed and if_exists == "resume")
             bringing = Bringing(obtained, planned, access, asks)
@@ -208,7 +206,7 @@ def download(
                 bring_assets(bringing, ledger, if_exists, progress)
         failures = failures_of(bringing)
         if not dry_run:
-            _write_report(planned, [*failures, *not_chosen(selection, failed or [])])
+            _write_report(planned, [*failures, *not_chosen(choice, failed or [])])
             log.info("%s saved to %s", "catalog" if catalog_only else "assets", planned.assets.root)
     report = report_of(bringing, failures, time.perf_counter() - started, dry_run=dry_run)
     if raise_errors:
@@ -292,13 +290,14 @@ def _choose(
     failed: Sequence[FailedAsset] | None,
     *,
     with_sources: bool,
-) -> Selection:
+) -> Choice:
     """Choose by the filters, and of that only what failed before, where that is known."""
     log.info("create stac asset list...")
     selection = select(catalog, filters)
     if with_sources:
         selection = add_sources(selection)
-    return selection if failed is None else only_failed(selection, failed)
+    choice = Choice.of(selection)
+    return choice if failed is None else only_failed(choice, failed)
 
 
 def _tidy(bringing: Bringing, archive: Path, *, dry_run: bool) -> Halves:
@@ -318,7 +317,7 @@ def _write_report(plan: Plan, failures: Sequence[FailedAsset]) -> None:
 
 def _tell(plan: Plan) -> None:
     log.info("%d unique assets in stac catalog.", plan.holdings.count_files())
-    for name, count in plan.selection.steps:
+    for name, count in plan.choice.steps:
         log.info("%d assets after %s filter.", count, name)
     _tell_of_checksums(plan)
 
@@ -327,8 +326,7 @@ def _tell_of_checksums(plan: Plan) -> None:
     """Say which chosen assets have a checksum that nothing can be compared with."""
     told = plan.catalog.assets.checksums()
     rows = [row for row, text in told if not _PLAIN.fullmatch(text) and not read_multihash(text)]
-    # Only then: it takes memory for every chosen asset.
-    if rows and (rows := np.intersect1d(rows, plan.selection.assets).tolist()):
+    if rows := [row for row in rows if plan.choice.assets[row]]:
         log.warning(
             "%d assets have a file:checksum that cannot be read, so it is not compared with their "
             "bytes: the first is %r of %s",
