@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haversack.catalog import read_catalog
-from haversack.catalog.space import read_box, read_boxes
+from haversack.catalog.boxes import read_box, read_boxes
 from haversack.errors import EmptySelectionError, UsageError
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -185,6 +184,8 @@ class Catalog:
         )
 
     def _repr_html_(self) -> str:
+        import html
+
         names = "".join(f"<li>{html.escape(row.id)}</li>" for row in self.collections[:20])
         return f"<p>{html.escape(repr(self))}</p><ul>{names}</ul>"
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
+from haversack.catalog.boxes import Box, around, box_filter, overlap
 from haversack.catalog.kinds import by_role, by_type, check_list, some
 from haversack.catalog.properties import Where, by_properties
-from haversack.catalog.space import Box, area_filter, around, bounds, box_filter, meets, overlap
 from haversack.catalog.times import UNKNOWN, Span, show, span_of
 from haversack.errors import EmptySelectionError, UsageError
 
 if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
     from haversack.catalog.catalog import Catalog
 
 Rows = NDArray[np.int64]
@@ -72,8 +73,14 @@ class Filters:
         return Criteria(
             None if self.datetime is None else span_of(self.datetime),
             None if self.bbox is None else box_filter(self.bbox),
-            None if self.intersects is None else area_filter(self.intersects),
+            None if self.intersects is None else _area(self.intersects),
         )
+
+
+def _area(area: Any) -> BaseGeometry:
+    from haversack.catalog.shapes import area_filter
+
+    return area_filter(area)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +245,8 @@ def _by_time(catalog: Catalog, span: Span) -> Mask:
 
 def _by_area(catalog: Catalog, items: Mask, area: BaseGeometry, match: Match) -> None:
     """Keep the items whose geometry or box meets the area; only those near it are looked at."""
+    from haversack.catalog.shapes import bounds, meets
+
     near = items & overlap(catalog.items.bbox, bounds(area))
     rows = np.flatnonzero(near)
     items[:] = False

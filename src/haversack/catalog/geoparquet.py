@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import shapely
 
 from haversack.catalog.arrow_types import Tree, as_arrow, find_type, merge
 from haversack.catalog.items import ItemsSource, gather
@@ -57,6 +56,7 @@ def read_geoparquet(path: Path) -> tuple[ItemsSource, Table, str | None]:
 def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
+    import shapely
 
     number = 0
     try:
@@ -86,6 +86,8 @@ def _collections(metadata: dict[bytes, bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:
+    import shapely
+
     geometry, box = row.get("geometry"), row.get("bbox")
     shape = shapely.from_wkb(geometry) if geometry else None
     properties = {name: _told(value) for name, value in row.items() if name not in _TOP}
@@ -219,6 +221,8 @@ def _document(catalog: Catalog, row: int) -> dict[str, Any]:
 
 
 def _row(catalog: Catalog, item: dict[str, Any], row: int) -> dict[str, Any]:
+    import shapely
+
     geometry, properties = item.get("geometry"), item.get("properties") or {}
     shape = shapely.from_geojson(json.dumps(geometry), on_invalid="ignore") if geometry else None
     box = catalog.items.box(row)

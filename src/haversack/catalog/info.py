@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.catalog.space import around
+from haversack.catalog.boxes import around
 from haversack.catalog.table import UNKNOWN_SIZE
 from haversack.catalog.times import UNKNOWN, show
 

@@ -10,8 +10,8 @@ from itertools import accumulate, chain
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.catalog.boxes import Box, read_boxes
 from haversack.catalog.columns import BytesColumn, CodedColumn, KindColumn, TextColumn, numbers
-from haversack.catalog.space import Box, read_boxes
 from haversack.catalog.stac import StacAsset, StacDocument
 from haversack.catalog.times import read_span
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import ssl
-import urllib.request
 from pathlib import Path
 
 from haversack.download.addresses import is_loopback, literal
@@ -30,15 +28,22 @@ def proxy_for(origin: Origin) -> str | None:
     """
     if is_loopback(origin.host):
         return None
-    proxies = urllib.request.getproxies_environment()
-    if _bypassed(origin, proxies):
+    if any(_matches(origin, entry) for entry in _bypassing()):
         return None
-    return proxies.get(origin.scheme) or proxies.get("all")
+    return _variable(origin.scheme) or _variable("all") or None
 
 
-def _bypassed(origin: Origin, proxies: dict[str, str]) -> bool:
-    entries = [entry.strip().lower() for entry in proxies.get("no", "").split(",")]
-    return any(_matches(origin, entry) for entry in entries if entry)
+def _bypassing() -> list[str]:
+    entries = [entry.strip().lower() for entry in _variable("no").split(",")]
+    return [entry for entry in entries if entry]
+
+
+def _variable(scheme: str) -> str:
+    """Read a variable, of which the one in lower case counts first, also where it is empty."""
+    name = f"{scheme}_proxy"
+    # Below a CGI server HTTP_PROXY is the header "Proxy" of whoever asks.
+    capital = "" if scheme == "http" and "REQUEST_METHOD" in os.environ else name.upper()
+    return os.environ.get(name, os.environ.get(capital, ""))
 
 
 def _matches(origin: Origin, entry: str) -> bool:
@@ -78,10 +83,14 @@ def certificates(chosen: str | os.PathLike[str] | None = None) -> Path:
             if not path.exists():
                 raise UsageError(f"{name} names {path}, which does not exist")
             return path
-    system = ssl.get_default_verify_paths().cafile
-    for path in map(Path, filter(None, (system, *_SYSTEM))):
-        if path.is_file():
-            return path
+    found = next((path for path in map(Path, _SYSTEM) if path.is_file()), None)
+    return found or _of_python()
+
+
+def _of_python() -> Path:
+    """Find the authorities that Python's own OpenSSL trusts, which is as large as curl's."""
+    import ssl
+
     import certifi
 
-    return Path(certifi.where())
+    return Path(ssl.get_default_verify_paths().cafile or certifi.where())

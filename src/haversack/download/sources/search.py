@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin
 
-import shapely
-
 from haversack.catalog import Filters
 from haversack.catalog.times import EARLIEST, LATEST, Span, microseconds, show
 from haversack.download.origin import shown
@@ -44,6 +42,8 @@ def narrowing(filters: Filters) -> dict[str, Any]:
     if criteria.box is not None:
         asked["bbox"] = [each for each in criteria.box if not math.isinf(each)]
     if criteria.area is not None:
+        import shapely
+
         asked["intersects"] = json.loads(shapely.to_geojson(criteria.area))
     return asked
 

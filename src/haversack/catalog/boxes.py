@@ -1,28 +1,23 @@
-"""Bounding boxes and geometries, also across the antimeridian."""
+"""Bounding boxes, also across the antimeridian."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from shapely.affinity import translate
-from shapely.geometry.base import BaseGeometry
 
 from haversack.errors import UsageError
 
+DEGREES = "longitude/latitude (EPSG:4326)"
+MISSING = frozenset({b"", b"null"})  # geometries that say nothing
 _Degrees = NDArray[np.float64]
 _NAN = math.nan
 _FLAT = [0, 1, 3, 4]
-_MISSING = frozenset({b"", b"null"})
-_DEGREES = "longitude/latitude (EPSG:4326)"
-_IN_DEGREES = re.compile(r"\b(CRS84h?|(EPSG|epsg)\S*\b4326)\b")
 
 
 class Box(NamedTuple):
@@ -46,11 +41,12 @@ def read_box(bbox: Sequence[float | None] | None, geometry: bytes) -> Box:
             return Box(bbox[0], bbox[1], -math.inf, bbox[2], bbox[3], math.inf)  # type: ignore[arg-type]
         if len(bbox) == 6:
             return Box(*bbox)  # type: ignore[arg-type]
-    shape = _shape_or_none(geometry)
-    if shape is None or shape.is_empty:
+    if geometry in MISSING:
         return NOWHERE
-    west, south, east, north = shape.bounds
-    return Box(west, south, -math.inf, east, north, math.inf)
+    # Shapely is heavy, and nearly all items have a box.
+    from haversack.catalog.shapes import box_of
+
+    return box_of(geometry)
 
 
 def read_boxes(
@@ -87,13 +83,14 @@ def box_filter(bbox: Any) -> Box:
     box = read_box(values, b"")
     if box.south > box.north or box.low > box.high:
         raise UsageError(f"bbox {bbox!r}: its south is north of its north; the order is W, S, E, N")
-    _check_degrees(f"bbox {bbox!r}", box)
-    return _box_within_a_turn(box)
+    check_degrees(f"bbox {bbox!r}", box)
+    return box_within_a_turn(box)
 
 
-def _check_degrees(what: str, box: Box) -> None:
+def check_degrees(what: str, box: Box) -> None:
+    """Refuse a box that lies nowhere on Earth: it is in another system."""
     if max(abs(box.west), abs(box.east)) > 360 or max(abs(box.south), abs(box.north)) > 90:
-        raise UsageError(f"{what} is not in degrees: give {_DEGREES}")
+        raise UsageError(f"{what} is not in degrees: give {DEGREES}")
 
 
 def overlap(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
@@ -153,75 +150,10 @@ def _within_a_turn(west: _Degrees, east: _Degrees) -> tuple[_Degrees, _Degrees]:
     return np.where(whole, -180.0, turned[0]), np.where(whole, 180.0, turned[1])
 
 
-def _box_within_a_turn(box: Box) -> Box:
+def box_within_a_turn(box: Box) -> Box:
+    """Write the longitudes of a box as others do."""
     west, east = _within_a_turn(np.array(box.west), np.array(box.east))
     return box._replace(west=float(west), east=float(east))
-
-
-def area_filter(area: Any) -> BaseGeometry:
-    """Turn GeoJSON (a geometry, Feature or FeatureCollection) or a shape into one geometry.
-
-    Raises
-    ------
-    UsageError
-        It holds no geometry, or one that is not in longitude and latitude.
-    """
-    shape = _one_shape(area)
-    _check_degrees("the geometry of intersects", bounds(shape))
-    return _turned(shape)
-
-
-def _one_shape(area: Any) -> BaseGeometry:
-    if isinstance(area, BaseGeometry):
-        return _valid(area)
-    area = getattr(area, "__geo_interface__", area)
-    shapes = [] if not isinstance(area, dict) else list(_shapes_in(area))
-    if not shapes or all(shape.is_empty for shape in shapes):
-        raise UsageError(
-            "intersects takes a GeoJSON geometry, Feature or FeatureCollection with at least one "
-            f"geometry, not {_short(area)}"
-        )
-    return _valid(shapely.union_all(shapes) if len(shapes) > 1 else shapes[0])
-
-
-def _shapes_in(area: Any) -> Iterable[BaseGeometry]:
-    if not isinstance(area, dict):
-        raise UsageError(f"intersects: {_short(area)} is no GeoJSON geometry")
-    if area.get("crs") is not None and not _IN_DEGREES.search(str(area["crs"])):
-        raise UsageError(f"intersects is in the system {_short(area['crs'])}: give {_DEGREES}")
-    if area.get("type") == "FeatureCollection":
-        for feature in area.get("features") or ():
-            yield from _shapes_in(feature)
-    elif area.get("type") == "Feature":
-        if area.get("geometry"):
-            yield from _shapes_in(area["geometry"])
-    else:
-        shape = _shape_or_none(msgspec.json.encode(area))
-        if shape is None:
-            raise UsageError(f"intersects: {_short(area)} is no GeoJSON geometry")
-        yield _valid(shape)
-
-
-def meets(
-    geometries: Sequence[bytes], boxes: NDArray[np.float64], area: BaseGeometry
-) -> list[bool]:
-    """Tell which GeoJSON geometries share a point with an area; a missing one is its box (n, 6)."""
-    told = [None if geometry in _MISSING else geometry for geometry in geometries]
-    shapes = shapely.from_geojson(np.array(told, object), on_invalid="ignore")
-    for row in np.flatnonzero(~shapely.is_valid(shapes)).tolist():  # a missing one is not valid
-        missing = shapes[row] is None
-        shapes[row] = _box_shape(Box(*boxes[row].tolist())) if missing else _valid(shapes[row])
-    reach = np.abs(shapely.bounds(shapes)[:, [0, 2]]).max(axis=1, initial=0)
-    for row in np.flatnonzero(reach > 180).tolist():
-        shapes[row] = _turned(shapes[row])
-    shapely.prepare(area)
-    return list(shapely.intersects(area, shapes))
-
-
-def bounds(area: BaseGeometry) -> Box:
-    """Give the box around a geometry."""
-    west, south, east, north = area.bounds
-    return Box(west, south, -math.inf, east, north, math.inf)
 
 
 def around(boxes: NDArray[np.float64]) -> list[float] | None:
@@ -232,43 +164,3 @@ def around(boxes: NDArray[np.float64]) -> list[float] | None:
     across = bool((known[:, 0] > known[:, 3]).any())
     west, east = (-180.0, 180.0) if across else (known[:, 0].min(), known[:, 3].max())
     return [float(west), float(known[:, 1].min()), float(east), float(known[:, 4].max())]
-
-
-def _turned(shape: BaseGeometry) -> BaseGeometry:
-    """Bring what lies beyond 180 degrees east or west to where it is."""
-    west, _, east, _ = shape.bounds
-    if max(abs(west), abs(east)) <= 180:
-        return shape
-    turns = [
-        translate(shapely.intersection(shape, shapely.box(at - 180, -90, at + 180, 90)), -at)
-        for at in (-360, 0, 360)
-    ]
-    return shapely.union_all(turns)
-
-
-def _box_shape(box: Box) -> BaseGeometry:
-    if math.isnan(box.west):
-        return shapely.Point()
-    box = _box_within_a_turn(box)
-    if box.west <= box.east:
-        return shapely.box(box.west, box.south, box.east, box.north)
-    halves = [
-        shapely.box(box.west, box.south, 180, box.north),
-        shapely.box(-180, box.south, box.east, box.north),
-    ]
-    return shapely.union_all(halves)
-
-
-def _shape_or_none(geometry: bytes) -> BaseGeometry | None:
-    if geometry in _MISSING:
-        return None
-    return shapely.from_geojson(geometry, on_invalid="ignore")
-
-
-def _valid(shape: BaseGeometry) -> BaseGeometry:
-    return shape if shape.is_valid else shapely.make_valid(shape)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else text[:77] + "..."
