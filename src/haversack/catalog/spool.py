@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 import threading
@@ -75,6 +76,10 @@ class Spool:
             start, window = begin, self._fetch(begin, max(end - begin, _WINDOW))
             self._window = start, window
         return window[begin - start : end - start]
+
+    def map(self) -> mmap.mmap:
+        """Map what is there, at least a byte, into memory to be read."""
+        return mmap.mmap(self._descriptor, self.size, access=mmap.ACCESS_READ)
 
     def _fetch(self, begin: int, size: int) -> bytes:
         if calls.pread is not None:

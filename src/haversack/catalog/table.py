@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.catalog.boxes import Box, read_boxes
-from haversack.catalog.columns import BytesColumn, CodedColumn, KindColumn, TextColumn, numbers
+from haversack.catalog.columns import (
+    BytesColumn,
+    CodedColumn,
+    KindColumn,
+    TextColumn,
+    numbers,
+    pieces,
+)
+from haversack.catalog.mapped import MappedColumn
 from haversack.catalog.stac import StacAsset, StacDocument
 from haversack.catalog.times import read_span
 
@@ -42,21 +50,27 @@ class Items:
         The item's id, and where its document lies in the source.
     geometry, properties : BytesColumn
         Its geometry as GeoJSON, and its properties as JSON.
+    t0, t1 : numpy.ndarray
+        Once all are there: first and last moment of each item, (items,) of int64, microseconds
+        since 1970 UTC; NaT's value where unknown. Read-only.
     bbox : numpy.ndarray
         Once all are there: west, south, low, east, north, high of each item, (items, 6) of
-        float64, NaN where unknown; each column is contiguous.
+        float64, NaN where unknown; each column is contiguous. Read-only.
     """
 
     def __init__(self) -> None:
         self.collection: CodedColumn[str] = CodedColumn()
         self.id, self.place = TextColumn(), TextColumn()
         self.geometry, self.properties = BytesColumn(), BytesColumn()
+        self.t0: NDArray[np.int64] = np.empty(0, np.int64)
+        self.t1: NDArray[np.int64] = np.empty(0, np.int64)
         self.bbox: NDArray[np.float64] = np.empty((0, 6))
-        self._t0, self._t1, self._ends = array("q"), array("q"), array("i", [0])
-        self._sides = [array("d") for _ in range(6)]
+        self._ends = array("i", [0])
+        self._times = [MappedColumn(np.int64) for _ in range(2)]
+        self._sides = [MappedColumn(np.float64) for _ in range(6)]
 
     def __len__(self) -> int:
-        return len(self._t0)
+        return len(self._ends) - 1
 
     def extend(self, documents: Sequence[StacDocument], places: Sequence[str]) -> None:
         """Add items, whose collections are added apart."""
@@ -67,31 +81,23 @@ class Items:
         self.properties.extend([document.properties for document in documents])
         times = [document.times for document in documents]
         spans = [read_span(t.datetime, t.start_datetime, t.end_datetime) for t in times]
-        self._t0.fromlist([first for first, _ in spans])
-        self._t1.fromlist([last for _, last in spans])
+        moments = np.array(spans, np.int64).reshape(-1, 2)
+        for column, values in zip(self._times, moments.T, strict=True):
+            column.extend(values)
         boxes = read_boxes([document.bbox for document in documents], geometries)
         for side, values in zip(self._sides, boxes.T, strict=True):
-            side.frombytes(values.tobytes())
+            side.extend(values)
         counts = [len(document.assets) for document in documents]
         self._ends.fromlist(list(accumulate(counts, initial=self._ends[-1]))[1:])
 
     def finish(self) -> None:
-        """Put the boxes together, a side after the other: both forms at once are much memory."""
-        bbox = np.empty((6, len(self)))
-        for row, side in enumerate(self._sides):
-            bbox[row] = numbers(side, np.float64)
-            self._sides[row] = array("d")
-        self.bbox = bbox.T
-
-    @property
-    def t0(self) -> NDArray[np.int64]:
-        """First moment of each item, microseconds since 1970 UTC; NaT's value where unknown."""
-        return numbers(self._t0, np.int64)
-
-    @property
-    def t1(self) -> NDArray[np.int64]:
-        """Last moment of each item, in it."""
-        return numbers(self._t1, np.int64)
+        """Put the boxes together, a side after the other."""
+        self.t0, self.t1 = (column.array() for column in self._times)
+        whole = MappedColumn(np.float64)
+        for piece in chain.from_iterable(pieces(side.array()) for side in self._sides):
+            whole.extend(piece)
+        self.bbox = whole.array().reshape(6, len(self)).T
+        self._times, self._sides = [], []
 
     def box(self, row: int) -> Box:
         return Box(*self.bbox[row].tolist())
