@@ -228,8 +228,8 @@ class KindColumn(Generic[Value]):
 
 
 def pieces(column: NDArray[Number]) -> Iterator[NDArray[Number]]:
-    """Yield a column in pieces: numpy takes many times the memory of what it looks up at once."""
-    for begin in range(0, len(column), _ROWS):
+    """Yield a column in pieces, at least one, for what numpy looks up at once takes much memory."""
+    for begin in range(0, max(1, len(column)), _ROWS):
         yield column[begin : begin + _ROWS]
 
 
