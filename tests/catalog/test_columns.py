@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from haversack.catalog import columns
+from haversack.catalog import columns, mapped
 from haversack.catalog.columns import BytesColumn, CodedColumn, KindColumn, TextColumn
+from haversack.catalog.mapped import MappedColumn
 
 ONE_OR_MORE = st.lists(st.binary(max_size=40) | st.lists(st.binary(max_size=40), max_size=5))
 
@@ -91,3 +92,13 @@ def test_codes_are_numbered_as_they_come():
     assert (column.values, column.codes.tolist()) == (["a", "b", "c"], [0, 1, 0, 2, 1])
     assert (column.find("c"), column.find("z")) == (2, None)
     assert column.codes.dtype == np.int32
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(st.lists(st.lists(st.floats(), max_size=5), max_size=9))
+def test_numbers_come_back_from_memory_and_from_disk(monkeypatch, added):
+    monkeypatch.setattr(mapped, "_MOST", 64)
+    column = MappedColumn(np.float64)
+    for values in added:
+        column.extend(np.array(values, np.float64))
+    np.testing.assert_array_equal(column.array(), [value for values in added for value in values])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from haversack.catalog import mapped
 from haversack.catalog.filters import _Left
 from haversack.catalog.stac import decode
 from haversack.catalog.table import NO_ITEM, UNKNOWN_SIZE, Table
@@ -84,3 +85,22 @@ def test_sizes_cost_nothing_where_the_catalog_says_none():
     assert table.assets.size.strides == (0,)
     with pytest.raises(ValueError, match="read-only"):
         table.assets.size[0] = 5
+
+
+@pytest.mark.parametrize("count", [0, 1, 128, 1000])
+def test_times_and_boxes_of_many_items_come_back_from_disk(monkeypatch, count):
+    monkeypatch.setattr(mapped, "_MOST", 4096)
+    table = Table()
+    for n in range(count):
+        told = {"bbox": [n / 8, -n / 16, n / 8 + 1, 0], "geometry": None}
+        told["properties"] = {"datetime": f"2020-01-01T00:{n // 60:02}:{n % 60:02}Z"}
+        table.add_item(document("Feature", f"i{n}", [], **told), "", None, 9)
+    table.finish()
+    items, rows = table.items, np.arange(count)
+    flat = np.full(count, np.inf)
+    expected = [rows / 8, -rows / 16, -flat, rows / 8 + 1, np.zeros(count), flat]
+    np.testing.assert_array_equal(items.bbox, np.array(expected).T)
+    assert all(side.flags.c_contiguous for side in items.bbox.T)
+    first = np.datetime64("2020-01-01", "us").astype(np.int64)
+    np.testing.assert_array_equal(items.t0, first + rows * 1_000_000)
+    np.testing.assert_array_equal(items.t1, items.t0)

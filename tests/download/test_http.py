@@ -269,6 +269,22 @@ def test_no_proxy_is_obeyed(server, monkeypatch, entry):
     assert proxy_for(origin) is None
 
 
+def test_the_variable_in_lower_case_counts_first_and_a_header_of_cgi_never(monkeypatch):
+    from haversack.download.environment import proxy_for
+
+    origins = [Origin.of("http://data.example/"), Origin.of("https://data.example/")]
+    monkeypatch.setenv("HTTP_PROXY", "http://upper.example")
+    monkeypatch.setenv("ALL_PROXY", "http://all.example")
+    assert [*map(proxy_for, origins)] == ["http://upper.example", "http://all.example"]
+    monkeypatch.setenv("http_proxy", "http://lower.example")
+    assert proxy_for(origins[0]) == "http://lower.example"
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.setenv("REQUEST_METHOD", "GET")
+    assert proxy_for(origins[0]) == "http://all.example"
+    monkeypatch.setenv("all_proxy", "")
+    assert [*map(proxy_for, origins)] == [None, None]
+
+
 def test_no_proxy_knows_networks(monkeypatch):
     from haversack.download.environment import proxy_for
 

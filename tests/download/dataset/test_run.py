@@ -4,6 +4,8 @@ import csv
 import errno
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -458,3 +460,14 @@ def test_the_output_directory_may_be_here(farms, server, out, monkeypatch):
         report = download(url, allow_hosts=["127.0.0.1"])
         assert (report.fetched, str(report.catalog)) == (count, "farms/catalog.json")
     assert read_catalog("farms").verify() == []
+
+
+def test_a_download_loads_nothing_heavy_that_it_does_not_use(farms, source, out):
+    program = (
+        "import sys\n"
+        "from haversack.download import download\n"
+        "download(*sys.argv[1:], allow_hosts=['127.0.0.1'])\n"
+        "assert not {'shapely', 'pyarrow', 'duckdb', 'urllib.request', 'pystac'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", program, farms.archive(source), out], check=True)
+    assert (out / "farms/fields/item1/red.tif").is_file()
