@@ -92,7 +92,7 @@ def test_times_and_boxes_of_many_items_come_back_from_disk(monkeypatch, count):
     monkeypatch.setattr(mapped, "_MOST", 4096)
     table = Table()
     for n in range(count):
-        told = {"bbox": [n / 8, -n / 16, n / 8 + 1, 0], "geometry": None}
+        told: dict[str, Any] = {"bbox": [n / 8, -n / 16, n / 8 + 1, 0], "geometry": None}
         told["properties"] = {"datetime": f"2020-01-01T00:{n // 60:02}:{n % 60:02}Z"}
         table.add_item(document("Feature", f"i{n}", [], **told), "", None, 9)
     table.finish()
