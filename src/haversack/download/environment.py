@@ -88,7 +88,7 @@ def certificates(chosen: str | os.PathLike[str] | None = None) -> Path:
 
 
 def _of_python() -> Path:
-    """Find the authorities that Python's own OpenSSL trusts, which is as large as curl's."""
+    """Find those of Python's own OpenSSL, which is loaded for nothing else, or certifi's."""
     import ssl
 
     import certifi
