@@ -221,8 +221,7 @@ class SplitDataset(BlockStore, DiskArray):
             if missing > _MOST_MISSING:
                 more = f"{missing - _MOST_MISSING} more blocks are missing"
                 damages.append(Damage(self.root, "", more))
-            for journal in self._growth.journals.values():
-                damages.extend(journal.verify())
+            damages.extend(self._growth.verify())
         return damages
 
     def _verify_block(self, number: int) -> Iterator[Damage]:

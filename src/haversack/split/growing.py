@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from haversack.errors import PathNotFoundError
 from haversack.split.journal import Journal, JournalBlock, journal_name
 from haversack.split.metadata import METADATA, Stack, read_stack
-from haversack.storage.looking import state
+from haversack.storage.damage import Damage
+from haversack.storage.looking import exists, state
 
 LOCK = ".lock"
 
@@ -58,12 +60,19 @@ class Growth:
     def _journals(self, stack: Stack, known: dict[int, Journal]) -> dict[int, Journal]:
         rows = stack.shape_block[0]
         slab, found = stack.shape[0] // rows, {}
-        while (journal := self._journal(stack, slab, known.get(slab))) is not None:
-            found[slab] = journal
-            if journal.rows < rows:
-                break
+        while True:
+            journal = self._journal(stack, slab, known.get(slab))
+            is_full = journal is not None and journal.rows == rows
+            # A next one is begun behind a full one: where there is one, this one was filled
+            # meanwhile, or some of it is lost, and to read that is an error.
+            goes_on = is_full or exists(self._root / journal_name(slab + 1))
+            if goes_on and not is_full:
+                journal = self._journal(stack, slab, journal)
+            if journal is not None:
+                found[slab] = journal
+            if not goes_on:
+                return found
             slab += 1
-        return found
 
     def _journal(self, stack: Stack, slab: int, known: Journal | None) -> Journal | None:
         path = self._root / journal_name(slab)
@@ -95,6 +104,16 @@ class Growth:
             return None
         assert stack.dtype is not None
         return JournalBlock(journal, piece, piece_shape(stack, piece), stack.dtype)
+
+    def verify(self) -> Iterator[Damage]:
+        """Compare what is in journals with its checksums, and find where rows are gone."""
+        stack, journals = self._seen
+        for slab, journal in journals.items():
+            yield from journal.verify()
+            end = journal.start + journal.rows
+            if slab + 1 in journals and journal.rows < stack.shape_block[0]:
+                what = f"its last rows are gone: {journal_name(slab + 1)} was begun behind them"
+                yield Damage(journal.path, f"row {end}", what)
 
 
 def piece_shape(stack: Stack, piece: int) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 A journal holds the rows of one slab (the blocks that begin at one row) until its blocks are
 published; see docs/spec/split-v1.md. Each record is one row of one block. A row is there when all
-its records are; what was cut off at the end of a journal was never promised.
+its records are; what was cut off at the end of a journal was never promised. What is damaged in
+front of rows that were appended later was promised: it counts, and to read it is an error.
 """
 
 from __future__ import annotations
@@ -74,6 +75,15 @@ class _Record:
     crc: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A record that was promised and is damaged; behind which byte, in front of which row."""
+
+    row: int
+    at: int
+    before: int
+
+
 class Journal:
     """A journal that is read, also while another process appends to it.
 
@@ -94,12 +104,14 @@ class Journal:
         There is no such journal (any more).
     NewerFormatError, FormatError
         It was written by a later haversack, or is none of this array.
+    IntegrityError
+        Its header is damaged, or rows were taken out of its midst.
     """
 
     def __init__(self, path: Path, array: str, start: int, pieces: int) -> None:
         self.path, self.start, self.pieces = path, start, pieces
         self._file = RangeFile(path)
-        self._records: list[_Record] = []
+        self._records: list[_Record | _Lost] = []
         self._end = _HEADER.size
         self._check_header(array)
         self.refresh()
@@ -126,7 +138,7 @@ class Journal:
 
     @property
     def rows(self) -> int:
-        """Number of whole rows."""
+        """Number of rows that are there."""
         return len(self._records) // self.pieces
 
     def refresh(self) -> int:
@@ -135,50 +147,111 @@ class Journal:
         Raises
         ------
         IntegrityError
-            A row that was followed by others is damaged.
+            Rows were taken out of its midst.
         """
         self._file.measure()
+        while self._take_row() or self._pass_lost_rows():
+            pass
+        return self.rows
+
+    def _take_row(self) -> bool:
+        """Take the next row, if it is whole."""
+        row, _ = self._next_row()
+        if len(row) < self.pieces:
+            return False
+        self._records += row
+        self._end = row[-1].offset + row[-1].size
+        return True
+
+    def _next_row(self) -> tuple[list[_Record], int]:
+        """Read what is whole of the next row, and tell where that ends."""
         row: list[_Record] = []
-        at, known = self._end, self.rows
-        while (record := self._record(at)) is not None:
-            if (record.row, record.block) != (self.start + known, len(row)):
+        at, number = self._end, self.start + self.rows
+        while len(row) < self.pieces and (record := self._record(at)) is not None:
+            if (record.row, record.block) != (number, len(row)):
                 break
             row.append(record)
             at = record.offset + record.size
-            if len(row) == self.pieces:
-                self._records += row
-                self._end, row, known = at, [], known + 1
-        return known
+        return row, at
+
+    def _pass_lost_rows(self) -> bool:
+        """Go on behind damaged rows, if others were appended after them, so that they count."""
+        if self._is_cut_off(self._next_row()[1]):
+            return False
+        first, found = self.start + self.rows, []
+        for at, record in self._heads():
+            if first < record.since <= record.row:
+                if not self._take_row():  # which was being written when it was looked at
+                    self._count_lost_rows(at, record.since, found)
+                return True
+            found.append(record)
+        return False
+
+    def _is_cut_off(self, at: int) -> bool:
+        """Tell whether the file ends within a record, as it does while one is written."""
+        if at + _RECORD.size > self._file.size:
+            return True
+        found = self._head(at)
+        return found is not None and found.offset + found.size > self._file.size
+
+    def _count_lost_rows(self, end: int, before: int, found: list[_Record]) -> None:
+        """Count the rows up to one that begins at a byte, with those records that are found."""
+        first = self.start + self.rows
+        count = (before - first) * self.pieces
+        if count * _RECORD.size > end - self._end:
+            raise IntegrityError(
+                f"{self.path}: rows {first} to {before - 1} are not there, at byte {self._end} of "
+                f"the journal; row {before} was appended after them"
+            )
+        records: list[_Record | _Lost] = [
+            _Lost(first + number // self.pieces, self._end, before) for number in range(count)
+        ]
+        for record in found:
+            number = (record.row - first) * self.pieces + record.block
+            if record.block < self.pieces and 0 <= number < count and self._is_whole(record):
+                records[number] = record
+        self._records += records
+        self._end = end
 
     def _record(self, at: int) -> _Record | None:
         """Read the record at an offset, if it is whole."""
         found = self._head(at)
-        if found is None or found.offset + found.size > self._file.size:
-            return None
-        return found if crc32c(self._file.read(found.offset, found.size)) == found.crc else None
+        return found if found is not None and self._is_whole(found) else None
+
+    def _is_whole(self, record: _Record) -> bool:
+        if record.offset + record.size > self._file.size:
+            return False
+        return crc32c(self._file.read(record.offset, record.size)) == record.crc
 
     def _head(self, at: int) -> _Record | None:
         if at + _RECORD.size > self._file.size:
             return None
         return _parse(self._file.read(at, _RECORD.size), at)
 
-    def check_end(self) -> None:
-        """Tell what was cut off, and never promised, from damage.
+    def check_whole(self) -> None:
+        """Refuse to go on with a journal of which something is lost.
 
         Raises
         ------
         IntegrityError
-            Behind the last whole row there are rows of a later append.
+            A row that was promised is damaged.
         """
-        mark = struct.pack("<I", _MARK)
-        expected = self.start + self.rows
-        for at in self._occurrences(mark):
+        for record in self._records:
+            if isinstance(record, _Lost):
+                raise self._damaged(record)
+
+    def _damaged(self, lost: _Lost) -> IntegrityError:
+        return IntegrityError(
+            f"{self.path}: row {lost.row} is damaged, behind byte {lost.at} of the journal; "
+            f"row {lost.before} was appended after it"
+        )
+
+    def _heads(self) -> Iterator[tuple[int, _Record]]:
+        """Find all that may be the head of a record behind the last row, and where it begins."""
+        for at in self._occurrences(struct.pack("<I", _MARK)):
             found = self._head(at)
-            if found is not None and found.since > expected:
-                raise IntegrityError(
-                    f"{self.path}: row {expected} is damaged, at byte {self._end} of the journal; "
-                    f"row {found.row} was appended after it"
-                )
+            if found is not None:
+                yield at, found
 
     def _occurrences(self, mark: bytes) -> Iterator[int]:
         at = self._end
@@ -195,6 +268,7 @@ class Journal:
         if not rows:
             return b""
         last = self._records[rows * self.pieces - 1]
+        assert isinstance(last, _Record)
         return self._file.read(_HEADER.size, last.offset + last.size - _HEADER.size)
 
     def payload(self, row: int, block: int) -> bytes:
@@ -206,6 +280,8 @@ class Journal:
             It changed since it was written.
         """
         record = self._records[row * self.pieces + block]
+        if isinstance(record, _Lost):
+            raise self._damaged(record)
         data = self._file.read(record.offset, record.size)
         if crc32c(data) != record.crc:
             raise IntegrityError(
@@ -221,11 +297,8 @@ class Journal:
                 try:
                     self.payload(row, block)
                 except FormatError as error:
-                    yield Damage(self.path, f"row {self.start + row}", str(error))
-        try:
-            self.check_end()
-        except FormatError as error:
-            yield Damage(self.path, f"row {self.start + self.rows}", str(error))
+                    what = str(error).removeprefix(f"{self.path}: ")
+                    yield Damage(self.path, f"row {self.start + row}", what)
 
 
 def _parse(data: bytes, at: int) -> _Record | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from haversack.errors import FormatError, HaversackError, PathNotFoundError
+from haversack.errors import FormatError, HaversackError, IntegrityError, PathNotFoundError
 from haversack.split.block import Place
 from haversack.split.codec import Coding
 from haversack.split.finding import block_files
@@ -20,7 +20,7 @@ from haversack.split.growing import LOCK, piece_bounds
 from haversack.split.journal import encode_header, holds_rows, journal_name, slab_of
 from haversack.split.metadata import METADATA, Stack, block_name, read_stack
 from haversack.split.ownblock import OwnBlock
-from haversack.split.rows import encode_rows, rewrite
+from haversack.split.rows import encode_rows, open_journal, rewrite
 from haversack.split.slabs import OpenSlab
 from haversack.split.tail import read_tail
 from haversack.storage import publish
@@ -35,12 +35,18 @@ def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
     """Take over the slabs that a writer left in journals, the one to go on with last.
 
     The caller holds the array's lock.
+
+    Raises
+    ------
+    IntegrityError
+        Rows that were promised are damaged or gone.
     """
     stack = read_stack(root)
     number = stack.shape[0] // stack.shape_block[0]
     for slab in _journals(root):
         if slab < number:
             (root / journal_name(slab)).unlink(missing_ok=True)
+    _check_full(root, stack, number)
     slabs: list[OpenSlab] = []
     while not slabs or slabs[-1].rows == stack.shape_block[0]:
         try:
@@ -52,6 +58,23 @@ def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
         slabs.append(OpenSlab(root, stack, number, rows))
         number += 1
     return stack, slabs
+
+
+def _check_full(root: Path, stack: Stack, number: int) -> None:
+    """Refuse to go on where rows in front of a journal are gone: new ones would mix with old."""
+    last = max(_journals(root), default=number)
+    for slab in range(number, last):
+        try:
+            journal = open_journal(root, stack, slab)
+            end = journal.start + journal.rows
+        except PathNotFoundError:
+            end = slab * stack.shape_block[0]
+        if end < (slab + 1) * stack.shape_block[0]:
+            raise IntegrityError(
+                f"{root / journal_name(slab)} has lost rows from {end} on, for "
+                f"{journal_name(last)} was begun behind them: bring it back, or move the journals "
+                "behind it elsewhere to go on without what is in them"
+            )
 
 
 def make_room(root: Path) -> None:

@@ -79,8 +79,7 @@ def rewrite(root: Path, stack: Stack, number: int, rows: int | None = None) -> i
         A row that was promised is damaged.
     """
     journal = open_journal(root, stack, number)
-    if rows is None:
-        journal.check_end()
+    journal.check_whole()
     kept = journal.rows if rows is None else rows
     if journal.rows < kept:
         raise IntegrityError(f"{journal.path}: row {journal.start + journal.rows} is damaged")
