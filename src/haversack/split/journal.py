@@ -178,7 +178,7 @@ class Journal:
         """Go on behind damaged rows, if others were appended after them, so that they count."""
         if self._is_cut_off(self._next_row()[1]):
             return False
-        first, found = self.start + self.rows, []
+        first, found = self.start + self.rows, list[_Record]()
         for at, record in self._heads():
             if first < record.since <= record.row:
                 if not self._take_row():  # which was being written when it was looked at
