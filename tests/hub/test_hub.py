@@ -170,6 +170,14 @@ def test_items_come_page_after_page(hub):
     assert [i.id for i in Collection.fetch(SOURCE).get_items()] == [i["id"] for i in every]
 
 
+@pytest.mark.parametrize("asked", [{"limit": 10_001}, {"page_size": 1_000_000, "limit": None}])
+def test_more_items_may_be_wanted_than_a_hub_gives_at_once(hub, asked):
+    every = client.list_collection_items(f"{CROPS}_source", page_size=1, limit=None)
+    ids = [item["id"] for item in every]
+    many = client.list_collection_items(f"{CROPS}_source", **asked)
+    assert [item["id"] for item in many] == ids != []
+
+
 def test_an_item_is_fetched(hub):
     item_id = next(client.list_collection_items(SOURCE))["id"]
     collection = Collection.fetch(SOURCE)

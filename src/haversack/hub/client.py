@@ -29,6 +29,7 @@ from haversack.storage.names import component
 from haversack.storage.publish import make_directory
 
 log = logging.getLogger("haversack.hub")
+_PAGE, _LARGEST_PAGE = 1_000, 10_000  # hubs refuse to be asked for more at once
 
 IfExists = Literal["resume", "skip", "overwrite"]
 
@@ -177,7 +178,7 @@ def list_collection_items(
     collection_id
         Collection to list.
     page_size
-        Items to ask for at once.
+        Items to ask for at once; more than 10,000, which hubs refuse, count as so many.
     extensions
         Only items with these STAC extensions.
     limit
@@ -194,7 +195,8 @@ def list_collection_items(
     checks.texts("extensions", extensions)
     checks.count("page_size", page_size, least=1)
     checks.count("limit", limit, least=0)
-    items = _items(session_of(access), collection_id, page_size or limit or None, extensions)
+    page = min(page_size, _LARGEST_PAGE) if page_size else min(limit or 0, _PAGE) or None
+    items = _items(session_of(access), collection_id, page, extensions)
     return itertools.islice(items, limit)
 
 
