@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from urllib.parse import quote
 
 from haversack.download import DownloadReport, IfExists, download
+from haversack.errors import UsageError
 from haversack.events import Progress
 from haversack.hub import client, shapes
 from haversack.hub.client import Access
@@ -221,7 +222,8 @@ class Dataset:
             True draws bars; None is silent; a callable gets :class:`haversack.events.Event` values.
         options
             Whatever else :func:`haversack.download.download` takes: ``dry_run``,
-            ``retry_failed``, ``raise_errors``, ``allow_hosts``, ``asset_keys``, ``concurrency``.
+            ``retry_failed``, ``raise_errors``, ``allow_hosts``, ``asset_keys``, ``concurrency``;
+            but for ``source`` and ``name``.
 
         Returns
         -------
@@ -237,8 +239,9 @@ class Dataset:
         EmptySelectionError
             The filters leave nothing.
         UsageError
-            Filters that contradict each other.
+            Filters that contradict each other; ``name`` or ``source``, which are the hub's.
         """
+        _refuse_names(options)
         session = self._asking(Access(api_key=api_key, profile=profile))
         if api_key or profile:
             # A key that the hub refuses is an error before anything is written.
@@ -268,3 +271,12 @@ class Dataset:
         if own is None:
             own = self._access["session"] = client.session_of(self._access)
         return own
+
+
+def _refuse_names(options: Mapping[str, Any]) -> None:
+    for name in ("name", "source"):
+        if name in options:
+            raise UsageError(
+                f"Dataset.download() takes no {name}: a hub's dataset is called as the hub does "
+                "and comes from it; haversack.download.download() takes one"
+            )
