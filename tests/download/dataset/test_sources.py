@@ -10,7 +10,7 @@ import shapely
 
 from haversack.catalog import read_catalog
 from haversack.download import StacApi, download
-from haversack.errors import DownloadError, EmptySourceError, UsageError
+from haversack.errors import DownloadError, EmptySourceError, UnexpectedAnswerError, UsageError
 
 LOCAL: dict[str, Any] = {"allow_hosts": ["127.0.0.1"]}
 
@@ -122,6 +122,59 @@ def test_items_a_line_come_by_url(farms, out, server, make_answer):
     report = download(url, out)
     assert (report.dataset_id, len(_items(report)), report.failed) == ("all", 3, 0)
     _asks_nobody_again(server, url, out)
+
+
+def test_a_line_may_be_a_page_of_items(farms, out, server, make_answer):
+    first, *others = [d for d in farms.files.values() if d["type"] == "Feature"]
+    lines = [json.dumps(first), "", json.dumps(_page(others))]
+    url = server.answer("/all.ndjson", make_answer(200, "\n".join(lines).encode()))
+    assert _items(download(url, out)) == ["item0", "item1", "item2"]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"type": "Feature"}, "a document has no id"),
+        ({"type": "Feature", "id": 5}, "a document has the id 5, which is no text"),
+        (_page([{"id": ["a"]}]), "a document has the id .*, which is no text"),
+    ],
+)
+def test_a_line_without_an_id_is_named(out, server, make_answer, document, said):
+    lines = f"\n{json.dumps(document)}\n".encode()
+    url = server.answer("/all.ndjson", make_answer(200, lines))
+    with pytest.raises(UnexpectedAnswerError, match=rf"{url}: line 2: {said}"):
+        download(url, out)
+    assert not list(out.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"id": 5}, "a document has the id 5, which is no text"),
+        ({"bbox": "all"}, "item0 is not whole STAC: .*bbox"),
+        ({"stac_version": None}, "item0 is not whole STAC: .*stac_version"),
+    ],
+)
+def test_a_bad_item_is_named_by_its_address(farms, out, server, make_answer, changed, said):
+    item = farms.files["farms/fields/item0/item0.json"] | changed
+    url = server.answer("/pages/0.json", make_answer(200, json.dumps(_page([item])).encode()))
+    with pytest.raises(UnexpectedAnswerError, match=f"{url}: {said}"):
+        download(url, out)
+    assert not list(out.rglob("*.tar.gz"))
+
+
+@pytest.mark.parametrize("nothing", [{}, {"href": None}, {"href": 5}, {"href": ""}, None, "a.tif"])
+def test_what_has_no_address_is_left_out_and_told(farms, out, server, make_answer, caplog, nothing):
+    item = farms.files["farms/fields/item0/item0.json"]
+    item["assets"] |= {"broken": nothing, "other": nothing}
+    page = json.dumps(_page([item, None, 5])).encode()
+    url = server.answer("/pages/0.json", make_answer(200, page))
+    report = download(url, out, asset_keys=["red"])
+    assert (report.fetched, report.failed) == (1, 0)
+    assert "broken" not in read_catalog(report.path).assets.key.values
+    assert f"{url}: 2 of 3 features are no objects" in caplog.text
+    assert f"{url}: item0: its asset 'broken' has no address" in caplog.text
+    assert "2 assets without an address are left out" in caplog.text
 
 
 # A STAC API

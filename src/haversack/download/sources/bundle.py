@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import tarfile
 from hashlib import sha256
 from pathlib import Path
@@ -13,17 +14,25 @@ import msgspec
 
 from haversack import events
 from haversack.catalog import Filters
+from haversack.catalog.stac import decode
 from haversack.catalog.table import LOOSE
 from haversack.download.access import Access
-from haversack.download.origin import Origin
+from haversack.download.origin import Origin, shown
 from haversack.download.sources.choose import Source, documents_of, identity, origin_of
-from haversack.download.sources.document import Asker, Document
+from haversack.download.sources.document import (
+    Asker,
+    Document,
+    check_id,
+    has_address,
+    links_of,
+)
 from haversack.download.sources.search import narrowing
 from haversack.errors import (
     EmptySelectionError,
     EmptySourceError,
     FormatError,
     HaversackError,
+    UnexpectedAnswerError,
 )
 from haversack.events import Progress
 from haversack.storage.names import component, fold
@@ -37,6 +46,8 @@ from haversack.storage.publish import (
 
 SOURCE = "haversack:source"  # a member of the root document: what was asked for
 _PUBLIC = "https://1.1.1.1"  # stands for what the user named
+
+log = logging.getLogger("haversack.download")
 
 
 def bundle(
@@ -109,6 +120,7 @@ class _Bundle:
         self._folders: dict[str, str] = {}
         self._described: set[str] = set()
         self._taken: dict[str, set[str]] = {}
+        self._left_out = 0  # assets
 
     @property
     def is_empty(self) -> bool:
@@ -116,20 +128,40 @@ class _Bundle:
         return not self._folders
 
     def add(self, document: Document, parent: str | None) -> None:
-        """Write a collection or an item."""
-        if not isinstance(document.get("id"), str):
-            raise FormatError(f"a document of {self._name!r} has no id")
+        """Write a collection or an item; its assets without an address are left out.
+
+        Raises
+        ------
+        UnexpectedAnswerError
+            It is not whole STAC.
+        """
+        place = _place(document, self._name)
+        check_id(document, place)
         name: str = document["id"]
+        document = self._with_addresses(document, f"{place}: {name}")
         if document.get("type") == "Collection":
             if name not in self._described:
                 self._described.add(name)
-                self._write(f"{self._folder(name)}/collection.json", document)
+                self._write(f"{self._folder(name)}/collection.json", document, place)
             return
         collection = document.get("collection")
         collection = collection if isinstance(collection, str) else parent or LOOSE
         folder = self._folder(collection)
         stem = _free(self._taken.setdefault(folder, set()), component(name), document)
-        self._write(f"{folder}/{stem}/{stem}.json", document | {"collection": collection})
+        itself = document | {"collection": collection}
+        self._write(f"{folder}/{stem}/{stem}.json", itself, place)
+
+    def _with_addresses(self, document: Document, place: str) -> Document:
+        assets = document.get("assets")
+        if not isinstance(assets, dict):
+            return document
+        kept = {key: asset for key, asset in assets.items() if has_address(asset)}
+        if left := [key for key in assets if key not in kept]:
+            # One line for each of a million would hide all others.
+            level = logging.DEBUG if self._left_out else logging.WARNING
+            log.log(level, "%s: its asset %r has no address (href): left out", place, left[0])
+        self._left_out += len(assets) - len(kept)
+        return document | {"assets": kept}
 
     def _folder(self, collection: str) -> str:
         if collection not in self._folders:
@@ -144,11 +176,18 @@ class _Bundle:
             for name in sorted(self._described)
         ]
         root = {"type": "Catalog", "stac_version": "1.0.0", "id": self._name}
-        self._write("catalog.json", root | {"description": self._name, "links": links} | told)
+        root |= {"description": self._name, "links": links} | told
+        self._write("catalog.json", root, self._name)
+        if self._left_out > 1:
+            log.warning("%s: %d assets without an address are left out", self._name, self._left_out)
         self._packed.write(bytes(2 * tarfile.BLOCKSIZE))
 
-    def _write(self, path: str, document: Document) -> None:
+    def _write(self, path: str, document: Document, place: str) -> None:
         content = msgspec.json.encode(document)
+        try:
+            decode(content, f"{place}: {document['id']}")
+        except FormatError as error:
+            raise UnexpectedAnswerError(str(error)) from None
         member = tarfile.TarInfo(f"{self._top}/{path}")
         member.size = len(content)
         self._packed.write(member.tobuf(tarfile.PAX_FORMAT))
@@ -161,6 +200,11 @@ class _Bundle:
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         self._packed.close()
+
+
+def _place(document: Document, name: str) -> str:
+    """Say where a document came from."""
+    return next((shown(link["href"]) for link in links_of(document, "self")), name)
 
 
 def _free(taken: set[str], name: str, document: Document) -> str:

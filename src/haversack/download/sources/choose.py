@@ -17,7 +17,15 @@ from haversack.catalog import Filters
 from haversack.catalog.items import LINES
 from haversack.download.origin import Origin, shown
 from haversack.download.sources.crawl import crawl
-from haversack.download.sources.document import Asker, Document, Documents, absolute, links_of
+from haversack.download.sources.document import (
+    Asker,
+    Document,
+    Documents,
+    absolute,
+    check_id,
+    features_of,
+    links_of,
+)
 from haversack.download.sources.entries import Entry, items_of
 from haversack.download.sources.listing import is_listing, listed, place_of
 from haversack.download.sources.search import narrowing, search
@@ -178,10 +186,15 @@ def _at_folder(asker: Asker, url: str) -> Document | None:
 def _lines(asker: Asker, url: str) -> Documents:
     for number, line in enumerate(asker.get(url).body.splitlines(), 1):
         if line.strip():
+            place = f"{shown(url)}: line {number}"
             try:
-                yield absolute(msgspec.json.decode(line, type=dict), url), None
-            except msgspec.DecodeError as error:
-                raise UnexpectedAnswerError(f"{shown(url)}: line {number}: {error}") from None
+                document = msgspec.json.decode(line, type=dict)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise UnexpectedAnswerError(f"{place} is no whole JSON object: {error}") from None
+            is_page = document.get("type") == "FeatureCollection"
+            for each in features_of(document, place) if is_page else [document]:
+                check_id(each, place)
+                yield absolute(each, url), None
 
 
 def _file_of(url: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -15,6 +14,7 @@ from haversack.download.sources.document import (
     Document,
     Documents,
     absolute,
+    features_of,
     links_of,
 )
 from haversack.errors import SourceNotFoundError, UnexpectedAnswerError
@@ -73,7 +73,8 @@ def _taken(crawl: _Crawl, document: Document, place: _Place) -> Documents:
     if kind == "Feature":
         yield absolute(document, place.url), place.parent
     elif kind == "FeatureCollection":
-        yield from _features(document, place)
+        for feature in features_of(document, shown(place.url)):
+            yield absolute(feature, place.url), place.parent
         follow = next_page(document, place.url, place.body)
         if follow is not None and (follow[1] is not None or follow[0] not in crawl.seen):
             crawl.seen.add(follow[0])
@@ -90,13 +91,6 @@ def _taken(crawl: _Crawl, document: Document, place: _Place) -> Documents:
             crawl.add(urljoin(place.url, link["href"]), parent)
     else:
         raise UnexpectedAnswerError(f"{shown(place.url)} is no STAC: its type is {kind!r}")
-
-
-def _features(document: Document, place: _Place) -> Iterator[tuple[Document, str | None]]:
-    features = document.get("features")
-    for feature in features if isinstance(features, list) else ():
-        if isinstance(feature, dict):
-            yield absolute(feature, place.url), place.parent
 
 
 def next_page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ _TREE = frozenset(
     {"root", "self", "parent", "child", "item", "items", "collection", "next", "prev"}
 )
 _MOST = 512 << 20
+
+log = logging.getLogger("haversack.download")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,31 @@ def links_of(document: Document, *rels: str) -> list[Document]:
     ]
 
 
+def check_id(document: Document, place: str) -> None:
+    """Refuse a document that cannot be named.
+
+    Raises
+    ------
+    UnexpectedAnswerError
+        It has no id, or one that is no text.
+    """
+    told = document.get("id")
+    if not isinstance(told, str):
+        has = "has no id" if told is None else f"has the id {str(told)[:80]}, which is no text"
+        raise UnexpectedAnswerError(f"{place}: a document {has}")
+
+
+def features_of(page: Document, place: str) -> list[Document]:
+    """Give the features of a page; what is no object is passed over, and told."""
+    features = page.get("features")
+    found = features if isinstance(features, list) else []
+    kept = [feature for feature in found if isinstance(feature, dict)]
+    if len(kept) < len(found):
+        count = len(found) - len(kept)
+        log.warning("%s: %d of %d features are no objects: left out", place, count, len(found))
+    return kept
+
+
 def absolute(document: Document, base: str) -> Document:
     """Make the references of a collection or item absolute, and drop the links of its tree."""
     here = next((urljoin(base, link["href"]) for link in links_of(document, "self")), base)
@@ -111,12 +139,17 @@ def absolute(document: Document, base: str) -> Document:
     ]
     assets = document.get("assets")
     moved = {
-        key: asset | {"href": _joined(here, asset["href"])}
+        key: asset | {"href": _joined(here, asset["href"])} if has_address(asset) else asset
         for key, asset in (assets.items() if isinstance(assets, dict) else ())
-        if isinstance(asset, dict) and isinstance(asset.get("href"), str)
     }
     itself = {"rel": "self", "href": here, "type": "application/json"}
     return document | {"links": [*kept, itself], "assets": moved}
+
+
+def has_address(asset: Any) -> bool:
+    """Tell an asset that can be fetched: an empty reference would be the document itself."""
+    href = asset.get("href") if isinstance(asset, dict) else None
+    return isinstance(href, str) and bool(href.strip())
 
 
 def _joined(base: str, href: str) -> str:

@@ -20,6 +20,7 @@ from haversack.download.sources.document import (
     Document,
     Documents,
     absolute,
+    features_of,
     links_of,
 )
 from haversack.errors import DownloadError, SourceNotFoundError, UnexpectedAnswerError
@@ -67,8 +68,7 @@ class _Search:
         try:
             for page, url in self._pages(span):
                 matched = _matched(page)
-                features = page.get("features")
-                for feature in features if isinstance(features, list) else ():
+                for feature in features_of(page, shown(url)):
                     counted += 1
                     if self._is_new(feature):
                         yield feature, url
@@ -103,9 +103,7 @@ class _Search:
         self.most = max(self.most, counted)
         return counted < self.most or not counted
 
-    def _is_new(self, feature: Any) -> bool:
-        if not isinstance(feature, dict):
-            return False
+    def _is_new(self, feature: Document) -> bool:
         name = str(feature.get("collection")), str(feature.get("id"))
         if name in self.seen:
             return False
