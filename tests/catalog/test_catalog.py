@@ -7,6 +7,7 @@ import pystac
 import pytest
 
 from haversack.catalog import read_catalog
+from haversack.errors import PositionError, UnsupportedError
 
 REMOTE = "https://data.example/a.tif"
 
@@ -115,3 +116,37 @@ def test_texts_for_people_are_short_and_escaped(tree, root, collection):
     assert repr(catalog) == "<Catalog '<b>bold</b>': 1 collections, 0 items, 0 assets>"
     assert "<b>" not in catalog._repr_html_()
     assert "<script>" not in catalog._repr_html_()
+
+
+@pytest.mark.parametrize("row", [-1, 2, 1000])
+def test_a_row_that_is_not_there_is_named_with_how_many_there_are(small, row):
+    catalog = read_catalog(small)
+    for look, count in (
+        (catalog.item, 2),
+        (catalog.items.assets_of, 2),
+        (catalog.items.id.__getitem__, 2),
+    ):
+        with pytest.raises(PositionError, match=f"no row {row}: there are {count}, numbered"):
+            look(row)
+
+
+def test_an_asset_or_collection_that_is_not_there_is_named_too(small):
+    catalog = read_catalog(small)
+    count = len(catalog.assets)
+    for look in (catalog.target, catalog.local_file, catalog.assets.key.__getitem__):
+        with pytest.raises(PositionError, match=f"no row 1000: there are {count}"):
+            look(1000)
+    with pytest.raises(IndexError, match="no row -1"):
+        catalog.target(-1)
+    for row in (-1, 1000):
+        with pytest.raises(PositionError, match=f"no row {row}: there are 1"):
+            catalog.collection(row)
+    with pytest.raises(PositionError, match="no row 1000: there are 2"):
+        catalog.items.collection[1000]
+
+
+def test_an_address_is_no_path():
+    with pytest.raises(
+        UnsupportedError, match=r"an address \(http://\.\.\.\) is no path: .*download"
+    ):
+        read_catalog("http://a.example/y?token=secret")

@@ -9,7 +9,7 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from haversack.catalog import read_catalog
+from haversack.catalog import Filters, read_catalog
 from haversack.catalog.boxes import read_box, read_boxes
 from haversack.errors import EmptySelectionError, UsageError
 
@@ -231,6 +231,11 @@ def test_zero_matches_say_which_filter_left_nothing(catalog, filters, words):
         ({"bbox": [0, 5, 1, 1]}, ["south"]),
         ({"bbox": "0,0,1,1"}, ["4 or 6"]),
         ({"bbox": [0, 0, float("nan"), 1]}, ["4 or 6"]),
+        ({"bbox": [True] * 4}, ["4 or 6"]),
+        ({"bbox": np.ones(4, bool)}, ["4 or 6"]),
+        ({"bbox": [369.7, 45.2, 369.8, 45.3]}, [DEGREES, "longitudes go to 360"]),
+        ({"collection_filter": []}, ["dict"]),
+        ({"collection_filter": {"fields": np.array("red")}}, ["list"]),
         ({"intersects": {"type": "Polygon"}}, ["GeoJSON"]),
         ({"intersects": {"type": "FeatureCollection", "features": []}}, ["GeoJSON"]),
         ({"intersects": "POINT (1 1)"}, ["GeoJSON"]),
@@ -248,6 +253,32 @@ def test_filters_that_make_no_sense_say_what_is_there(catalog, filters, words):
         catalog.select(**filters)
     assert not isinstance(caught.value, EmptySelectionError)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_names_may_come_as_an_array(catalog):
+    every = catalog.select(collection_filter={"fields": np.array([])})
+    assert every.assets.tolist() == catalog.select(collection_filter={"fields": []}).assets.tolist()
+    red = catalog.select(
+        collection_filter={"fields": np.array(["red"])}, asset_keys=np.array(["red"])
+    )
+    assert red.assets.tolist() == catalog.select(asset_keys=["red"]).assets.tolist()
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"collection_filter": []},
+        {"collection_filter": "x"},
+        {"collection_filter": {"c": "image"}},
+        {"where": 5},
+        {"asset_keys": "red"},
+        {"roles": "data"},
+        {"media_types": "*"},
+    ],
+)
+def test_filters_are_checked_before_there_is_a_catalog(filters):
+    with pytest.raises(UsageError, match=next(iter(filters)).partition("_")[0]):
+        Filters(**filters).check()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haversack.catalog import read_catalog
-from haversack.errors import FormatError
+from haversack.errors import FormatError, PathNotFoundError, UsageError
 
 RED = {"href": "https://a.example/red.tif"}
 
@@ -180,3 +180,14 @@ def test_a_rest_that_is_damaged_is_named(tmp_path, rest):
     pq.write_table(table.set_column(place, "haversack:rest", [[rest]]), path)
     with pytest.raises(FormatError, match="row 0"):
         read_catalog(path)
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is(tmp_path):
+    line = json.dumps(_item("one", {}))
+    (tmp_path / "items.ndjson").write_text(line)
+    catalog = read_catalog(tmp_path / "items.ndjson")
+    with pytest.raises(PathNotFoundError, match="the directory .*no/such does not exist"):
+        catalog.to_geoparquet(tmp_path / "no/such/x.parquet")
+    with pytest.raises(UsageError, match="a path is a text"):
+        catalog.to_geoparquet(None)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["items.ndjson"]

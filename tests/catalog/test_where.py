@@ -50,6 +50,16 @@ def test_what_can_be_no_column_is_said(catalog_of):
     assert "no column" not in _rows(catalog_of([{"s": 1}]), "y = 1")
 
 
+def test_a_predicate_that_nothing_satisfies_blames_other_filters_only_where_there_are_any(
+    catalog_of,
+):
+    catalog = catalog_of([{"s": 1, "datetime": "2020-05-17T10:00:00Z"}, {"s": 2}])
+    with pytest.raises(EmptySelectionError, match="the 2 items of 'items' were all looked at"):
+        catalog.select(where="s > 5")
+    with pytest.raises(EmptySelectionError, match="were narrowed by the other filters first"):
+        catalog.select(where="s > 5", datetime="2020-05-17")
+
+
 def test_names_that_differ_in_case_alone_are_not_mistaken_for_each_other(catalog_of):
     catalog = catalog_of([{"a": 1}, {"A": 3}, {"a": 5, "A": 9}, {"s": 1}])
     for where in ('"A" >= 1', "a >= 1"):

@@ -4,6 +4,7 @@ import inspect
 from contextlib import suppress
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 import haversack
@@ -113,6 +114,12 @@ def test_another_key_goes_to_the_hub_that_a_collection_is_of(served, key, monkey
         (lambda: CLIENT.get_collection_item("some", None), "an id is a text, not None"),
         (lambda: CLIENT.get_dataset_by_doi(5), "a dataset's DOI is a text"),
         (lambda: DATASET.fetch_by_id(None), "an id is a text"),
+        (lambda: CLIENT.get_dataset("\ud800"), "a dataset's id or DOI is no valid text"),
+        (lambda: CLIENT.get_dataset_by_id("\ud800"), "an id is no valid text"),
+        (lambda: CLIENT.list_datasets(tags=["\ud800"]), "tags is no valid text"),
+        (lambda: CLIENT.list_collection_items("\ud800"), "a collection's id is no valid text"),
+        (lambda: CLIENT.list_collection_items("some", limit=True), "limit is a whole number"),
+        (lambda: CLIENT.list_collection_items("some", limit=np.bool_(True)), "a whole number"),
         (lambda: MODEL.fetch(5), "an id is a text"),
         (
             lambda: CLIENT.download_collection_archive("some", if_exists="bogus"),
@@ -132,6 +139,11 @@ def test_another_key_goes_to_the_hub_that_a_collection_is_of(served, key, monkey
 def test_an_argument_that_cannot_be_meant_is_refused(ask, told):
     with pytest.raises(UsageError, match=told):
         ask()
+
+
+def test_the_whole_numbers_of_numpy_are_such(hub):
+    found = client.list_collection_items(SOURCE, limit=np.int64(2), page_size=np.uint8(1))  # type: ignore[arg-type]
+    assert len(list(found)) == 2
 
 
 def test_no_items_at_all_may_be_asked_for(hub):

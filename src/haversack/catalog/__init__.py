@@ -47,7 +47,7 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
     EmptySourceError
         It is a whole ItemCollection, ndjson or stac-geoparquet without a single item.
     UnsupportedError
-        The source is no path.
+        The source is no path, but an address, say.
     FormatError
         It is damaged or no STAC; the message names the file or the archive's member.
 
@@ -64,6 +64,11 @@ def read_catalog(source: str | os.PathLike[str]) -> Catalog:
         raise UnsupportedError(f"a catalog is read from a path, not from {source!r}")
     path = Path(source)
     if not path.exists():
+        if isinstance(source, str) and "://" in source:
+            raise UnsupportedError(
+                f"an address ({source.partition('://')[0]}://...) is no path: fetch what is there "
+                "with `haversack download` or haversack.download.download(), and read that"
+            )
         raise PathNotFoundError(f"{path} does not exist")
     if path.is_file() and looks_like_items(path):
         return _catalog(path, *read_items(path), path.stem)

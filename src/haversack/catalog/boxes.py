@@ -75,7 +75,9 @@ def box_filter(bbox: Any) -> Box:
     170.0
     """
     try:
-        values = [float(value) for value in bbox]
+        values = [
+            math.nan if isinstance(value, bool | np.bool_) else float(value) for value in bbox
+        ]
     except (TypeError, ValueError):
         values = []
     if len(values) not in {4, 6} or not all(map(math.isfinite, values)):
@@ -90,7 +92,9 @@ def box_filter(bbox: Any) -> Box:
 def check_degrees(what: str, box: Box) -> None:
     """Refuse a box that lies nowhere on Earth: it is in another system."""
     if max(abs(box.west), abs(box.east)) > 360 or max(abs(box.south), abs(box.north)) > 90:
-        raise UsageError(f"{what} is not in degrees: give {DEGREES}")
+        raise UsageError(
+            f"{what} is not in degrees: give {DEGREES}; longitudes go to 360, latitudes to 90"
+        )
 
 
 def overlap(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:

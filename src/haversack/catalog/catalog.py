@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.catalog import stac
+from haversack.catalog.columns import no_row
 from haversack.catalog.filters import Filters, Match, Selection, select
 from haversack.catalog.properties import Kept, Where
 from haversack.catalog.source import Source, TreeSource
@@ -19,6 +20,7 @@ from haversack.catalog.table import Assets, CollectionRow, Items
 from haversack.catalog.times import UNKNOWN, show
 from haversack.events import Progress
 from haversack.storage.damage import Damage
+from haversack.storage.looking import as_path
 
 if TYPE_CHECKING:
     import pystac
@@ -67,19 +69,39 @@ class Catalog:
         return stac.parse(self.source.document(self.place), f"{self.path}: {self.place}")
 
     def collection(self, row: int) -> dict[str, Any]:
-        """Read the document of a collection; one that only items name gets a plain one."""
+        """Read the document of a collection; one that only items name gets a plain one.
+
+        Raises
+        ------
+        PositionError
+            There is no such row.
+        """
+        if not 0 <= row < len(self.collections):
+            raise no_row(row, len(self.collections))
         found = self.collections[row]
         if found.place is None:
             return _plain("Collection", found.id) | _extent(self, row)
         return stac.parse(self.source.document(found.place), f"{self.path}: {found.place}")
 
     def item(self, row: int) -> dict[str, Any]:
-        """Read the document of an item."""
+        """Read the document of an item.
+
+        Raises
+        ------
+        PositionError
+            There is no such row.
+        """
         place = self.items.place[row]
         return stac.parse(self.source.item(row, place), f"{self.path}: {place}")
 
     def target(self, row: int) -> str:
-        """Give where an asset lies: an address, or a place within the source."""
+        """Give where an asset lies: an address, or a place within the source.
+
+        Raises
+        ------
+        PositionError
+            There is no such row.
+        """
         href = self.assets.href[row]
         return href if stac.is_absolute(href) else stac.resolve(href, self._holder(row))
 
@@ -172,10 +194,18 @@ class Catalog:
         return to_pystac(self)
 
     def to_geoparquet(self, path: str | os.PathLike[str]) -> None:
-        """Write all items as stac-geoparquet; references to files here become absolute paths."""
+        """Write all items as stac-geoparquet; references to files here become absolute paths.
+
+        Raises
+        ------
+        PathNotFoundError
+            The file's directory is not there.
+        StorageError
+            The disk is full or refuses.
+        """
         from haversack.catalog.geoparquet import write_geoparquet
 
-        write_geoparquet(self, Path(path))
+        write_geoparquet(self, as_path(path))
 
     def __repr__(self) -> str:
         return (

@@ -15,6 +15,7 @@ from msgspec import Raw
 from numpy.typing import NDArray
 
 from haversack.catalog.spool import Spool
+from haversack.errors import PositionError
 
 _MOST = 1 << 18  # larger blocks that come and go leave holes between columns that grow
 _AT_ONCE = 256
@@ -82,10 +83,10 @@ class BytesColumn(Sequence[bytes]):
         return len(self._ends) - 1 + len(self._fresh)
 
     def __getitem__(self, row: int) -> bytes:  # type: ignore[override]
-        if row < 0:
-            raise IndexError(f"row {row} of {len(self)}")
         settled = len(self._ends) - 1
-        if row >= settled:
+        if row >= settled or row < 0:
+            if not 0 <= row < len(self):
+                raise no_row(row, len(self))
             return self._fresh[row - settled]
         begin, end = self._ends[row], self._ends[row + 1]
         if begin < self._spooled and self._spool is not None:
@@ -155,7 +156,10 @@ class CodedColumn(Generic[Value]):
         return len(self._codes)
 
     def __getitem__(self, row: int) -> Value:
-        return self.values[self._codes[row]]
+        try:
+            return self.values[self._codes[row]]
+        except IndexError:
+            raise no_row(row, len(self)) from None
 
     def __iter__(self) -> Iterator[Value]:
         return (self.values[code] for code in self._codes)
@@ -221,10 +225,18 @@ class KindColumn(Generic[Value]):
         return len(self._kinds)
 
     def __getitem__(self, row: int) -> Value:
-        return self._of_kind[self._kinds[row]]
+        try:
+            return self._of_kind[self._kinds[row]]
+        except IndexError:
+            raise no_row(row, len(self)) from None
 
     def __iter__(self) -> Iterator[Value]:
         return (self._of_kind[kind] for kind in self._kinds)
+
+
+def no_row(row: int, count: int) -> PositionError:
+    """Say that there is no such row."""
+    return PositionError(f"there is no row {row}: there are {count}, numbered from 0 on")
 
 
 def pieces(column: NDArray[Number]) -> Iterator[NDArray[Number]]:

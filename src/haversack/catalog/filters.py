@@ -70,11 +70,26 @@ class Filters:
             raise UsageError(f"match is 'geometry' or 'bbox', not {self.match!r}")
         if self.where is not None and not (isinstance(self.where, str) or callable(self.where)):
             raise UsageError(f"where is a text or a function of properties, not {self.where!r}")
+        self._check_names()
         return Criteria(
             None if self.datetime is None else span_of(self.datetime),
             None if self.bbox is None else box_filter(self.bbox),
             None if self.intersects is None else _area(self.intersects),
         )
+
+    def _check_names(self) -> None:
+        if self.collection_filter is not None:
+            if not isinstance(self.collection_filter, Mapping):
+                raise UsageError(
+                    "collection_filter is a dict of collection ids and lists of asset keys "
+                    f"([] for all), not {self.collection_filter!r}"
+                )
+            for keys in self.collection_filter.values():
+                check_list(keys, "collection_filter: asset keys")
+        named = {"asset keys": self.asset_keys, "roles": self.roles}
+        for what, names in (named | {"media_types": self.media_types}).items():
+            if names is not None:
+                check_list(names, what)
 
 
 def _area(area: Any) -> BaseGeometry:
@@ -139,10 +154,12 @@ def _by_item(left: _Left, filters: Filters, criteria: Criteria) -> None:
         _not_empty(catalog, items, "no item left meets the geometry of intersects", _places)
         left.step("intersects", "intersects")
     if filters.where is not None:
-        chosen = by_properties(catalog, np.flatnonzero(items), filters.where)
+        among = np.flatnonzero(items)
+        chosen = by_properties(catalog, among, filters.where)
         items[:] = False
         items[chosen] = True
-        _not_empty(catalog, items, f"no item left satisfies where {filters.where!r}", _count)
+        told = _narrowed if len(among) < len(items) else _looked_at
+        _not_empty(catalog, items, f"no item left satisfies where {filters.where!r}", told)
         left.step("property", f"where {filters.where!r}")
 
 
@@ -193,11 +210,6 @@ class _Left:
 
 
 def _by_collection(catalog: Catalog, wanted: Mapping[str, Sequence[str]], items: Mask) -> Mask:
-    if not isinstance(wanted, Mapping):
-        raise UsageError(
-            "collection_filter is a dict of collection ids and lists of asset keys "
-            f"([] for all), not {wanted!r}"
-        )
     of_items, of_assets = catalog.items.collection.codes, catalog.assets.collection
     kept, assets = np.zeros(len(items), bool), np.zeros(len(of_assets), bool)
     for name, keys in wanted.items():
@@ -222,8 +234,7 @@ def _by_key(catalog: Catalog, keys: Sequence[str]) -> Mask:
 
 def _keys(catalog: Catalog, keys: Sequence[str], among: Mask | None, where: str) -> Mask | None:
     """Mask the assets of some keys, after checking that each key is there; no keys are all."""
-    check_list(keys, "asset keys")
-    if not keys:
+    if not len(keys):
         return None
     column, wanted = catalog.assets.key, set(keys)
     chosen = column.mask([value in wanted for value in column.values])
@@ -276,5 +287,9 @@ def _places(catalog: Catalog) -> str:
     return f"lie within {box}" if box else "have no place"
 
 
-def _count(_: Catalog) -> str:
+def _narrowed(_: Catalog) -> str:
     return "were narrowed by the other filters first"
+
+
+def _looked_at(_: Catalog) -> str:
+    return "were all looked at"

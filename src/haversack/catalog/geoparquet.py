@@ -19,7 +19,8 @@ from haversack.catalog.items import ItemsSource, gather
 from haversack.catalog.rest import REST, rest_of, with_rest
 from haversack.catalog.stac import TREE_LINKS, resolve
 from haversack.catalog.table import NO_ITEM, Table
-from haversack.errors import FormatError
+from haversack.errors import FormatError, PathNotFoundError
+from haversack.storage.looking import is_directory
 from haversack.storage.publish import storage_error, temporary_beside, writing
 
 if TYPE_CHECKING:
@@ -129,11 +130,15 @@ def write_geoparquet(catalog: Catalog, path: Path) -> None:
 
     Raises
     ------
+    PathNotFoundError
+        The file's directory is not there.
     StorageError
         The disk is full or refuses.
     """
     import pyarrow.parquet as pq
 
+    if not is_directory(path.parent):
+        raise PathNotFoundError(f"cannot write {path}: the directory {path.parent} does not exist")
     temporary = temporary_beside(path)
     try:
         schema = _schema(catalog)

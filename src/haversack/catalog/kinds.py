@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,6 @@ def by_role(catalog: Catalog, roles: Sequence[str]) -> NDArray[np.bool_]:
     UsageError
         No asset has such a role.
     """
-    check_list(roles, "roles")
     there = sorted({role for each in catalog.assets.roles.values for role in each})
     for role in roles:
         if role not in there:
@@ -41,7 +40,6 @@ def by_type(catalog: Catalog, media_types: Sequence[str]) -> NDArray[np.bool_]:
     UsageError
         No asset is of such a type.
     """
-    check_list(media_types, "media_types")
     values = [_plain(each or "") for each in catalog.assets.type.values]
     chosen = np.zeros(len(values), bool)
     for wanted in map(_plain, media_types):
@@ -59,10 +57,18 @@ def _plain(media_type: str) -> str:
 
 def check_list(names: object, what: str) -> None:
     """Refuse what is no list of texts, a single text above all."""
-    is_list = isinstance(names, Collection) and not isinstance(names, str | bytes)
-    if not is_list or not all(isinstance(name, str) for name in cast("Collection[Any]", names)):
+    if not _is_list(names):
         kind = "the text " if isinstance(names, str) else ""
         raise UsageError(f"{what} are given as a list of texts, not as {kind}{names!r}")
+
+
+def _is_list(names: object) -> bool:
+    if not isinstance(names, Collection) or isinstance(names, str | bytes):
+        return False
+    try:
+        return all(isinstance(name, str) for name in names)
+    except TypeError:  # an array of no dimension
+        return False
 
 
 def some(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from haversack.catalog.columns import (
     CodedColumn,
     KindColumn,
     TextColumn,
+    no_row,
     numbers,
     pieces,
 )
@@ -113,7 +114,15 @@ class Items:
         return self._ends[-1]
 
     def assets_of(self, row: int) -> range:
-        """Rows of an item's assets."""
+        """Rows of an item's assets.
+
+        Raises
+        ------
+        PositionError
+            There is no such item.
+        """
+        if not 0 <= row < len(self):
+            raise no_row(row, len(self))
         return range(self._ends[row], self._ends[row + 1])
 
     def assets_of_all(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
