@@ -80,9 +80,10 @@ def test_filters_by_kind_and_property(at_hub):
 
 
 def test_limits_that_make_no_sense_are_refused(at_hub):
-    wrong = at_hub("download", "demo_crop_seasons", "-q", "--max-rate", "0")
-    assert wrong.code == 2
-    assert "per_second" in wrong.err
+    for option, value in (("--max-rate", "0"), ("--max-rate", "-1"), ("--max-requests", "nan")):
+        wrong = at_hub("download", "demo_crop_seasons", "-q", option, value)
+        assert wrong.code == 2
+        assert f"{option} is a number above 0, not {value}" in wrong.err
 
 
 def test_keys_that_are_not_there_are_asked_for(at_hub, monkeypatch, tmp_path):

@@ -131,13 +131,19 @@ def test_unknown_record_and_bad_predicate(haversack):
         ("--bbox", "1,2,three,4"),
         ("--bbox", "1,2,3"),
         ("--datetime", "yesterday"),
-        ("--intersects", "missing.json"),
-        ("--bbox", "1,2,3,4", "--intersects", "missing.json"),
+        ("--intersects", "."),
+        ("--max-rate", "-1"),
+        ("--name", ""),
         ("--collection", "no_such_collection"),
     ],
 )
 def test_wrong_filters(at_hub, options):
     _assert_one_line(at_hub("download", "demo_crop_seasons", "-q", *options), 2)
+
+
+def test_an_area_that_is_not_there(at_hub):
+    options = ("--intersects", "missing.json")
+    _assert_one_line(at_hub("download", "farms", *options), 3, "missing.json does not exist")
 
 
 def test_filters_that_leave_nothing_say_which(at_hub):

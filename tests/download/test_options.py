@@ -1,11 +1,13 @@
 """Options that cannot be meant are refused, each by its name, before anything begins."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from haversack.download import download, plan
+from haversack.download import StacApi, download, plan
 from haversack.download.http import request
 from haversack.download.secrets import Secrets
 from haversack.download.transfer import Request, transfer
@@ -21,6 +23,18 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"if_exists": "bogus"}, "if_exists is one of"),
     ({"if_exists": ["sync"]}, "if_exists is one of"),
     ({"name": 5}, "name is a text or None"),
+    ({"name": ""}, "name is what the dataset is to be called, and '' says nothing"),
+    ({"name": " "}, "says nothing"),
+    ({"catalog_only": np.int64(1)}, "catalog_only is True or False"),
+    ({"concurrency": np.float64(4)}, "concurrency is a whole number from 1 to 1000, not"),
+    ({"concurrency": np.bool_(True)}, "concurrency is a whole number"),
+    ({"timeout": np.float32("nan")}, "timeout is a number of seconds above 0"),
+    ({"collection_filter": []}, "collection_filter is a dict"),
+    ({"collection_filter": {"files": "data"}}, "collection_filter: asset keys are given as a list"),
+    ({"roles": "data"}, "roles are given as a list"),
+    ({"media_types": "*"}, "media_types are given as a list"),
+    ({"where": 5}, "where is a text or a function"),
+    ({"bbox": [True] * 4}, "bbox takes 4 or 6 numbers"),
     ({"progress": 5}, "progress is True, False, None or a function"),
     ({"progress": "yes"}, "progress is True, False, None or a function"),
     ({"secrets": SECRET}, r"secrets is haversack\.download\.secrets\.Secrets, not dict"),
@@ -59,10 +73,35 @@ def test_whatever_sends_requests_refuses_the_same(server, tmp_path, options):
     assert server.asked == []
 
 
+def test_the_scalars_of_numpy_are_numbers_and_flags(server, tmp_path):
+    url = server.file("/a.tif", b"pixels")
+    options: dict[str, Any] = {
+        "concurrency": np.int64(4),
+        "retries": np.uint8(1),
+        "timeout": np.float32(20),
+        "max_bytes_per_second": np.float32(4e9),
+        "max_requests_per_second": np.int16(500),
+    }
+    flags: dict[str, Any] = {"dry_run": np.bool_(False), "catalog_only": np.bool_(False)}
+    report = download([url], tmp_path, allow_hosts=["127.0.0.1"], **options, **flags)
+    assert report.fetched == 1
+    json.dumps(report.to_dict())
+    (outcome,) = transfer([Request(url, tmp_path / "a.tif")], source_origin=url, **options)
+    assert outcome.error is None
+
+
+def test_an_api_has_an_address():
+    for url in (None, 5, b"https://api.example"):
+        with pytest.raises(UsageError, match="the address of a STAC API is a text"):
+            StacApi(url)  # type: ignore[arg-type]
+
+
 def test_secrets_are_joined_with_secrets_alone():
-    with pytest.raises(UsageError, match="bind each to its origin") as caught:
-        Secrets().joined(SECRET)  # type: ignore[arg-type]
-    assert "open-sesame" not in str(caught.value)
+    for given in (SECRET, {}, ""):
+        with pytest.raises(UsageError, match="bind each to its origin") as caught:
+            Secrets().joined(given)  # type: ignore[arg-type]
+        assert "open-sesame" not in str(caught.value)
+    assert not Secrets().joined(Secrets())
 
 
 def test_a_home_is_the_users_wherever_a_path_is_taken(server, tmp_path, monkeypatch):

@@ -130,6 +130,7 @@ def test_another_key_goes_to_the_hub_that_a_collection_is_of(served, key, monkey
         (lambda: CLIENT.download_collection_archive("some", progress=5), "progress is True"),
         (lambda: DATASET("some", []).download(progress=5), "progress is True"),
         (lambda: DATASET("some", []).download(secrets={"https://a.example": {}}), "bind each"),
+        (lambda: DATASET("some", []).download(secrets={}), "bind each"),
         (lambda: DATASET("some", []).download(allow_hosts="a"), "allow_hosts is a list"),
         (lambda: DATASET("some", []).download(name="other"), "takes no name: .* as the hub does"),
         (lambda: DATASET("some", []).download(source="other"), "takes no source"),

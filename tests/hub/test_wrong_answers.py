@@ -105,3 +105,12 @@ def test_a_hub_that_accepts_and_never_answers_is_given_up(monkeypatch):
 def test_an_id_that_is_no_text_is_refused():
     with pytest.raises(UnsupportedError, match="5"):
         Dataset.fetch(5, root_url="http://127.0.0.1:1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [(b'{"a": [1, 2', "line 1 column 12"), (b"[" * 100_000, "nested too deeply")],
+)
+def test_what_is_wrong_with_json_is_told(answering, body, why):
+    with pytest.raises(MLHubException, match=f"answers with what is no whole JSON: .*{why}"):
+        Dataset.list(root_url=answering(body))

@@ -18,7 +18,7 @@ from haversack.cli.finding import (
     refuse_hub,
 )
 from haversack.cli.hub_options import hub_options
-from haversack.errors import UsageError
+from haversack.errors import PathNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from haversack.download.secrets import Secrets
@@ -157,7 +157,7 @@ def _of_address(source: str, hub: HubOptions, secrets: Secrets) -> Secrets:
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
-    rate: float | None = options["max_rate"]
+    rate, requests = _limit("max_rate", options), _limit("max_requests", options)
     return {
         "output_dir": options["output"],
         "name": options["name"],
@@ -177,8 +177,15 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "dry_run": options["dry_run"],
         "allow_hosts": options["allow_hosts"],
         "max_bytes_per_second": rate and rate * 1e6,
-        "max_requests_per_second": options["max_requests"],
+        "max_requests_per_second": requests,
     }
+
+
+def _limit(name: str, options: dict[str, Any]) -> float | None:
+    value: float | None = options[name]
+    if value is not None and not value > 0:  # a nan is above nothing
+        raise UsageError(f"--{name.replace('_', '-')} is a number above 0, not {value:g}")
+    return value
 
 
 def _if_exists(options: dict[str, Any]) -> str:
@@ -236,7 +243,13 @@ def _geojson(name: str | None) -> dict[str, Any] | None:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text()
         value: dict[str, Any] = json.loads(text)
-    except (OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise PathNotFoundError(
+            f"--intersects takes a GeoJSON file: {name} does not exist"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"--intersects takes a GeoJSON file; {name}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--intersects takes a GeoJSON file; {name}: {error}") from None
     return value
 

@@ -58,11 +58,16 @@ class Response:
         try:
             value = json.loads(self.body)
             return _printable(value) if _SURROGATE.search(self.body) else value
-        except (ValueError, RecursionError):
-            kind = self.headers.get("content-type", "no type")
-            raise UnexpectedAnswerError(
-                f"{shown(self.url)} answers {kind} where JSON was expected: is it the right URL?"
-            ) from None
+        except (ValueError, RecursionError) as error:
+            raise UnexpectedAnswerError(f"{shown(self.url)} answers {self._told(error)}") from None
+
+    def _told(self, error: Exception) -> str:
+        """Say what the answer is instead of JSON."""
+        kind = self.headers.get("content-type", "no type")
+        if "json" not in kind and self.body.lstrip()[:1] not in (b"{", b"["):
+            return f"{kind} where JSON was expected: is it the right URL?"
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        return f"with what is no whole JSON: {why}"
 
 
 def _printable(value: Any) -> Any:

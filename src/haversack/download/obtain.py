@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haversack.catalog import Catalog, Filters, read_catalog
+from haversack.catalog.archive import looks_like_archive
 from haversack.catalog.source import ArchiveSource
 from haversack.download.access import Access
 from haversack.download.holdings import IfExists
@@ -28,7 +29,12 @@ from haversack.download.sources import (
 )
 from haversack.download.sources.choose import origin_of
 from haversack.download.transfer import Outcome, Request, Version
-from haversack.errors import EmptySourceError, FormatError, UnsupportedError
+from haversack.errors import (
+    EmptySourceError,
+    FormatError,
+    UnexpectedAnswerError,
+    UnsupportedError,
+)
 from haversack.events import Progress
 from haversack.storage.looking import as_path
 from haversack.storage.names import component
@@ -211,10 +217,19 @@ class _Obtaining:
         came.raise_failed("the catalog could not be fetched: ")
         if found is not None and came.unchanged:
             return Obtained(found[1], self.here.name, archive, origin)
-        if _begins_as_json(target):
-            target.unlink()  # it is no archive, and a source that cannot be read must leave none
-            return self._bundle()
-        catalog = _with_content(read_catalog(target))
+        if not looks_like_archive(target):
+            is_json = _begins_as_json(target)
+            target.unlink()  # a source that cannot be read must leave none
+            if is_json:
+                return self._bundle()
+            raise UnexpectedAnswerError(
+                f"{shown(self.source)} is no catalog archive, for it is not gzip-compressed, and "
+                "no JSON object: is it the right URL?"
+            )
+        try:
+            catalog = _with_content(read_catalog(target))
+        except FormatError as error:
+            raise UnexpectedAnswerError(f"{error} (it came from {shown(self.source)})") from error
         return Obtained(catalog, self.here.name, archive, origin, came)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Unpack, get_args
 
+import numpy as np
+
 from haversack.catalog import Catalog, Filters, Match, Where
 from haversack.catalog.filters import select
 from haversack.catalog.sources import with_sources as add_sources
@@ -165,7 +167,8 @@ def download(
     started = time.perf_counter()
     flags = {"catalog_only": catalog_only, "with_sources": with_sources, "dry_run": dry_run}
     _check(if_exists, name, flags | {"retry_failed": retry_failed, "raise_errors": raise_errors})
-    check_tuning(tuning, "download")
+    catalog_only, with_sources, dry_run = map(bool, flags.values())
+    tuning = check_tuning(tuning, "download")
     if retry_failed and catalog_only:
         raise UsageError("retry_failed fetches assets, and catalog_only none: give one of them")
     progress = listener(progress)
@@ -255,8 +258,10 @@ def _check(if_exists: object, name: object, flags: Mapping[str, object]) -> None
         raise UsageError(f"if_exists is one of {get_args(IfExists)}, not {if_exists!r}")
     if not isinstance(name, str | None):
         raise UnsupportedError(f"name is a text or None, not {name!r}")
+    if name is not None and not name.strip():
+        raise UsageError(f"name is what the dataset is to be called, and {name!r} says nothing")
     for flag, value in flags.items():
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | np.bool_):
             raise UnsupportedError(f"{flag} is True or False, not {value!r}")
 
 

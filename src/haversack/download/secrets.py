@@ -106,9 +106,9 @@ class Secrets:
 
     def joined(self, other: Secrets | None) -> Secrets:
         """Give these and others; for an origin of both, these."""
-        both = Secrets()
+        other, both = secrets_of(other), Secrets()
         both._of = dict(self._of)
-        both._finders = [*self._finders, *([secrets_of(other).of] if other else [])]
+        both._finders = [*self._finders, *([other.of] if other else [])]
         return both
 
     def of(self, origin: Origin) -> Credential | None:

@@ -103,9 +103,10 @@ def transfer(
         "max_requests_per_second": max_requests_per_second,
     }
     numbers = {"concurrency": concurrency, "retries": retries, "timeout": timeout, "fsync": fsync}
-    check_tuning(numbers | limits, "transfer")
+    tuning = check_tuning(numbers | limits, "transfer")
+    concurrency, retries, timeout = tuning["concurrency"], tuning["retries"], tuning["timeout"]
     network = Network(source=source_origin, secrets=secrets, allow_hosts=allow_hosts, ca=ca)
-    pace = Pace(max_bytes_per_second, max_requests_per_second)
+    pace = Pace(tuning["max_bytes_per_second"], tuning["max_requests_per_second"])
     parts = Parts(random_ids.token_hex(4), synced=fsync != "none")
     ending = Ending()
     committer = Committer(Disk(fsync, ending), ledger, ending)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict, get_args
+from numbers import Integral, Real
+from typing import Any, TypedDict, cast, get_args
 
 from haversack.download.syncing import Sync
 from haversack.errors import UnsupportedError, UsageError
@@ -22,8 +23,10 @@ class Tuning(TypedDict, total=False):
     max_requests_per_second: float | None
 
 
-def check_tuning(given: Mapping[str, Any], caller: str) -> None:
-    """Refuse options that make no sense, before anything begins.
+def check_tuning(given: Mapping[str, Any], caller: str) -> Tuning:
+    """Refuse options that make no sense, before anything begins; give the others as plain values.
+
+    Numbers of numpy are such as Python's are.
 
     Raises
     ------
@@ -38,12 +41,23 @@ def check_tuning(given: Mapping[str, Any], caller: str) -> None:
     Traceback (most recent call last):
     haversack.errors.UsageError: timeout is a number of seconds above 0, not 0
     """
+    plain: dict[str, Any] = {}
     for name, value in given.items():
         if name not in _CHECKS:
             raise UnsupportedError(f"{caller}() has no option {name!r}")
         meant, is_good = _CHECKS[name]
-        if not is_good(value):
+        plain[name] = _plain(value)
+        if not is_good(plain[name]):
             raise UsageError(f"{name} is {meant}, not {value!r}")
+    return cast("Tuning", plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
 
 
 def _is_whole(value: object) -> bool:

@@ -99,6 +99,28 @@ def test_syncing_reads_the_catalog_anew(farms, out, server, publish):
     assert (report.fetched, len(_items(report))) == (1, 4)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"[" * 100_000, "is no catalog archive, for it is not gzip-compressed, and no JSON"),
+        (b'{"type": "Catalog"', "answers with what is no whole JSON: .* line 1 column 19"),
+        (b"\x1f\x8b nothing", r"farms\.tar\.gz.*\(it came from"),
+    ],
+)
+def test_what_is_no_archive_is_named_by_its_address(out, server, make_answer, body, said):
+    url = server.answer("/farms.tar.gz", make_answer(200, body))
+    with pytest.raises(UnexpectedAnswerError, match=said) as caught:
+        download(url, out)
+    assert url in str(caught.value)
+    assert body.startswith(b"\x1f\x8b") == (out / "farms.tar.gz").exists()
+
+
+def test_a_line_that_is_no_url_is_named(tmp_path, out):
+    (tmp_path / "list.txt").write_text("# mine\n\nhttps://a.example/a.tif\na.tif\n")
+    with pytest.raises(UsageError, match=r"list\.txt: line 4: .*a\.tif"):
+        download(tmp_path / "list.txt", out)
+
+
 # Items
 
 

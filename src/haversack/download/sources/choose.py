@@ -29,7 +29,14 @@ from haversack.download.sources.document import (
 from haversack.download.sources.entries import Entry, items_of
 from haversack.download.sources.listing import is_listing, listed, place_of
 from haversack.download.sources.search import narrowing, search
-from haversack.errors import EmptySourceError, FormatError, PathNotFoundError, UnexpectedAnswerError
+from haversack.errors import (
+    EmptySourceError,
+    FormatError,
+    PathNotFoundError,
+    UnexpectedAnswerError,
+    UnsupportedError,
+    UsageError,
+)
 
 _ROOTS = frozenset({"catalog.json", "collection.json", "index.html", ""})
 _DOCUMENTS = frozenset({".json", ".geojson", *LINES})
@@ -53,6 +60,13 @@ class StacApi:
 
     url: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.url, str):
+            raise UnsupportedError(
+                "the address of a STAC API is a text, as 'https://api.example/v1', "
+                f"not {self.url!r}"
+            )
+
 
 Source = str | StacApi | tuple[str, ...]
 
@@ -64,6 +78,8 @@ def urls_in(path: Path) -> tuple[str, ...]:
     ------
     PathNotFoundError, FormatError
         There is no such file, or it is no text.
+    UsageError
+        A line, which is named, is no URL that can be fetched.
     EmptySourceError
         No URL is in it.
     """
@@ -73,10 +89,15 @@ def urls_in(path: Path) -> tuple[str, ...]:
         raise PathNotFoundError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
         raise FormatError(f"{path} is no list of URLs: {error}") from None
-    try:
-        return checked([line for line in lines if line and not line.startswith("#")])
-    except EmptySourceError:
-        raise EmptySourceError(f"{path} is empty: there is no URL in it") from None
+    numbered = [(n, line) for n, line in enumerate(lines, 1) if line and not line.startswith("#")]
+    for number, line in numbered:
+        try:
+            Origin.of(line)
+        except UsageError as error:
+            raise UsageError(f"{path}: line {number}: {error}") from None
+    if not numbered:
+        raise EmptySourceError(f"{path} is empty: there is no URL in it")
+    return tuple(line for _, line in numbered)
 
 
 def checked(urls: Iterable[str]) -> tuple[str, ...]:
