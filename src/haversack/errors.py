@@ -34,6 +34,7 @@ Each is also the builtin that a caller would expect, so ``except KeyError`` and
         ├── AuthenticationError (PermissionError)
         ├── APIKeyNotFound (LookupError)
         ├── NoHubError                      none is set
+        ├── ProfilesError                   also a FormatError: the profiles file is damaged
         └── EntityDoesNotExist (LookupError)
 
 ``exit_code`` is what the command line ends with.
@@ -202,6 +203,12 @@ class APIKeyNotFound(MLHubException, LookupError):  # noqa: N818 (the old client
 
 class NoHubError(MLHubException):
     """No hub is named: in the arguments, the environment or the profiles file."""
+
+
+class ProfilesError(MLHubException, FormatError):
+    """The profiles file cannot be read, or is none."""
+
+    exit_code = 7
 
 
 class EntityDoesNotExist(MLHubException, LookupError):  # noqa: N818 (the old client's name)

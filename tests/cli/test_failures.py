@@ -44,6 +44,15 @@ def test_missing_server(haversack):
     _assert_one_line(result, 5, f"127.0.0.1:{port}")
 
 
+@pytest.mark.parametrize("verb", ["list", "configure"])
+def test_a_damaged_profiles_file(haversack, tmp_path, verb):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/profiles").write_text("api_key = open-sesame")
+    result = haversack(verb)
+    _assert_one_line(result, 7, "home/profiles", "mend it")
+    assert "open-sesame" not in result.err
+
+
 def test_no_hub_named(haversack):
     _assert_one_line(haversack("list", "--api-key", "k"), 5, "MLHUB_ROOT_URL")
 

@@ -11,6 +11,7 @@ from haversack.errors import (
     AuthenticationError,
     EntityDoesNotExist,
     MLHubException,
+    ProfilesError,
     UsageError,
 )
 from haversack.hub import Session, get_session
@@ -275,3 +276,36 @@ def test_a_link_by_http_to_an_https_hub_is_asked_by_https():
     session = get_session(root_url=ROOT)
     assert session._as_safe("http://hub.example/mlhub/v1/x?token=1") == f"{ROOT}x?token=1"
     assert session._as_safe("http://other.example/x") == "http://other.example/x"
+
+
+@pytest.mark.parametrize("content", [b"no section = here", b"\xff\xfe", b"[a]\n[a]\n"])
+def test_a_damaged_profiles_file_is_told_as_that(content):
+    profiles_path().parent.mkdir()
+    profiles_path().write_bytes(content)
+    for use in (get_session, read_profile, write_profile, Session.from_config):
+        with pytest.raises(ProfilesError, match="cannot read .*profiles") as caught:
+            use()
+        assert (caught.value.exit_code, isinstance(caught.value, MLHubException)) == (7, True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such permissions")
+def test_keys_that_others_can_read_are_told_of_once(caplog):
+    path = write_profile(api_key="my-key", root_url=ROOT)
+    write_profile("open", root_url=ROOT)
+    get_session()
+    assert caplog.text == ""
+    path.chmod(0o644)
+    read_profile("open")
+    assert caplog.text == ""
+    for _ in range(2):
+        get_session()
+    assert caplog.text.count("others can read it") == 1
+    assert "my-key" not in caplog.text
+
+
+def test_a_key_goes_before_a_profile_that_is_not_there_which_is_told(monkeypatch, caplog):
+    monkeypatch.setenv("MLHUB_API_KEY", "environment-key")
+    assert sent(get_session(root_url=ROOT)) == "environment-key"
+    assert caplog.text == ""
+    assert sent(get_session(profile="zz", root_url=ROOT)) == "environment-key"
+    assert "no profile 'zz'" in caplog.text

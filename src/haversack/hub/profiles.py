@@ -10,6 +10,7 @@ It is ``${MLHUB_HOME:-~/.mlhub}/profiles``, an INI file that only its owner can 
 from __future__ import annotations
 
 import io
+import logging
 import os
 from configparser import ConfigParser, Error
 from dataclasses import dataclass, field
@@ -17,10 +18,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from haversack.download.origin import canonical, shown
-from haversack.errors import MLHubException, UsageError
+from haversack.errors import ProfilesError, UsageError
 from haversack.storage.publish import make_directory, replace
 
 DEFAULT_PROFILE = "default"
+
+log = logging.getLogger("haversack.hub")
+_told = set[Path]()  # files that others can read
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +52,30 @@ def read_profile(name: str = DEFAULT_PROFILE) -> Profile | None:
 
     Raises
     ------
-    MLHubException
+    ProfilesError
         The file cannot be read or is no INI file.
     """
     file = _read()
     if not file.has_section(name):
         return None
     section = file[name]
+    key = section.get("api_key") or None
+    if key is not None:
+        _warn_if_open(profiles_path())
     return Profile(
         name,
-        section.get("api_key") or None,
+        key,
         section.get("root_url") or None,
         section.get("send_key", "bearer").strip().lower() == "query",
     )
+
+
+def _warn_if_open(path: Path) -> None:
+    """Say once that others can read the keys; where the system has no such permissions, never."""
+    if os.name != "posix" or path in _told or not (path.stat().st_mode & 0o077):
+        return
+    _told.add(path)
+    log.warning("%s holds API keys, and others can read it: run `chmod 600 %s`", path, path)
 
 
 def write_profile(
@@ -82,6 +97,8 @@ def write_profile(
 
     Raises
     ------
+    ProfilesError
+        The file that is there cannot be read.
     UsageError
         The name, the key or the URL would not be read as it was written.
 
@@ -142,7 +159,7 @@ def _read() -> ConfigParser:
         pass
     except (Error, ValueError, OSError) as error:
         # The parser's own message would show the line, which may be a key.
-        raise MLHubException(
+        raise ProfilesError(
             f"cannot read {path} ({type(error).__name__}): mend it, or remove it and run "
             "`haversack configure`"
         ) from None

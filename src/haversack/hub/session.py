@@ -19,6 +19,7 @@ from haversack.errors import (
     EntityDoesNotExist,
     MLHubException,
     NoHubError,
+    ProfilesError,
     UnsupportedError,
     UsageError,
 )
@@ -195,7 +196,9 @@ def get_session(
     Raises
     ------
     APIKeyNotFound
-        The profile that was named does not exist.
+        The profile that was named does not exist, and no key is given otherwise.
+    ProfilesError
+        The profiles file is needed, and damaged.
     MLHubException
         No hub is set.
 
@@ -211,6 +214,8 @@ def get_session(
     root = root_url or os.environ.get("MLHUB_ROOT_URL")
     found = None if name == ANONYMOUS_PROFILE else _profile(name, needed=not (key and root))
     root = root or (found.root_url if found else None)
+    if key and found is None and name not in (DEFAULT_PROFILE, ANONYMOUS_PROFILE):
+        log.warning("%s has no profile %r: the key that is given goes first", profiles_path(), name)
     if key or name == ANONYMOUS_PROFILE:
         return Session(api_key=key, root_url=root, key_in_query=bool(found and found.key_in_query))
     if found is None:
@@ -223,7 +228,7 @@ def get_session(
 def _profile(name: str, *, needed: bool) -> Profile | None:
     try:
         return read_profile(name)
-    except MLHubException as error:
+    except ProfilesError as error:
         if needed:
             raise
         log.warning("%s; the hub and the key that are given are used without it", error)
