@@ -13,6 +13,7 @@ import io
 import logging
 import os
 from configparser import ConfigParser, Error
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,10 +73,12 @@ def read_profile(name: str = DEFAULT_PROFILE) -> Profile | None:
 
 def _warn_if_open(path: Path) -> None:
     """Say once that others can read the keys; where the system has no such permissions, never."""
-    if os.name != "posix" or path in _told or not (path.stat().st_mode & 0o077):
+    if os.name != "posix" or path in _told:
         return
-    _told.add(path)
-    log.warning("%s holds API keys, and others can read it: run `chmod 600 %s`", path, path)
+    with suppress(OSError):  # gone meanwhile
+        if path.stat().st_mode & 0o077:
+            _told.add(path)
+            log.warning("%s holds API keys, and others can read it: run `chmod 600 %s`", path, path)
 
 
 def write_profile(

@@ -298,6 +298,16 @@ def test_a_server_that_estimates_too_many_is_believed_by_what_it_gives(
     assert len(api.asked) < 300
 
 
+def test_a_feature_that_is_left_out_is_not_asked_for_again(server, make_answer, out, caplog):
+    api = Api(server, make_answer)
+    page = json.dumps(_page([api.items[0], None], numberMatched=2)).encode()
+    url = server.answer("/v1/search", make_answer(200, page))
+    assert len(_items(download(StacApi(server.url("/v1/")), out, name="found"))) == 1
+    assert [path.partition("?")[0] for path in server.paths()].count("/v1/search") == 1
+    assert url in caplog.text
+    assert "1 of 2 features are no objects" in caplog.text
+
+
 def test_a_search_that_gives_nothing_is_over_whatever_is_estimated(server, make_answer, out):
     api = Api(server, make_answer, more=5)
     api.items.clear()

@@ -68,8 +68,9 @@ class _Search:
         try:
             for page, url in self._pages(span):
                 matched = _matched(page)
-                for feature in features_of(page, shown(url)):
-                    counted += 1
+                features = features_of(page, shown(url))
+                counted += _given(page)  # what is left out counts too, as it does for the server
+                for feature in features:
                     if self._is_new(feature):
                         yield feature, url
         except DownloadError as error:
@@ -135,6 +136,11 @@ def _with_query(url: str, asked: dict[str, Any]) -> str:
         else:
             told[name] = json.dumps(value) if isinstance(value, dict) else str(value)
     return f"{url}{'&' if '?' in url else '?'}{urlencode(told)}"
+
+
+def _given(page: Document) -> int:
+    features = page.get("features")
+    return len(features) if isinstance(features, list) else 0
 
 
 def _matched(page: Document) -> int | None:
