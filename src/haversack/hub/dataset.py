@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import quote
 
+from haversack.catalog import Filters
 from haversack.download import DownloadReport, IfExists, download
 from haversack.errors import UsageError
 from haversack.events import Progress
@@ -242,6 +243,9 @@ class Dataset:
             Filters that contradict each other; ``name`` or ``source``, which are the hub's.
         """
         _refuse_names(options)
+        names = ("asset_keys", "roles", "media_types", "where")
+        more: dict[str, Any] = {name: options.get(name) for name in names}
+        Filters(collection_filter, datetime, bbox, intersects, **more).check()
         session = self._asking(Access(api_key=api_key, profile=profile))
         if api_key or profile:
             # A key that the hub refuses is an error before anything is written.
