@@ -3,6 +3,8 @@
 import base64
 import hashlib
 
+import pytest
+
 from haversack.download.transfer import Request, transfer
 
 
@@ -61,6 +63,37 @@ def test_a_wrong_size_is_refused_before_the_body_comes(server, get, here, megaby
     assert "the catalog says 5" in get("/a", size=5)["/a"].error
     assert here() == {}
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1000, 900_000])
+def test_a_body_without_an_end_is_cut_off_at_the_size_that_the_catalog_says(
+    server, get, here, make_answer, megabyte, size
+):
+    endless = make_answer(200, megabyte, {"Content-Length": ""}, cut=len(megabyte), end="stall")
+    server.answer("/a", endless)
+    error = get("/a", size=size, timeout=60)["/a"].error
+    assert f"has more than {size} bytes, the catalog says {size}" in error
+    assert here() == {}
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("total", ["1024000", "*"])
+def test_a_part_is_not_gone_on_with_beyond_the_size_that_the_catalog_says(
+    server, get, here, make_answer, megabyte, total
+):
+    def route(asked):
+        if asked.times == 1:
+            headers = {"ETag": '"1"', "Content-Length": ""}
+            return make_answer(200, megabyte, headers, cut=600_000, end="reset")
+        begin = int(asked.headers["range"][6:-1])
+        extent = {"ETag": '"1"', "Content-Range": f"bytes {begin}-1023999/{total}"}
+        return make_answer(206, megabyte[begin:], extent | {"Content-Length": ""}, 1 << 20, "stall")
+
+    server.answer("/a", route)
+    error = get("/a", size=900_000, timeout=60)["/a"].error
+    assert "the catalog says 900000" in error
+    assert here() == {}
+    assert len(server.asked) == 2
 
 
 def test_a_compressed_body_is_not_taken_for_the_file(server, get, here):

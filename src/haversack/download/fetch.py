@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from enum import Enum
 
@@ -62,6 +63,7 @@ class Fetch:
         self.url, self.origin = located(request.url)
         self._body = Body(request, os.fspath(request.path), parts, writer)
         self._furthest = self._body.size
+        self._most = sys.maxsize if request.size is None else request.size
         self._headers: dict[str, str] = {}
 
     @property
@@ -96,6 +98,9 @@ class Fetch:
                 self._begin()
             self.moved += len(chunk)
             if self._takes:
+                if self._body.size + len(chunk) > self._most:
+                    self._problem = self._of_other_size(f"more than {self._most}")
+                    return _ABORT
                 self._body.take(chunk)
                 return None
             return self._drop(chunk)
@@ -136,7 +141,8 @@ class Fetch:
             and version == self._body.version != NO_VALIDATOR
         ):
             self._body.headers, self._body.total = headers, total
-            return None
+            is_other = total is not None and self.request.size not in {None, total}
+            return self._of_other_size(total) if is_other else None
         self._body.discard()
         return Failure(Kind.BODY, f"{shown(self.url)}: it changed while it was fetched", 0.0)
 
@@ -247,11 +253,13 @@ class Fetch:
         if total is not None and size != total:
             # Some servers give no more than so much at once: the rest is asked for without a pause.
             return Failure(Kind.BODY, f"{shown(self.url)}: {size} bytes of {total} came", 0.0)
-        if wanted is not None and size != wanted:
-            self._body.discard()
-            message = f"{shown(self.url)}: has {size} bytes, the catalog says {wanted}"
-            return Failure(Kind.FINAL, message, status=self._status)
-        return None
+        return None if wanted in {None, size} else self._of_other_size(size)
+
+    def _of_other_size(self, size: object) -> Failure:
+        """Throw bytes away whose number is not the one that the catalog says."""
+        self._body.discard()
+        message = f"{shown(self.url)}: has {size} bytes, the catalog says {self.request.size}"
+        return Failure(Kind.FINAL, message, status=self._status)
 
     def refuted(self, wrong: Expected) -> Failure:
         """Throw bytes away that are not those meant; they are asked for once more."""
