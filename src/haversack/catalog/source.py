@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ class Source(Protocol):
     path
         The archive, or the directory of the root document.
     lost
-        Places that documents link to, where nothing is.
+        Places that documents link to, where nothing is that belongs to the catalog.
     """
 
     @property
@@ -81,7 +82,10 @@ class TreeSource:
 
     path: Path
     lost: list[str] = field(default_factory=list)
-    unfollowed: list[str] = field(default_factory=list)
+    _own: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._own = os.path.join(os.path.realpath(self.path), "")  # noqa: PTH118
 
     def item(self, row: int, place: str) -> bytes:  # noqa: ARG002
         return self.document(place)
@@ -103,5 +107,8 @@ class TreeSource:
     def own_file(self, place: str) -> Path | None:
         """Give the file at a place, None where it is not in the catalog's directory."""
         file = self.file(place)
-        inside = file is not None and file.resolve().is_relative_to(self.path.resolve())
-        return file if inside else None
+        return file if file is not None and self.is_own(file) else None
+
+    def is_own(self, path: Path) -> bool:
+        """Tell whether a path is in the catalog's directory when links are followed."""
+        return os.path.realpath(path).startswith(self._own)

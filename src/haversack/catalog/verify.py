@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haversack import events
@@ -20,16 +21,19 @@ if TYPE_CHECKING:
 
 def find_damage(catalog: Catalog, progress: Progress = None) -> list[Damage]:
     """Look at every asset that should lie beside the catalog; each file is read once."""
-    found = [
-        Damage(catalog.path / lost, "", "a linked document is missing")
-        for lost in catalog.source.lost
-    ]
+    found = [_of_lost(catalog.path / lost) for lost in catalog.source.lost]
     with events.task(progress, "verify", total=len(catalog.assets), unit="asset") as work:
         for row, target in _files(catalog):
             work.advance(row + 1 - work.done)
             found.extend(_of_file(catalog, row, target))
         work.advance(len(catalog.assets) - work.done)
     return found
+
+
+def _of_lost(path: Path) -> Damage:
+    there = path.exists()
+    what = "is not in the catalog's directory" if there else "is missing"
+    return Damage(path, "", f"a linked document {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ def _of_file(catalog: Catalog, row: int, target: str) -> list[Damage]:
     place = file or catalog.path / target
     if size is None:
         return [Damage(place, where, "the file is missing")]
+    if file is not None and _leads_out(catalog, file, target):
+        return [Damage(place, where, "it is a link to a file outside of the catalog's directory")]
     expected = int(catalog.assets.size[row])
     if expected not in {UNKNOWN_SIZE, size}:
         return [Damage(place, where, f"it has {size:,} bytes, not {expected:,}")]
@@ -96,3 +102,12 @@ def _of_file(catalog: Catalog, row: int, target: str) -> list[Damage]:
     if file is not None and checksum is not None and not checksum.matches(file):
         return [Damage(place, where, "its bytes disagree with its checksum")]
     return []
+
+
+def _leads_out(catalog: Catalog, file: Path, target: str) -> bool:
+    """Tell whether a place in the catalog's directory is a link out of it.
+
+    Other files may lie elsewhere: a download puts assets apart where it was told so.
+    """
+    own = isinstance(catalog.source, TreeSource) and catalog.source.is_own(file)
+    return not own and not target.startswith("../")
