@@ -99,10 +99,14 @@ class TreeSource:
 
     def file(self, place: str) -> Path | None:
         """Give the regular file at a place, which may lie beside the catalog's directory."""
+        return next((path for path in self.candidates(place) if path.is_file()), None)
+
+    def candidates(self, place: str) -> tuple[Path, ...]:
+        """Say where the file of a place may be: catalogs differ in percent-encoding."""
         if "://" in place:
-            return None
-        paths = (self.path / place, self.path / unquote(place))
-        return next((path for path in paths if path.is_file()), None)
+            return ()
+        plain = unquote(place)
+        return (self.path / place, *(() if plain == place else (self.path / plain,)))
 
     def own_file(self, place: str) -> Path | None:
         """Give the file at a place, None where it is not in the catalog's directory."""
@@ -112,3 +116,7 @@ class TreeSource:
     def is_own(self, path: Path) -> bool:
         """Tell whether a path is in the catalog's directory when links are followed."""
         return os.path.realpath(path).startswith(self._own)
+
+    def overlaps(self, folder: str) -> bool:
+        """Tell whether the catalog's directory is in a real one (``/a/b/``), or that in it."""
+        return folder.startswith(self._own) or self._own.startswith(folder)

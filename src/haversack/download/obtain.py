@@ -98,7 +98,7 @@ def name_dataset(source: Given, name: str | None) -> Named:
     if text.endswith(".txt"):
         return Named(urls_in(path), name or path.stem, None)
     catalog = _with_content(read_catalog(path))
-    return Named(text, name or catalog.id, catalog)
+    return Named(os.fspath(path), name or catalog.id, catalog)
 
 
 def obtain(

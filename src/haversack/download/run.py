@@ -19,6 +19,7 @@ from haversack.catalog.filters import select
 from haversack.catalog.sources import with_sources as add_sources
 from haversack.download.access import Access
 from haversack.download.addresses import hosts_of
+from haversack.download.apart import check_apart
 from haversack.download.bring import Bringing
 from haversack.download.holdings import IfExists
 from haversack.download.layout import REPORT
@@ -147,7 +148,8 @@ def download(
     EmptySourceError
         There is nothing in the source.
     ExistsError
-        A file stands where a directory is to be.
+        A file stands where a directory is to be; documents or files of the source lie where the
+        dataset would.
     StorageError
         The disk is full or refuses; what is whole stays.
     DownloadError
@@ -183,10 +185,11 @@ def download(
     for directory in (output, elsewhere):
         check_directory(directory)
     named = name_dataset(source, name)
-    if named.catalog is not None:
-        select(named.catalog, filters)
     folder = component(named.dataset_id)
     place, assets = output / folder, elsewhere / folder
+    if named.catalog is not None:
+        select(named.catalog, filters)
+        check_apart(named.catalog, Path(str(named.source)), place, assets)
     if retry_failed and not exists(assets):
         raise no_report(assets / REPORT)  # before the lease makes the directory
     with _leases(() if dry_run else {place, assets}), _scratch(dry_run=dry_run) as scratch:
