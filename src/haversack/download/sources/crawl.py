@@ -6,7 +6,6 @@ import logging
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from urllib.parse import urljoin
 
 from haversack.download.origin import shown
 from haversack.download.sources.document import (
@@ -16,21 +15,32 @@ from haversack.download.sources.document import (
     absolute,
     features_of,
     links_of,
+    target_of,
 )
-from haversack.errors import SourceNotFoundError, UnexpectedAnswerError
+from haversack.download.sources.endless import Pages, check_depth
+from haversack.errors import DownloadError, SourceNotFoundError, UnexpectedAnswerError
 
 _AT_ONCE, _AHEAD = 16, 64
+_TOLD = 1000
+_SHOWN = 200
 
 log = logging.getLogger("haversack.download")
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A document to read: where, what to post for it, and the collection that leads to it."""
+    """A document to read: where, what to post for it, and the collection that leads to it.
+
+    ``holder`` is the document that links to it, ``depth`` how many are above it, and ``pages``
+    counts the listing that it is a page of.
+    """
 
     url: str
     parent: str | None
     body: Document | None = None
+    holder: str = ""
+    depth: int = 0
+    pages: Pages = field(default_factory=Pages)
 
 
 @dataclass(slots=True)
@@ -38,17 +48,38 @@ class _Crawl:
     asker: Asker
     waiting: deque[_Place] = field(default_factory=deque)
     seen: set[str] = field(default_factory=set)
+    read: int = 0
 
-    def add(self, url: str, parent: str | None) -> None:
-        if url not in self.seen:
+    def add(self, href: str, above: _Place, parent: str | None) -> None:
+        """Take in what a document links to, once; an address that nobody can fetch is told."""
+        url = target_of(above.url, href)
+        if url is None:
+            told = shown(href)[:_SHOWN]
+            log.warning(
+                "%s: its link to %s is no http or https URL, and is passed over",
+                shown(above.url),
+                told,
+            )
+        elif url not in self.seen:
             self.seen.add(url)
-            self.waiting.append(_Place(url, parent))
+            self.waiting.append(_Place(url, parent, None, above.url, above.depth + 1))
+
+    def count(self) -> None:
+        self.read += 1
+        if self.read % _TOLD == 0:
+            log.info("%d documents read, %d are known to come", self.read, len(self.waiting))
 
 
 def crawl(asker: Asker, url: str, root: Document) -> Documents:
     """Give the collections and items below a document, each with the collection it lies in.
 
-    Documents that links lead to and that are not there are passed over, with a warning.
+    Documents that links lead to and that are not there are passed over, with a warning, and so are
+    links that are no URLs of http or https.
+
+    Raises
+    ------
+    DownloadError
+        A document cannot be read, or is no STAC; it names the one that links to it too.
     """
     crawl = _Crawl(asker, seen={url})
     yield from _taken(crawl, root, _Place(url, None))
@@ -60,10 +91,14 @@ def crawl(asker: Asker, url: str, root: Document) -> Documents:
                     place = crawl.waiting.popleft()
                     pending.append((place, pool.submit(asker.document, place.url, place.body)))
                 place, future = pending.popleft()
+                crawl.count()
                 try:
                     yield from _taken(crawl, future.result(), place)
                 except SourceNotFoundError as missing:
-                    log.warning("%s: a link leads there", missing)
+                    log.warning("%s: a link of %s leads there", missing, shown(place.holder))
+                except DownloadError as error:
+                    way = f"{shown(place.holder)} links to {shown(place.url)}"
+                    raise type(error)(f"{error} ({way})") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -75,10 +110,7 @@ def _taken(crawl: _Crawl, document: Document, place: _Place) -> Documents:
     elif kind == "FeatureCollection":
         for feature in features_of(document, shown(place.url)):
             yield absolute(feature, place.url), place.parent
-        follow = next_page(document, place.url, place.body)
-        if follow is not None and (follow[1] is not None or follow[0] not in crawl.seen):
-            crawl.seen.add(follow[0])
-            crawl.waiting.appendleft(_Place(follow[0], place.parent, follow[1]))
+        _turn(crawl, document, place)
     elif kind in {"Catalog", "Collection"}:
         parent = place.parent
         if kind == "Collection":
@@ -87,18 +119,42 @@ def _taken(crawl: _Crawl, document: Document, place: _Place) -> Documents:
         # Where an API lists the items too, the links to each say the same.
         below = links_of(document, "child", "item")
         items = [] if links_of(document, "item") else links_of(document, "items")
+        check_depth(place.depth, place.url)
         for link in below + items:
-            crawl.add(urljoin(place.url, link["href"]), parent)
+            crawl.add(link["href"], place, parent)
     else:
         raise UnexpectedAnswerError(f"{shown(place.url)} is no STAC: its type is {kind!r}")
+
+
+def _turn(crawl: _Crawl, document: Document, place: _Place) -> None:
+    """Have the next page of a listing read before all else."""
+    follow = next_page(document, place.url, place.body)
+    if follow is None or (follow[1] is None and follow[0] in crawl.seen):
+        return
+    place.pages.note(place.url, document.get("features"))
+    crawl.seen.add(follow[0])
+    crawl.waiting.appendleft(
+        _Place(follow[0], place.parent, follow[1], place.url, place.depth, place.pages)
+    )
 
 
 def next_page(
     document: Document, url: str, body: Document | None
 ) -> tuple[str, Document | None] | None:
-    """Give the address of the next page, and what to post there."""
+    """Give the address of the next page, and what to post there.
+
+    Raises
+    ------
+    UnexpectedAnswerError
+        It can be fetched from nowhere, so that what is to come would be lost.
+    """
     for link in links_of(document, "next"):
-        target = urljoin(url, link["href"])
+        target = target_of(url, link["href"])
+        if target is None:
+            told = shown(link["href"])[:_SHOWN]
+            raise UnexpectedAnswerError(
+                f"{shown(url)}: its next page, {told}, is no http or https URL"
+            )
         if str(link.get("method", "GET")).upper() != "POST":
             return target, None
         more = link.get("body")

@@ -13,8 +13,8 @@ import msgspec
 from haversack.download.access import Access
 from haversack.download.failure import of_status
 from haversack.download.http import Response, request
-from haversack.download.origin import lower_scheme, shown
-from haversack.errors import UnexpectedAnswerError
+from haversack.download.origin import located, shown
+from haversack.errors import UnexpectedAnswerError, UsageError
 
 Document = dict[str, Any]
 Documents = Iterator[tuple[Document, str | None]]
@@ -125,10 +125,28 @@ def features_of(page: Document, place: str) -> list[Document]:
     return kept
 
 
+def target_of(base: str, href: str) -> str | None:
+    """Give the URL that a link of a document leads to; None where it cannot be fetched.
+
+    Examples
+    --------
+    >>> target_of("https://a.example/c/catalog.json", "../i.json")
+    'https://a.example/i.json'
+    >>> target_of("https://a.example/catalog.json", "file:///etc/hostname") is None
+    True
+    """
+    try:
+        target = urljoin(base, href)
+        located(target)
+    except (UsageError, ValueError):
+        return None
+    return target
+
+
 def absolute(document: Document, base: str) -> Document:
     """Make the references of a collection or item absolute, and drop the links of its tree."""
-    here = next((urljoin(base, link["href"]) for link in links_of(document, "self")), base)
-    here = here if lower_scheme(here).startswith(("http://", "https://")) else base
+    selves = (target_of(base, link["href"]) for link in links_of(document, "self"))
+    here = next(selves, base) or base
     links = document.get("links")
     kept = [
         link | {"href": _joined(here, link["href"])}
@@ -153,4 +171,7 @@ def has_address(asset: Any) -> bool:
 
 
 def _joined(base: str, href: str) -> str:
-    return href if "://" in href else urljoin(base, href)
+    try:
+        return href if "://" in href else urljoin(base, href)
+    except ValueError:
+        return href

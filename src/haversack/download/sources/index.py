@@ -9,10 +9,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
-from urllib.parse import unquote, urljoin
+from urllib.parse import unquote
 
 from haversack.download.origin import shown
-from haversack.download.sources.document import Asker
+from haversack.download.sources.document import Asker, target_of
+from haversack.download.sources.endless import check_depth
 from haversack.download.sources.entries import Entry
 from haversack.errors import (
     AccessRefusedError,
@@ -22,6 +23,7 @@ from haversack.errors import (
 )
 
 _MOST = 10_000_000
+_TOLD = 1000
 
 log = logging.getLogger("haversack.download")
 
@@ -32,14 +34,18 @@ def index(asker: Asker, source: str, passed_over: Callable[[str], None]) -> Iter
     Raises
     ------
     DownloadError
-        The folder itself cannot be read, or all that is below it is closed.
+        The folder itself cannot be read, all that is below it is closed, or folders have no end.
     """
     root = source.partition("?")[0].partition("#")[0]
     waiting, seen = deque([root]), {root}
     closed: DownloadError | None = None
-    files = 0
+    files = folders = 0
     while waiting:
         folder = waiting.popleft()
+        check_depth(folder.count("/") - root.count("/"), folder)
+        folders += 1
+        if folders % _TOLD == 0:
+            log.info("%s: %d folders read, %d files found", shown(source), folders, files)
         try:
             below = _below(asker, folder)
         except (AccessRefusedError, SourceNotFoundError) as error:
@@ -80,6 +86,7 @@ def _below(asker: Asker, folder: str) -> list[str]:
         raise UnexpectedAnswerError(f"{shown(folder)} is no list of files: it is no web page")
     anchors = _Anchors()
     anchors.feed(answer.body.decode("utf-8", "replace"))
-    found = (urljoin(folder, href).partition("#")[0] for href in anchors.hrefs)
+    targets = (target_of(folder, href) or "" for href in anchors.hrefs)
+    found = (target.partition("#")[0] for target in targets)
     inside = [url for url in found if url.startswith(folder) and url != folder and "?" not in url]
     return [url for url in inside if ".." not in unquote(url).split("/")]

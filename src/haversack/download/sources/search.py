@@ -22,7 +22,9 @@ from haversack.download.sources.document import (
     absolute,
     features_of,
     links_of,
+    target_of,
 )
+from haversack.download.sources.endless import Pages
 from haversack.errors import DownloadError, SourceNotFoundError, UnexpectedAnswerError
 
 _PAGE = 500
@@ -61,6 +63,7 @@ class _Search:
     asked: dict[str, Any]
     seen: set[tuple[str, str]] = field(default_factory=set)
     most: int = 0  # items that one search has given to its end
+    pages: Pages = field(default_factory=Pages)
 
     def run(self, span: Span) -> Iterator[tuple[Document, str]]:
         """Give the items of a time span, each once; halve the span where some do not come."""
@@ -74,7 +77,7 @@ class _Search:
                     if self._is_new(feature):
                         yield feature, url
         except DownloadError as error:
-            if not counted:
+            if not counted or self.pages.endless:
                 raise
             failed = error
         if failed is None and (matched is None or counted >= matched or self._is_all(counted)):
@@ -117,6 +120,7 @@ class _Search:
             asked["datetime"] = _interval(span)
         url, body = (self.url, asked) if self.post else (_with_query(self.url, asked), None)
         visited: set[str] = set()
+        self.pages = Pages()
         while True:
             page = self.asker.document(url, body)
             yield page, url
@@ -124,6 +128,7 @@ class _Search:
             key = json.dumps(follow)
             if follow is None or key in visited or not page.get("features"):
                 return
+            self.pages.note(url, page["features"])
             visited.add(key)
             url, body = follow
 
@@ -166,7 +171,10 @@ def search(asker: Asker, url: str, root: Document, filters: Filters) -> Document
     links = links_of(root, "search")
     posts = [link for link in links if str(link.get("method", "")).upper() == "POST"]
     link = (posts or links)[0]
-    found = _Search(asker, urljoin(url, link["href"]), bool(posts), narrowing(filters))
+    target = target_of(url, link["href"])
+    if target is None:
+        raise UnexpectedAnswerError(f"{shown(url)}: its search is at no http or https URL")
+    found = _Search(asker, target, bool(posts), narrowing(filters))
     span = filters.check().span or (EARLIEST, LATEST)
     known: set[str] = set()
     for feature, page in found.run(span):
@@ -178,7 +186,7 @@ def search(asker: Asker, url: str, root: Document, filters: Filters) -> Document
 
 
 def _collection(asker: Asker, url: str, root: Document, name: str) -> Documents:
-    data = next((urljoin(url, link["href"]) for link in links_of(root, "data")), None)
+    data = next((target_of(url, link["href"]) for link in links_of(root, "data")), None)
     place = data or urljoin(url if url.endswith("/") else f"{url}/", "collections")
     url = f"{place.rstrip('/')}/{quote(name, safe='')}"
     try:

@@ -17,6 +17,7 @@ from haversack.download import buckets
 from haversack.download.cloud import CloudSignature
 from haversack.download.origin import Origin
 from haversack.download.sources.document import Asker
+from haversack.download.sources.endless import Pages
 from haversack.download.sources.entries import Entry
 from haversack.errors import UsageError
 
@@ -85,28 +86,32 @@ def _entry(base: str, above: int, found: _Object) -> Entry:
 def _keys(asker: Asker, base: str, prefix: str) -> Iterator[_Object]:
     """List as S3 does (ListObjectsV2)."""
     more: dict[str, str] = {}
+    pages = Pages()
     while True:
         # Without it a name that XML cannot hold comes as another one.
         query = {"list-type": "2", "prefix": prefix, "encoding-type": "url", **more}
         text = asker.get(f"{base}?{urlencode(query)}").body.decode("utf-8", "replace")
         plain = unquote_plus if _text(text, "EncodingType") == "url" else str
-        for one in _parts(text, "Contents"):
+        found = list(_parts(text, "Contents"))
+        for one in found:
             if key := plain(_text(one, "Key") or ""):
                 yield _Object(key, _text(one, "Size"), _text(one, "LastModified"))
         token = _text(text, "NextContinuationToken")
         if not token or token == more.get("continuation-token"):
             return
+        pages.note(base, found)
         more = {"continuation-token": token}
 
 
 def _blobs(asker: Asker, base: str, prefix: str) -> Iterator[_Object]:
     """List as Azure does, but for the directories of hierarchical namespaces."""
-    marker = ""
+    marker, pages = "", Pages()
     query = {"restype": "container", "comp": "list", "include": "metadata", "prefix": prefix}
     while True:
         answer = asker.get(f"{base.rstrip('/')}?{urlencode(query | {'marker': marker})}")
         text = answer.body.decode("utf-8-sig", "replace")
-        for one in _parts(text, "Blob"):
+        found = list(_parts(text, "Blob"))
+        for one in found:
             name = _text(one, "Name")
             if name and not _is_directory(one):
                 # A name that XML cannot hold comes percent-encoded.
@@ -120,6 +125,7 @@ def _blobs(asker: Asker, base: str, prefix: str) -> Iterator[_Object]:
         before, marker = marker, _text(text, "NextMarker") or ""
         if not marker or marker == before:
             return
+        pages.note(base, found)
 
 
 def _signed(asker: Asker, base: str, prefix: str) -> Iterator[_Object]:
