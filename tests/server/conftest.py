@@ -10,7 +10,7 @@ import pytest
 
 from haversack.server import background
 
-KEY = "s3cr&t ké"
+KEY = "s3cr&t+k%e"
 PAYLOADS = {
     "fields/fields_source/field_1/B04.tif": b"II*\x00" + bytes(range(256)) * 4,
     "fields/fields_source/field_1/cloud mask #1.png": b"\x89PNG mask",

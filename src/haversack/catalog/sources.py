@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 
 from haversack.catalog.filters import Selection
-from haversack.catalog.stac import is_absolute, resolve
+from haversack.catalog.stac import is_absolute, path_of, resolve
 
 _OF_API = re.compile(r"/collections/([^/]+)/items/([^/]+)/?$")
 _OF_TREE = re.compile(r"(?:^|/)([^/]+)/([^/]+)/\2\.json$")  # as the old hub lays items out
@@ -60,6 +60,6 @@ def _find(
         found = by_place.get(target, by_place.get(unquote(target)))
         if found is not None:
             return found
-    path = urlsplit(href).path
+    path = path_of(href)
     named = _OF_API.search(path) or _OF_TREE.search(path)
     return by_name.get((unquote(named.group(1)), unquote(named.group(2)))) if named else None

@@ -147,6 +147,22 @@ def is_absolute(href: str) -> bool:
     return href.startswith("/") or "://" in href
 
 
+def path_of(href: str) -> str:
+    """Give the path of an address, of whatever text there is: Python's parser refuses some.
+
+    Examples
+    --------
+    >>> path_of("https://a.example/b/c.json?d"), path_of("b/c.json#d"), path_of("http://[bad/x")
+    ('/b/c.json', 'b/c.json', '/x')
+    """
+    base = href.partition("#")[0].partition("?")[0]
+    _, separator, rest = base.partition("://")
+    if not separator:
+        return base
+    _, slash, path = rest.partition("/")
+    return f"{slash}{path}"
+
+
 def resolve(href: str, place: str) -> str:
     """Resolve a relative reference against the place of the document that holds it.
 

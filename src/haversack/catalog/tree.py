@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from haversack.catalog.source import TreeSource
-from haversack.catalog.stac import StacDocument, decode, is_stac, resolve
+from haversack.catalog.stac import StacDocument, decode, is_stac, path_of, resolve
 from haversack.catalog.table import Table
 from haversack.errors import PathNotFoundError
 
@@ -118,7 +118,7 @@ def _below(walk: _Walk, document: StacDocument, place: str) -> list[str]:
 
 def _local(root: Path, href: str, place: str) -> str | None:
     if href.startswith("file://"):
-        return "/" + unquote(href.removeprefix("file://").partition("/")[2])
+        return unquote(path_of(href))
     if "://" in href:
         return None
     target = resolve(href, place)

@@ -9,16 +9,20 @@ addresses (where clouds keep credentials) are reached only when named.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import lru_cache
 
-from haversack.download.origin import Origin
-from haversack.errors import UnsupportedError
+from haversack.download.origin import Origin, shown
+from haversack.errors import UnsupportedError, UsageError
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _CARRIER_GRADE_NAT = ipaddress.ip_network("100.64.0.0/10")
+_HOST = re.compile(
+    r"[\w.-]+(:\d{1,5})?|\[[\da-f:.]+\](:\d{1,5})?|[\da-f]*(:[\da-f.]*){2,9}", re.IGNORECASE
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -93,6 +97,8 @@ def hosts_of(allow_hosts: Iterable[str]) -> tuple[str, ...]:
     ------
     UnsupportedError
         They are no list of texts.
+    UsageError
+        One is no host.
 
     Examples
     --------
@@ -108,7 +114,17 @@ def hosts_of(allow_hosts: Iterable[str]) -> tuple[str, ...]:
     hosts = tuple(allow_hosts)
     if not all(isinstance(host, str) for host in hosts):
         raise wrong
-    return hosts
+    return tuple(map(_host, hosts))
+
+
+def _host(text: str) -> str:
+    """Take a host as origins have it: without the brackets around an address."""
+    if not _HOST.fullmatch(text):
+        raise UsageError(
+            f"{shown(text)[:200]} is no host to allow (allow_hosts=, --allow-host): a host is a "
+            "name or an address, as a.example, a.example:8080 or 10.0.0.1, and no URL"
+        )
+    return text.replace("[", "").replace("]", "")
 
 
 class AddressRule:

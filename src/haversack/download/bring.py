@@ -190,4 +190,4 @@ def _no_address(target: str) -> str:
             f"{shown(target)}: only http, https, s3, gs, az and abfs addresses can be fetched, and "
             "of a store those that name bucket or account"
         )
-    return f"{target}: the catalog refers to a file that is not beside it"
+    return f"{shown(target)}: the catalog refers to a file that is not beside it"

@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from haversack.download.addresses import is_loopback
 from haversack.download.http import request
-from haversack.download.origin import Origin
+from haversack.download.origin import Origin, parsed, shown
 from haversack.download.secrets import Credential, Fixed, Secrets, Signed
 from haversack.errors import AuthenticationError, DownloadError, UsageError
 
@@ -113,7 +112,7 @@ class SasService:
         self._lock = threading.Lock()
 
     def sign(self, method: str, url: str) -> Signed:  # noqa: ARG002
-        parts = urlsplit(url)
+        parts = parsed(url)
         if "sig=" in parts.query:
             return url, {}
         account = (parts.hostname or "").partition(".")[0]
@@ -132,13 +131,13 @@ class SasService:
     def _fetch(self, url: str) -> tuple[str, float]:
         answer = request("GET", url, secrets=self._secrets)
         if answer.status != 200:
-            raise AuthenticationError(f"{url} gives no signature: HTTP {answer.status}")
+            raise AuthenticationError(f"{shown(url)} gives no signature: HTTP {answer.status}")
         told = answer.json()
         try:
             until = datetime.fromisoformat(told["msft:expiry"]).timestamp()
             return str(told["token"]), until
         except (KeyError, TypeError, ValueError):
-            raise DownloadError(f"{url} answers no token with an expiry") from None
+            raise DownloadError(f"{shown(url)} answers no token with an expiry") from None
 
     def renew(self) -> bool:
         with self._lock:
@@ -147,7 +146,7 @@ class SasService:
             return self._has_signed
 
     def __repr__(self) -> str:
-        return f"SasService({self._url!r})"
+        return f"SasService({shown(self._url)!r})"
 
 
 def _with_token(url: str, token: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
-from haversack.download.origin import shown
+from haversack.download.origin import parsed, shown
 from haversack.download.outcome import Request
 
 _PAGES = (".html", ".htm", ".xhtml", ".php", ".asp", ".aspx")
@@ -44,6 +43,6 @@ def _is_page(media_type: str) -> bool:
 
 
 def _suffix(url: str) -> str:
-    name = urlsplit(url).path.rpartition("/")[2]
+    name = parsed(url).path.rpartition("/")[2]
     dot = name.rfind(".")
     return name[dot:].lower() if dot > 0 else ""

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterable
 from functools import cache
-from urllib.parse import urljoin
 
 import pycurl
 
@@ -14,7 +13,7 @@ from haversack import __version__
 from haversack.download.addresses import AddressRule
 from haversack.download.environment import certificates, proxy_for
 from haversack.download.failure import Failure, Kind, of_curl
-from haversack.download.origin import Origin, canonical, shown
+from haversack.download.origin import Origin, canonical, joined, shown
 from haversack.download.secrets import Credential, Secrets, secrets_of
 
 MOST_REDIRECTS = 5
@@ -197,8 +196,10 @@ def next_hop(url: str, location: str, headers: dict[str, str]) -> tuple[str, dic
     ------
     Refused
         From https to http.
+    UsageError
+        To what is no URL.
     """
-    target = canonical(urljoin(url, location))
+    target = canonical(joined(url, location))
     here, there = Origin.of(url), Origin.of(target)
     if here.scheme == "https" and there.scheme == "http":
         raise Refused(f"{shown(url)} redirects from https to {shown(target)}: refused")

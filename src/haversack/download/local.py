@@ -188,15 +188,13 @@ class LocalCatalog:
 
     def _send_away(self, asset: Document, row: int) -> None:
         """Give an asset that is not here the absolute address that it has elsewhere."""
-        if is_absolute(asset["href"]):
-            asset["href"] = unsigned(asset["href"])
-            return
         source = self._catalog.source
-        remote = remote_of(asset)
+        remote = None if is_absolute(asset["href"]) else remote_of(asset)
         if remote is not None:
             asset["href"] = remote
-        elif isinstance(source, TreeSource):
+        elif not is_absolute(asset["href"]) and isinstance(source, TreeSource):
             asset["href"] = str(source.path.resolve() / self._catalog.target(row))
+        asset["href"] = unsigned(asset["href"])
 
 
 def _with_remote(alternates: Any, href: str) -> Document:

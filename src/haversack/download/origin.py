@@ -1,11 +1,16 @@
-"""Origins: who answers a URL. Secrets and rules are bound to them."""
+"""Origins: who answers a URL. Secrets and rules are bound to them.
+
+Nothing else takes URLs apart or joins them: Python's parser raises what nobody expects, and says
+passwords.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 from haversack.errors import UsageError
 
@@ -13,6 +18,13 @@ _PORTS = {"http": 80, "https": 443}
 _URL_SAFE = "!$&'()*+,;=:@/?%-._~[]"
 _PLAIN = re.compile(r"(https?://[a-z0-9.-]+(?::\d+)?)/[\w!$&'()*+,;=:@/?%.~\[\]-]*", re.ASCII)
 _BAD_HOST = re.compile(r"[\x00-\x20\x7f\\/?#@<>^`{|}%\"]")
+_LONGEST = 200
+# What stands before "@" where a host begins, as strict and as lenient parsers see it.
+_USER = re.compile(r"((?:^[^/\\]*|:)[/\\]{2,})[^/]*@|^([^/\\@:]*:[/\\]?)[^/\\]*@")
+# A password that is cut short reads like a port.
+_NO_PORT = re.compile(r"([^/\\]*[/\\]{2,}[^:/\\\[]*:)(?!\d*(?:[/\\]|$))")
+# Parameters of a path, and a query that was taken for a part of a name.
+_PARAMETERS = re.compile(r"(?:;|%3f|%23)[^/]*?(?:=|%3d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +57,49 @@ class Origin:
 
 @lru_cache(maxsize=4096)
 def _parsed(url: str) -> Origin:
-    parts = urlsplit(url)
+    parts = parsed(url)
     return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+
+
+def parsed(url: str) -> SplitResult:
+    """Take a URL apart; its host and port can then be asked for.
+
+    Raises
+    ------
+    UsageError
+        It has brackets around no address, or a port that is none.
+    """
+    try:
+        parts = urlsplit(url)
+        if "[" in parts.netloc:
+            ipaddress.IPv6Address(parts.hostname or "")
+        is_url = parts.port != 0
+    except ValueError:  # its message may show a password
+        is_url = False
+    if not is_url:
+        raise UsageError(f"{shown(url)[:_LONGEST]} is no URL: its host or port cannot be one")
+    return parts
+
+
+def joined(base: str, reference: str) -> str:
+    """Give the address that a reference in the document at ``base`` means.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+
+    Examples
+    --------
+    >>> joined("https://a.example/b/c.json", "../d.tif")
+    'https://a.example/d.tif'
+    """
+    try:
+        url = urljoin(base, reference)
+    except ValueError:
+        url = reference
+    parsed(url)
+    return url
 
 
 def located(url: str) -> tuple[str, Origin]:
@@ -71,35 +124,34 @@ def canonical(url: str) -> str:
     UsageError
         Not http or https, without a host, or with a user or password in it.
     """
-    if _PLAIN.fullmatch(url):
+    if plain := _PLAIN.fullmatch(url):
+        _parsed(plain.group(1))
         return url
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname or "", parts.port
-        scheme = parts.scheme.lower()
-    except ValueError as error:
-        raise UsageError(f"{url[:200]!r} is no URL: {error}") from None
+    parts = parsed(url.strip())
+    host, port, scheme = parts.hostname or "", parts.port, parts.scheme
     if scheme not in _PORTS:
-        raise UsageError(f"cannot fetch {shown(url)}: only http and https URLs are")
+        raise UsageError(f"cannot fetch {shown(url)[:_LONGEST]}: only http and https URLs are")
     if "@" in parts.netloc:
         raise UsageError(
-            f"the URL of {scheme}://{host} holds a user or password: leave it out and give "
-            "the key of the hub instead"
+            f"the URL of {scheme}://{host} holds a user or password, which is taken from no URL: "
+            "leave it out, and give a hub its api_key=, any other host secrets= (--netrc)"
         )
-    if not host or _BAD_HOST.search(host):
-        raise UsageError(f"{shown(url)} names no valid host")
-    netloc = _netloc(host) + (f":{port}" if port is not None and port != _PORTS[scheme] else "")
-    path = quote(parts.path, safe=_URL_SAFE) or "/"
-    return urlunsplit((scheme, netloc, path, quote(parts.query, safe=_URL_SAFE), ""))
+    try:
+        netloc = _netloc(host)
+        path = quote(parts.path, safe=_URL_SAFE) or "/"
+        query = quote(parts.query, safe=_URL_SAFE)
+    except UnicodeError:
+        raise UsageError(f"{shown(url)[:_LONGEST]} is no URL: it is no valid text") from None
+    if not host or _BAD_HOST.search(netloc):
+        raise UsageError(f"{shown(url)[:_LONGEST]} names no valid host")
+    netloc += f":{port}" if port is not None and port != _PORTS[scheme] else ""
+    return urlunsplit((scheme, netloc, path, query, ""))
 
 
 def _netloc(host: str) -> str:
     if ":" in host:
         return f"[{host}]"
-    try:
-        return host if host.isascii() else host.encode("idna").decode()
-    except UnicodeError:
-        raise UsageError(f"{host!r} is no valid host name") from None
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def lower_scheme(reference: str) -> str:
@@ -115,15 +167,28 @@ def lower_scheme(reference: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Write a URL for a message or a log: its query may be a signature, so it is left out.
+    """Write a URL, or what should be one, for a message or a log: what may be secret is left out.
+
+    That is its user and password, its query and fragment, and parameters of its path.
 
     Examples
     --------
-    >>> shown("https://blob.example/a.tif?sig=secret")
+    >>> shown("https://me:secret@blob.example/a.tif?sig=secret")
     'https://blob.example/a.tif?…'
+    >>> shown("a.tif;sig=secret"), shown("http://me:sec?ret@blob.example/")
+    ('a.tif…', 'http://me:…?…')
     """
-    base, question, _ = url.split("#", maxsplit=1)[0].partition("?")
-    scheme, separator, rest = base.partition("://")
-    authority, slash, path = rest.partition("/")
-    base = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}" if separator else base
-    return f"{base}?…" if question else base
+    found = re.match(r"([^?#]*)(\??)", re.sub(r"[\t\r\n]", "", url))
+    assert found is not None
+    base, question = found.groups()
+    base = _USER.sub(lambda user: user[1] or user[2], base)
+    if cut := _NO_PORT.match(base):
+        base = f"{cut[1]}…"
+    if cut := _PARAMETERS.search(base):
+        base = f"{base[: cut.start()]}…"
+    text = f"{base}?…" if question else base
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]

@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
+from haversack.download.origin import parsed
 from haversack.download.secrets import Signed
 from haversack.errors import APIKeyNotFound
 
@@ -71,7 +72,7 @@ class S3Signature:
         return cls(key_id, secret, token, region, requester_pays)
 
     def sign(self, method: str, url: str) -> Signed:
-        host = urlsplit(url).hostname or ""
+        host = parsed(url).hostname or ""
         found = _REGION.search(host)
         region = self.region or (found.group(1) if found else "us-east-1")
         now = self.clock().strftime("%Y%m%dT%H%M%SZ")
@@ -91,7 +92,7 @@ def authorization(
     method: str, url: str, headers: Mapping[str, str], keys: tuple[str, str], region: str
 ) -> str:
     """Make the header that signs a request: all of ``headers``, which hold date and digest."""
-    parts = urlsplit(url)
+    parts = parsed(url)
     sent = {name.lower(): value for name, value in headers.items()} | {"host": parts.netloc}
     names = ";".join(sorted(sent))
     canonical = "\n".join(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from haversack.download import buckets, cloud
-from haversack.download.origin import Origin, canonical
+from haversack.download.origin import Origin, canonical, parsed
 from haversack.download.secrets import Credential, Secrets
 from haversack.errors import UnsupportedError, UsageError
 
@@ -57,7 +57,7 @@ class Stores:
             raise UsageError("who pays has to sign: give signed=True with requester_pays=True")
         if self.s3_endpoint is not None:
             endpoint = canonical(self.s3_endpoint)
-            if urlsplit(endpoint).query:
+            if parsed(endpoint).query:
                 raise UsageError("an s3_endpoint is the address of a server, without a query")
             object.__setattr__(self, "s3_endpoint", endpoint.rstrip("/"))
         if self.signed:

@@ -16,9 +16,8 @@ from configparser import ConfigParser, Error
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from haversack.download.origin import canonical, shown
+from haversack.download.origin import Origin, shown
 from haversack.errors import ProfilesError, UsageError
 from haversack.storage.publish import make_directory, replace
 
@@ -147,8 +146,8 @@ def _check(name: str, api_key: str | None, root_url: str | None) -> None:
 
 def _is_root(url: str) -> bool:
     try:
-        return url.isprintable() and bool(urlsplit(canonical(url)).hostname)
-    except (UsageError, ValueError):
+        return url.isprintable() and bool(Origin.of(url).host)
+    except UsageError:
         return False
 
 

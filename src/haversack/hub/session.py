@@ -6,11 +6,11 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlunsplit
 
 from haversack.download.addresses import is_loopback
 from haversack.download.http import Response, request
-from haversack.download.origin import Origin, canonical, shown
+from haversack.download.origin import Origin, canonical, joined, parsed, shown
 from haversack.download.secrets import Secrets
 from haversack.errors import (
     APIKeyNotFound,
@@ -104,7 +104,7 @@ class Session:
 
     def url(self, path: str, parameters: Parameters | None = None) -> str:
         """Write the URL of a path below the root."""
-        url = urljoin(self.root_url, path.lstrip("/"))
+        url = joined(self.root_url, path.lstrip("/"))
         given = {name: value for name, value in (parameters or {}).items() if value is not None}
         return f"{url}?{urlencode(given, doseq=True)}" if given else url
 
@@ -156,11 +156,17 @@ class Session:
                 return
             if not isinstance(target, str):
                 raise shapes.wrong(self.root_url, path, "a link of another kind", "a URL")
-            url = self._as_safe(urljoin(url, target))
+            url = self._as_safe(self._next(url, target, path))
+
+    def _next(self, url: str, target: str, path: str) -> str:
+        try:
+            return joined(url, target)
+        except UsageError as error:
+            raise shapes.wrong(self.root_url, path, f"a link ({error})", "a URL") from None
 
     def _as_safe(self, url: str) -> str:
         """Ask the hub's own host by https where the hub itself is asked so."""
-        parts, root = urlsplit(url), urlsplit(self.root_url)
+        parts, root = parsed(url), parsed(self.root_url)
         if root.scheme == "https" and parts.scheme == "http" and parts.hostname == root.hostname:
             return urlunsplit(parts._replace(scheme="https", netloc=root.netloc))
         return url
@@ -243,7 +249,9 @@ def _of_profile(profile: Profile, root: str | None) -> Session:
     elsewhere = own is not None and Origin.of(_root(own)) != Origin.of(_root(root))
     if elsewhere and profile.api_key:
         log.info(
-            "the key of profile %r is not sent to %s, which is another hub", profile.name, root
+            "the key of profile %r is not sent to %s, which is another hub",
+            profile.name,
+            shown(root),
         )
     key = None if elsewhere else profile.api_key
     return Session(api_key=key, root_url=root, key_in_query=profile.key_in_query)
@@ -258,7 +266,7 @@ def _no_profile(name: str) -> APIKeyNotFound:
 
 def _root(url: str) -> str:
     try:
-        parts = urlsplit(canonical(url if "://" in url else f"{_scheme(url)}://{url}"))
+        parts = parsed(canonical(url if "://" in url else f"{_scheme(url)}://{url}"))
     except UsageError as error:
         raise MLHubException(f"the root URL of the hub is no URL: {error}") from None
     path = API_PATH if parts.path in ("", "/") else f"{parts.path.rstrip('/')}/"
@@ -266,7 +274,7 @@ def _root(url: str) -> str:
 
 
 def _scheme(url: str) -> str:
-    return "http" if is_loopback(urlsplit(f"//{url}").hostname or "") else "https"
+    return "http" if is_loopback(parsed(f"//{url}").hostname or "") else "https"
 
 
 def _check_text(what: str, value: object) -> None:

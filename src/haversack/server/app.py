@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.applications import Starlette
@@ -35,8 +34,7 @@ def make(
     hosts: Collection[str] | None,
 ) -> Starlette:
     """Make the application; see :func:`haversack.server.create_app`."""
-    if api_key is not None and not api_key.strip():
-        raise UsageError("the API key is empty: give one, or None to let everybody in")
+    _check_key(api_key)
     base = _checked(base_url)
     index, archives = Index(Path(root)), Archives()
     api = Api(index, archives, base)
@@ -70,10 +68,28 @@ def make(
 def _checked(base_url: str | None) -> str | None:
     if base_url is None:
         return None
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
-        raise UsageError(f"base_url must be like https://hub.example.org, not {base_url!r}")
-    return base_url.rstrip("/")
+    from haversack.download.origin import canonical, shown
+
+    try:
+        canonical(base_url)
+    except UsageError as error:
+        raise UsageError(f"base_url must be like https://hub.example.org: {error}") from None
+    if not {"?", "#"}.isdisjoint(base_url):
+        raise UsageError(f"base_url must be like https://hub.example.org, not {shown(base_url)}")
+    return base_url.strip().rstrip("/")
+
+
+def _check_key(api_key: str | None) -> None:
+    """Refuse keys that no client sends."""
+    if api_key is None:
+        return
+    if not api_key.strip():
+        raise UsageError("the API key is empty: give one, or None to let everybody in")
+    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        raise UsageError(
+            "the API key holds characters that no client sends: take ASCII letters, digits and "
+            "signs, without spaces"
+        )
 
 
 def _refused(_: Request, error: Exception) -> Response:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from haversack.catalog.stac import path_of
 
 ENTRANCE, ABOUT = "catalog.json", "dataset.json"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -100,7 +102,7 @@ def find(home: Path, document: str, href: str) -> str | None:
         return None
     path = _join(document, href)
     if not set("%?#").isdisjoint(href) and (path is None or not os.path.lexists(home / path)):
-        path = _join(document, unquote(urlsplit(href).path))
+        path = _join(document, unquote(path_of(href)))
     return path if path is None or "\0" not in path else None
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
 from haversack.catalog import Filters
 from haversack.catalog.items import LINES
-from haversack.download.origin import Origin, shown
+from haversack.download.origin import Origin, parsed, shown
 from haversack.download.sources.crawl import crawl
 from haversack.download.sources.document import (
     Asker,
@@ -122,7 +122,7 @@ def is_bundled(source: Source) -> bool:
     """Tell what is no archive; an address that does not say is taken for one first."""
     if not isinstance(source, str):
         return True
-    return is_listing(source) or posixpath.splitext(urlsplit(source).path)[1] in _DOCUMENTS
+    return is_listing(source) or posixpath.splitext(parsed(source).path)[1] in _DOCUMENTS
 
 
 def name_of(source: Source) -> str:
@@ -142,7 +142,7 @@ def name_of(source: Source) -> str:
     """
     if isinstance(source, tuple):
         return "files"
-    parts = urlsplit(source.url if isinstance(source, StacApi) else source)
+    parts = parsed(source.url if isinstance(source, StacApi) else source)
     for part in reversed(unquote(parts.path).split("/")):
         name = part.partition(";")[0].strip()
         if name.lower() not in _ROOTS and not _SAYS_NOTHING.fullmatch(name.lower()):
@@ -181,7 +181,7 @@ def documents_of(
     root = None if isinstance(source, StacApi) else _at_folder(asker, url)
     if root is None and is_listing(url) and not isinstance(source, StacApi):
         return listed(asker, url, partial(_pass_over, told)), told
-    if posixpath.splitext(urlsplit(url).path)[1] in LINES:
+    if posixpath.splitext(parsed(url).path)[1] in LINES:
         return _lines(asker, url), told
     root = asker.document(url) if root is None else root
     if links_of(root, "search"):
@@ -219,4 +219,4 @@ def _lines(asker: Asker, url: str) -> Documents:
 
 
 def _file_of(url: str) -> str:
-    return posixpath.basename(unquote(urlsplit(url).path)) or urlsplit(url).netloc
+    return posixpath.basename(unquote(parsed(url).path)) or parsed(url).netloc

@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from haversack.download.origin import shown
+from haversack.download.origin import joined, shown
 from haversack.download.sources.document import (
     Asker,
     Document,
@@ -15,6 +15,7 @@ from haversack.download.sources.document import (
     absolute,
     features_of,
     links_of,
+    address_of,
     target_of,
 )
 from haversack.download.sources.endless import Pages, check_depth
@@ -149,12 +150,7 @@ def next_page(
         It can be fetched from nowhere, so that what is to come would be lost.
     """
     for link in links_of(document, "next"):
-        target = target_of(url, link["href"])
-        if target is None:
-            told = shown(link["href"])[:_SHOWN]
-            raise UnexpectedAnswerError(
-                f"{shown(url)}: its next page, {told}, is no http or https URL"
-            )
+        target = address_of(link, url)
         if str(link.get("method", "GET")).upper() != "POST":
             return target, None
         more = link.get("body")

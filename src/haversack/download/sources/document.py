@@ -6,14 +6,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
 
 import msgspec
 
 from haversack.download.access import Access
 from haversack.download.failure import of_status
 from haversack.download.http import Response, request
-from haversack.download.origin import located, shown
+from haversack.download.origin import joined, located, shown
 from haversack.errors import UnexpectedAnswerError, UsageError
 
 Document = dict[str, Any]
@@ -23,6 +22,7 @@ _TREE = frozenset(
     {"root", "self", "parent", "child", "item", "items", "collection", "next", "prev"}
 )
 _MOST = 512 << 20
+_SHOWN = 200  # characters of a link
 
 log = logging.getLogger("haversack.download")
 
@@ -136,15 +136,35 @@ def target_of(base: str, href: str) -> str | None:
     True
     """
     try:
-        target = urljoin(base, href)
+        target = joined(base, href)
         located(target)
-    except (UsageError, ValueError):
+    except UsageError:
         return None
     return target
 
 
+def address_of(link: Document, base: str) -> str:
+    """Give the URL that a link of the document at ``base`` leads to, where it has to be followed.
+
+    Raises
+    ------
+    UnexpectedAnswerError
+        It cannot be fetched, so that what is there would be lost.
+    """
+    target = target_of(base, link["href"])
+    if target is None:
+        told = shown(link["href"])[:_SHOWN]
+        raise UnexpectedAnswerError(
+            f"{shown(base)}: its link {link['rel']!r} to {told} is no http or https URL"
+        )
+    return target
+
+
 def absolute(document: Document, base: str) -> Document:
-    """Make the references of a collection or item absolute, and drop the links of its tree."""
+    """Make the references of a collection or item absolute, and drop the links of its tree.
+
+    Those that are no addresses stay as they are: what they are of fails by itself.
+    """
     selves = (target_of(base, link["href"]) for link in links_of(document, "self"))
     here = next(selves, base) or base
     links = document.get("links")
@@ -172,6 +192,6 @@ def has_address(asset: Any) -> bool:
 
 def _joined(base: str, href: str) -> str:
     try:
-        return href if "://" in href else urljoin(base, href)
-    except ValueError:
+        return href if "://" in href else joined(base, href)
+    except UsageError:
         return href

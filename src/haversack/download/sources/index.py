@@ -20,6 +20,7 @@ from haversack.errors import (
     DownloadError,
     SourceNotFoundError,
     UnexpectedAnswerError,
+    UsageError,
 )
 
 _MOST = 10_000_000

@@ -6,9 +6,9 @@ A catalog is made of them: an item for each file, in the collection of its first
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
 
 from haversack.download import buckets
+from haversack.download.origin import parsed
 from haversack.download.sources import stores
 from haversack.download.sources.document import Asker, Documents
 from haversack.download.sources.entries import Entry, items_of
@@ -18,7 +18,7 @@ from haversack.download.sources.index import index
 def is_listing(source: str) -> bool:
     """Tell a folder from anything else, by its address alone."""
     scheme = source.partition("://")[0].lower()
-    return scheme in _STORES or (scheme in {"http", "https"} and urlsplit(source).path[-1:] == "/")
+    return scheme in _STORES or (scheme in {"http", "https"} and parsed(source).path[-1:] == "/")
 
 
 def listed(asker: Asker, source: str, passed_over: Callable[[str], None]) -> Documents:

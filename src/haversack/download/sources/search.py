@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode
 
 from haversack.catalog import Filters
 from haversack.catalog.times import EARLIEST, LATEST, Span, microseconds, show
-from haversack.download.origin import shown
+from haversack.download.origin import joined, shown
 from haversack.download.sources.crawl import next_page
 from haversack.download.sources.document import (
     Asker,
@@ -22,7 +22,7 @@ from haversack.download.sources.document import (
     absolute,
     features_of,
     links_of,
-    target_of,
+    address_of,
 )
 from haversack.download.sources.endless import Pages
 from haversack.errors import DownloadError, SourceNotFoundError, UnexpectedAnswerError
@@ -171,10 +171,7 @@ def search(asker: Asker, url: str, root: Document, filters: Filters) -> Document
     links = links_of(root, "search")
     posts = [link for link in links if str(link.get("method", "")).upper() == "POST"]
     link = (posts or links)[0]
-    target = target_of(url, link["href"])
-    if target is None:
-        raise UnexpectedAnswerError(f"{shown(url)}: its search is at no http or https URL")
-    found = _Search(asker, target, bool(posts), narrowing(filters))
+    found = _Search(asker, address_of(link, url), bool(posts), narrowing(filters))
     span = filters.check().span or (EARLIEST, LATEST)
     known: set[str] = set()
     for feature, page in found.run(span):
@@ -186,8 +183,8 @@ def search(asker: Asker, url: str, root: Document, filters: Filters) -> Document
 
 
 def _collection(asker: Asker, url: str, root: Document, name: str) -> Documents:
-    data = next((target_of(url, link["href"]) for link in links_of(root, "data")), None)
-    place = data or urljoin(url if url.endswith("/") else f"{url}/", "collections")
+    data = next((address_of(link, url) for link in links_of(root, "data")), None)
+    place = data or joined(url if url.endswith("/") else f"{url}/", "collections")
     url = f"{place.rstrip('/')}/{quote(name, safe='')}"
     try:
         document = asker.document(url)

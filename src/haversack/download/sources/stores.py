@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, unquote_plus, urlencode
 from haversack.catalog.times import microseconds, show
 from haversack.download import buckets
 from haversack.download.cloud import CloudSignature
-from haversack.download.origin import Origin
+from haversack.download.origin import Origin, shown
 from haversack.download.sources.document import Asker
 from haversack.download.sources.endless import Pages
 from haversack.download.sources.entries import Entry
@@ -173,5 +173,5 @@ def _text(part: str, tag: str) -> str | None:
 def _named(source: str) -> tuple[str, str]:
     name, _, rest = source.partition("://")[2].partition("/")
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{source!r} names no bucket or account")
+        raise UsageError(f"{shown(source)} names no bucket or account")
     return name, rest
