@@ -186,3 +186,12 @@ def test_the_hosts_that_are_written_for_a_port_are_taken():
     full = Origin.of("http://[2001:db8:1:2:3:4:5:6]:8080/")
     for host in ("a.example:80", "A_b.example", "10.0.0.1", f"{full.host}:{full.port}"):
         assert hosts_of([host]) == (host,)
+
+
+@pytest.mark.parametrize(
+    "text", [r"http:\\u:SECRET@h\x", "http:u:SECRET@h/x", "HTTP:/u:SECRET@h/x", r"\\u:SECRET@h/x"]
+)
+def test_what_parsers_read_as_different_hosts_is_joined_to_none(text):
+    with pytest.raises(UsageError, match="is no URL") as error:
+        joined("http://a.example/b", text)
+    assert "SECRET" not in str(error.value)

@@ -83,9 +83,11 @@ def name_dataset(source: Given, name: str | None) -> Named:
         The source is a path where no whole catalog stands.
     EmptySourceError
         There is nothing in it.
+    UsageError
+        It is an address that cannot be asked for.
     """
     if isinstance(source, StacApi):
-        return Named(source, name or name_of(source), None)
+        return _named(source, name)
     if isinstance(source, list | tuple):
         urls = checked(map(str, source))
         return Named(urls, name or name_of(urls), None)
@@ -93,12 +95,18 @@ def name_dataset(source: Given, name: str | None) -> Named:
         raise UnsupportedError(f"a download's source is a path or a URL, not {source!r}")
     text = os.fspath(source)
     if "://" in text:
-        return Named(text, name or name_of(text), None)
+        return _named(text, name)
     path = as_path(source)
     if text.endswith(".txt"):
         return Named(urls_in(path), name or path.stem, None)
     catalog = _with_content(read_catalog(path))
     return Named(os.fspath(path), name or catalog.id, catalog)
+
+
+def _named(source: str | StacApi, name: str | None) -> Named:
+    found = name_of(source)
+    origin_of(source)  # an address that is none is refused before anything is made
+    return Named(source, name or found, None)
 
 
 def obtain(

@@ -21,8 +21,12 @@ _BAD_HOST = re.compile(r"[\x00-\x20\x7f\\/?#@<>^`{|}%\"]")
 _LONGEST = 200
 # What stands before "@" where a host begins, as strict and as lenient parsers see it.
 _USER = re.compile(r"((?:^[^/\\]*|:)[/\\]{2,})[^/]*@|^([^/\\@:]*:[/\\]?)[^/\\]*@")
+# What other parsers take for another host, and Python's for a path.
+_ODD = re.compile(r"\s*(?:https?:(?!//)|(?:[a-z][a-z0-9+.-]*:)?(?:\\[/\\]|/\\))", re.IGNORECASE)
 # A password that is cut short reads like a port.
-_NO_PORT = re.compile(r"([^/\\]*[/\\]{2,}[^:/\\\[]*:)(?!\d*(?:[/\\]|$))")
+_NO_PORT = re.compile(
+    r"((?:[^/\\]*[/\\]{2,}|https?:[/\\]?)[^:/\\\[]*:)(?!\d*(?:[/\\]|$))", re.IGNORECASE
+)
 # Parameters of a path, and a query that was taken for a part of a name.
 _PARAMETERS = re.compile(r"(?:;|%3f|%23)[^/]*?(?:=|%3d)", re.IGNORECASE)
 
@@ -77,8 +81,12 @@ def parsed(url: str) -> SplitResult:
     except ValueError:  # its message may show a password
         is_url = False
     if not is_url:
-        raise UsageError(f"{shown(url)[:_LONGEST]} is no URL: its host or port cannot be one")
+        raise _no_url(url)
     return parts
+
+
+def _no_url(text: str) -> UsageError:
+    return UsageError(f"{shown(text)[:_LONGEST]} is no URL: its host or port cannot be one")
 
 
 def joined(base: str, reference: str) -> str:
@@ -94,10 +102,12 @@ def joined(base: str, reference: str) -> str:
     >>> joined("https://a.example/b/c.json", "../d.tif")
     'https://a.example/d.tif'
     """
+    if _ODD.match(reference):
+        raise _no_url(reference)
     try:
         url = urljoin(base, reference)
     except ValueError:
-        url = reference
+        raise _no_url(reference) from None
     parsed(url)
     return url
 
