@@ -114,3 +114,15 @@ def test_an_id_that_is_no_text_is_refused():
 def test_what_is_wrong_with_json_is_told(answering, body, why):
     with pytest.raises(MLHubException, match=f"answers with what is no whole JSON: .*{why}"):
         Dataset.list(root_url=answering(body))
+
+
+@pytest.mark.parametrize(
+    "href", ["http://[bad/x?SECRET", "http://u:SECRET@h:99999/x", "http://u:SECRET@h:port/"]
+)
+def test_a_next_page_at_no_address_is_an_error_that_names_the_hub(answering, href):
+    body = {"collections": [], "features": [], "links": [{"rel": "next", "href": href}]}
+    url = answering(json.dumps(body).encode())
+    for ask in (Collection.list, lambda **hub: list(client.list_collection_items("a", **hub))):
+        with pytest.raises(MLHubException, match=f"the hub at {url}.* answered a link ") as error:
+            ask(root_url=url)
+        assert "SECRET" not in str(error.value)

@@ -204,3 +204,8 @@ def test_segments_differ_by_purpose_name_and_secret():
         for names in (("a", "b"), ("ab",), ("a",))
     }
     assert len(known) == 12
+
+
+@pytest.mark.parametrize("href", ["a://[x?y", "a://h:99999/x#y", "x//[y?z"])
+def test_an_href_that_is_no_url_is_found_nowhere(tmp_path, href):
+    assert find(tmp_path, "catalog.json", href) in {None, "x/[y"}

@@ -20,12 +20,16 @@ _PLAIN = re.compile(r"(https?://[a-z0-9.-]+(?::\d+)?)/[\w!$&'()*+,;=:@/?%.~\[\]-
 _BAD_HOST = re.compile(r"[\x00-\x20\x7f\\/?#@<>^`{|}%\"]")
 _LONGEST = 200
 # What stands before "@" where a host begins, as strict and as lenient parsers see it.
-_USER = re.compile(r"((?:^[^/\\]*|:)[/\\]{2,})[^/]*@|^([^/\\@:]*:[/\\]?)[^/\\]*@")
+_USER = re.compile(
+    r"((?:^[^/\\]*|:)[/\\]{2,}|^https?:[/\\]?)[^/]*@|^([^/\\@:]*:[/\\]?)[^/\\]*@", re.IGNORECASE
+)
 # What other parsers take for another host, and Python's for a path.
 _ODD = re.compile(r"\s*(?:https?:(?!//)|(?:[a-z][a-z0-9+.-]*:)?(?:\\[/\\]|/\\))", re.IGNORECASE)
 # A password that is cut short reads like a port.
 _NO_PORT = re.compile(
-    r"((?:[^/\\]*[/\\]{2,}|https?:[/\\]?)[^:/\\\[]*:)(?!\d*(?:[/\\]|$))", re.IGNORECASE
+    r"((?:[^/\\]*[/\\]{2,}|https?:[/\\]?)(?!\[[\da-f:.]*\](?::\d*)?(?:[/\\]|$))[^:/\\]*:)"
+    r"(?!\d*(?:[/\\]|$))",
+    re.IGNORECASE,
 )
 # Parameters of a path, and a query that was taken for a part of a name.
 _PARAMETERS = re.compile(r"(?:;|%3f|%23)[^/]*?(?:=|%3d)", re.IGNORECASE)

@@ -13,9 +13,9 @@ from haversack.download.sources.document import (
     Document,
     Documents,
     absolute,
+    address_of,
     features_of,
     links_of,
-    address_of,
     target_of,
 )
 from haversack.download.sources.endless import Pages, check_depth

@@ -20,9 +20,9 @@ from haversack.download.sources.document import (
     Document,
     Documents,
     absolute,
+    address_of,
     features_of,
     links_of,
-    address_of,
 )
 from haversack.download.sources.endless import Pages
 from haversack.errors import DownloadError, SourceNotFoundError, UnexpectedAnswerError
