@@ -9,6 +9,7 @@ from haversack.errors import FormatError, PathNotFoundError, UsageError
 from haversack.server import create_app
 from haversack.server.index import Index
 from haversack.server.secret import secret_of, segment
+from haversack.server.tree import find
 
 
 def _served(index):

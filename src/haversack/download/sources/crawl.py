@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from haversack.download.origin import joined, shown
+from haversack.download.origin import shown
 from haversack.download.sources.document import (
     Asker,
     Document,

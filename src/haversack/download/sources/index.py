@@ -20,7 +20,6 @@ from haversack.errors import (
     DownloadError,
     SourceNotFoundError,
     UnexpectedAnswerError,
-    UsageError,
 )
 
 _MOST = 10_000_000
