@@ -45,8 +45,8 @@ def create_app(
     PathNotFoundError
         ``root`` is not a directory.
     UsageError
-        The key is empty or one that no client sends (spaces, other than ASCII), ``base_url`` is no
-        http address, or ``root`` is itself a dataset.
+        The key is empty or one that no client sends (with spaces, or beyond ASCII), ``base_url``
+        is no http address, or ``root`` is itself a dataset.
     MissingExtraError
         The ``server`` extra is not installed.
 

@@ -22,7 +22,6 @@ _TREE = frozenset(
     {"root", "self", "parent", "child", "item", "items", "collection", "next", "prev"}
 )
 _MOST = 512 << 20
-_SHOWN = 200  # characters of a link
 
 log = logging.getLogger("haversack.download")
 
@@ -136,11 +135,9 @@ def target_of(base: str, href: str) -> str | None:
     True
     """
     try:
-        target = joined(base, href)
-        located(target)
+        return _fetchable(base, href)
     except UsageError:
         return None
-    return target
 
 
 def address_of(link: Document, base: str) -> str:
@@ -151,12 +148,15 @@ def address_of(link: Document, base: str) -> str:
     UnexpectedAnswerError
         It cannot be fetched, so that what is there would be lost.
     """
-    target = target_of(base, link["href"])
-    if target is None:
-        told = shown(link["href"])[:_SHOWN]
-        raise UnexpectedAnswerError(
-            f"{shown(base)}: its link {link['rel']!r} to {told} is no http or https URL"
-        )
+    try:
+        return _fetchable(base, link["href"])
+    except UsageError as error:
+        raise UnexpectedAnswerError(f"{shown(base)}: its link {link['rel']!r}: {error}") from None
+
+
+def _fetchable(base: str, href: str) -> str:
+    target = joined(base, href)
+    located(target)
     return target
 
 
