@@ -1,8 +1,13 @@
 """A dataset made to harm its reader is refused before anything is allocated for it."""
 
+import os
+import re
+import shutil
+
 import msgspec
 import numpy as np
 import pytest
+from tests.running import run_python
 
 from haversack.errors import FormatError, HaversackError
 from haversack.packed import PackWriter, open_packed
@@ -249,3 +254,27 @@ def test_keys_of_another_type_than_the_manifest_says_are_refused(tmp_path, key, 
     for use in (lambda ds: ds.keys(), lambda ds: ds[0].key, lambda ds: ds.metadata()):
         with pytest.raises(FormatError, match="key"):
             use(open_packed(tmp_path / "ds"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without FIFOs")
+@pytest.mark.parametrize("folder", ["chunks", "index", "journal"])
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path, folder):
+    root = tmp_path / "copy"
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.append(np.zeros((2, 8), "u2"), key=1)
+    with PackWriter(tmp_path / "ds") as writer:
+        writer.append(np.ones((2, 8), "u2"), key=2)
+        writer.flush()
+        shutil.copytree(tmp_path / "ds", root)
+    (path,) = (root / folder).iterdir()
+    path.unlink()
+    os.mkfifo(path)
+    program = """if True:
+        import sys
+        from haversack.cli.main import run
+
+        for verb in ("verify", "read", "repair"):
+            print("ends with", run([verb, sys.argv[1]]))
+    """
+    told = run_python(program, root, cwd=tmp_path, timeout=30)
+    assert re.findall("ends with (.)", told) == ["7", "7", "7"]

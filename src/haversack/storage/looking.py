@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,8 +100,7 @@ def read_file(path: Path) -> bytes:
         The disk refuses.
     """
     try:
-        if not path.is_file() and path.exists() and not path.is_dir():
-            raise FormatError(f"{path} is no file, but a FIFO or a device")
+        refuse_endless(path)
         return path.read_bytes()
     except FileNotFoundError:
         raise
@@ -108,11 +108,35 @@ def read_file(path: Path) -> bytes:
         raise storage_error("read", path, error) from error
 
 
+def refuse_endless(path: Path) -> None:
+    """Refuse a FIFO or a device before something opens it; OSErrors are the caller's.
+
+    Raises
+    ------
+    FormatError
+        It is one: it may have no end, and a FIFO makes who opens it wait for a writer.
+    """
+    _check_mode(path, path.stat().st_mode)
+
+
+def _check_mode(path: Path, mode: int) -> None:
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise FormatError(f"{path} is no file, but a FIFO or a device")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """Open a file for reading until the block ends; OSErrors are the caller's."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    """Open a file for reading until the block ends; OSErrors are the caller's.
+
+    Raises
+    ------
+    FormatError
+        It is a FIFO or a device.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
+        _check_mode(path, os.fstat(descriptor).st_mode)
         yield descriptor
     finally:
         os.close(descriptor)

@@ -25,6 +25,7 @@ from haversack.packed.manifests.manifest import Manifest
 from haversack.packed.manifests.places import JOURNALS, MANIFESTS, journal_path
 from haversack.storage.calls import calls
 from haversack.storage.closing import close_quietly
+from haversack.storage.looking import opened, refuse_endless
 from haversack.storage.publish import create, make_directory, storage_error, sync_directory
 
 MOST_BYTES = 16 << 20  # a journal that has grown to this is ended, ...
@@ -114,8 +115,8 @@ class Log:
         try:
             if self._descriptor is not None:
                 return self._read_from(self._descriptor, stop)
-            with self.path.open("rb", buffering=0) as file:
-                return self._read_from(file.fileno(), stop)
+            with opened(self.path) as descriptor:
+                return self._read_from(descriptor, stop)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -182,6 +183,7 @@ def end_journal(path: Path, journal_id: str) -> None:
     frame = frames.encode(
         journal_id, secrets.token_bytes(16), [Operation("end")], [], synced=0, count=0
     )
+    refuse_endless(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
     try:
         os.write(descriptor, frame)

@@ -25,6 +25,7 @@ from haversack.packed.manifests.kept import missing
 from haversack.packed.manifests.manifest import ChunkEntry
 from haversack.packed.manifests.places import index_path
 from haversack.storage.checksum import crc32c
+from haversack.storage.looking import refuse_endless
 from haversack.storage.publish import TEMPORARY_SUFFIX, storage_error, writing
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ class IndexFile:
         if self._checked:
             return
         try:
+            refuse_endless(self.path)
             found = _checksum(self.path)
         except FileNotFoundError:
             raise missing(self._root, self.path, self._entry.rows) from None

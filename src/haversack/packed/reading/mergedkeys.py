@@ -109,7 +109,7 @@ def open_merged(path: Path) -> Merged | None:
             size = os.fstat(descriptor).st_size
             place = Reservation(size)
             place.place(descriptor, 0, size)
-    except OSError:
+    except (FormatError, OSError):
         return None
     return _read(path, place.bytes[:size])
 

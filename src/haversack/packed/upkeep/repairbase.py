@@ -41,7 +41,7 @@ from haversack.packed.upkeep.salvage import read_index
 from haversack.packed.upkeep.strays import stray_journals
 from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
-from haversack.storage.looking import read_file
+from haversack.storage.looking import read_file, refuse_endless
 from haversack.storage.publish import names_in, replace
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -170,8 +170,8 @@ def _from_older(root: Path, manifest: Manifest, base: Base) -> Base:
 def _named_by(path: Path, root: Path, manifest: Manifest) -> Iterator[ChunkEntry]:
     """Read the chunks that a damaged manifest names beside all those of an older one."""
     try:
-        text = path.read_bytes()
-    except OSError:
+        text = read_file(path)
+    except (FormatError, OSError):
         return
     if all(entry.id.encode() in text for entry in manifest.chunks):
         older = {entry.id for entry in manifest.chunks}
@@ -219,12 +219,13 @@ def _chunk_ids(root: Path) -> list[str]:
 def _entry(root: Path, chunk_id: str) -> ChunkEntry | None:
     path = chunk_path(root, chunk_id)
     try:
+        refuse_endless(path)
         entry = entry_of(path, chunk_id, np.memmap(path, np.uint8, "r"))
     except (HaversackError, OSError, ValueError):
         return None
     try:
-        data = index_path(root, chunk_id).read_bytes()
-    except OSError:
+        data = read_file(index_path(root, chunk_id))
+    except (FormatError, OSError):
         data = b""
     entry = msgspec.structs.replace(
         entry, index_bytes=len(data), index_crc32c=crc32c(data), deleted=_newest_list(root, entry)
@@ -242,7 +243,7 @@ def _newest_list(root: Path, entry: ChunkEntry) -> Deletions | None:
     for number in sorted((int(match[1]) for match in found if match), reverse=True):
         path = deletions_path(root, entry.id, number)
         try:
-            data = path.read_bytes()
+            data = read_file(path)
             rows = list_of(data, path, entry)
         except (HaversackError, OSError):
             continue

@@ -32,6 +32,7 @@ from haversack.packed.encoding.keys import hash64
 from haversack.packed.encoding.kinds import make_kind
 from haversack.packed.manifests.manifest import ChunkEntry
 from haversack.storage.checksum import crc32c
+from haversack.storage.looking import refuse_endless
 from haversack.storage.maps import rounded
 from haversack.storage.mend import mended
 
@@ -58,6 +59,8 @@ def open_roughly(path: Path, entry: ChunkEntry) -> RoughChunk | None:
     ------
     OSError
         The file is missing, or cannot be read.
+    FormatError
+        It is a FIFO or a device.
     """
     raw = _read(path, entry.bytes)
     found = _find_footer(raw, entry)
@@ -83,6 +86,7 @@ def open_roughly(path: Path, entry: ChunkEntry) -> RoughChunk | None:
 
 def _read(path: Path, size: int) -> Raw:
     """Give a copy of the file, of the size that it should have."""
+    refuse_endless(path)
     if path.stat().st_size == size:
         return np.memmap(path, np.uint8, "c")  # what is not changed is not copied
     data = np.fromfile(path, np.uint8)[:size]

@@ -19,7 +19,7 @@ from haversack.packed.journal.log import Log
 from haversack.packed.manifests.kept import numbers, tag_paths
 from haversack.packed.manifests.manifest import Manifest, Tagged, decode
 from haversack.packed.manifests.places import JOURNALS, journal_path, manifest_path
-from haversack.storage.looking import read_file
+from haversack.storage.looking import read_file, refuse_endless
 from haversack.storage.publish import names_in, storage_error
 
 _NAME = re.compile(r"([0-9a-f]{32})\.journal")
@@ -89,6 +89,7 @@ def _is_last(root: Path, path: Path) -> bool:
 def _says_so_at_its_end(path: Path, journal_id: str) -> bool:
     """Tell whether the last frame ends the journal, without reading all of it."""
     try:
+        refuse_endless(path)
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - _END))
             data = file.read(_END)
