@@ -15,6 +15,7 @@ import numpy as np
 from haversack import events
 from haversack.convert import omezarr
 from haversack.convert.filling import fill
+from haversack.convert.sources import ForeignArray, check_file, reading
 from haversack.errors import (
     ExistsError,
     FormatError,
@@ -194,20 +195,19 @@ def import_array(
     place = Path(source)
     if not place.exists():
         raise PathNotFoundError(f"{place} does not exist")
-    if place.suffix == ".npy":
-        return _import_npy(place, path, options)
     if place.is_dir():
         return _import_directory(place, path, dataset, options)
+    if place.suffix == ".npy":
+        return _import_npy(place, path, options)
     if place.suffix.lower() in {".tif", ".tiff"}:
         return _import_tiffs([place], path, options)
     return _import_hdf5(place, path, dataset, options)
 
 
 def _import_npy(place: Path, path: Any, options: dict[str, Any]) -> SplitDataset:
-    try:
-        data = np.load(place, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise FormatError(f"{place} is no array of numbers: {error}") from error
+    check_file(place)
+    with reading(place):
+        data = np.lib.format.open_memmap(place, mode="r")
     return save_to_split_dataset(data, path, **options)
 
 
@@ -224,7 +224,7 @@ def _import_directory(
             return save_all_frames((record.data for record in packed), path, **options)
     if omezarr.is_zarr(place):
         data, about = omezarr.open_zarr(place, dataset)
-        return save_to_split_dataset(data, path, **{**about, **options})
+        return save_to_split_dataset(ForeignArray(data, place), path, **{**about, **options})
     tiffs = [each for each in place.iterdir() if each.suffix.lower() in {".tif", ".tiff"}]
     tiffs = sorted((each for each in tiffs if each.name[0] != "."), key=natural_order)
     if not tiffs:
@@ -237,9 +237,11 @@ def _import_hdf5(
 ) -> SplitDataset:
     from haversack.split.foreign import checked_dataset, open_hdf5
 
+    check_file(place)
     with open_hdf5(place) as hdf5:
-        found = checked_dataset(hdf5, place, dataset)
-        return save_to_split_dataset(found, path, **options)
+        with reading(place):
+            found = checked_dataset(hdf5, place, dataset)
+        return save_to_split_dataset(ForeignArray(found, place), path, **options)
 
 
 def _import_tiffs(places: list[Path], path: Any, options: dict[str, Any]) -> SplitDataset:
@@ -250,17 +252,15 @@ def _pages(places: list[Path]) -> Iterator[Any]:
     from haversack.packed.encoding.images import pages as pages_of
 
     for place in places:
+        data = _mapped(place)
         try:
-            yield from pages_of(_mapped(place))
+            yield from pages_of(data)
         except (UnsupportedError, FormatError) as error:
             raise type(error)(f"{place}: {error}") from error
 
 
 def _mapped(place: Path) -> memoryview:
     """Map a file, so that only what is decoded of it is read."""
-    try:
-        if not place.stat().st_size:
-            return memoryview(b"")
-        return np.memmap(place, np.uint8, "r").data
-    except FileNotFoundError as error:
-        raise PathNotFoundError(f"{place} does not exist") from error
+    check_file(place)
+    with reading(place):
+        return np.memmap(place, np.uint8, "r").data if place.stat().st_size else memoryview(b"")

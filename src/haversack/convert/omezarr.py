@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from haversack import events
 from haversack.convert.filling import fill
+from haversack.convert.sources import files_in, reading
 from haversack.errors import FormatError, MissingExtraError, UsageError
 from haversack.split import SplitView
 from haversack.split.about import About
@@ -15,6 +18,7 @@ from haversack.split.about import About
 _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 _UNITS = {"s": "second", "ms": "millisecond", "um": "micrometer", "µm": "micrometer"}
 _UNITS |= {"nm": "nanometer", "mm": "millimeter", "micron": "micrometer", "m": "meter"}
+_DOCUMENTS = tuple(os.sep + name for name in ("zarr.json", ".zarray", ".zgroup", ".zattrs"))
 
 
 def _zarr() -> Any:
@@ -113,10 +117,16 @@ def open_zarr(place: Path, name: str | None) -> tuple[Any, dict[str, Any]]:
         There is no such array, or several.
     """
     zarr = _zarr()
-    try:
-        found = zarr.open(str(place), mode="r")
-    except Exception as error:
-        raise FormatError(f"{place} is not whole Zarr: {error}") from error
+    for path in files_in(place):
+        if path.endswith(_DOCUMENTS):
+            with reading(Path(path)):
+                json.loads(Path(path).read_bytes())
+    with reading(place):
+        return _open(zarr, place, name)
+
+
+def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]]:
+    found = zarr.open(str(place), mode="r")
     if isinstance(found, zarr.Array):
         return found, {}
     image = _image(found)
