@@ -251,3 +251,14 @@ def test_far_more_blocks_than_files_may_be_open_are_read(tmp_path):
 def test_every_axis_is_iterated_as_numpy_does(saved, volumes):
     for found, expected in zip(saved.view[::-1, 1], volumes[::-1, 1], strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("step", [10**30, -(10**30)])
+def test_a_step_beyond_any_axis_in_a_view_of_a_view_is_as_in_numpy(tmp_path, step):
+    array = np.arange(240).reshape(4, 6, 10)
+    ds = save_to_split_dataset(array, tmp_path / "ds", (3, None, 4))
+    for first in ((..., slice(None, None, step)), (slice(1, None, 2),)):
+        view, part = ds.view[first], array[first]
+        for index in ((..., slice(None, None, step)), ([0, -1], ..., slice(None, None, step))):
+            np.testing.assert_array_equal(view[index], part[index])
+            np.testing.assert_array_equal(view[..., [0, 0]], part[..., [0, 0]])

@@ -141,7 +141,8 @@ class SplitView(DiskArray):
 def _of(seen: range, wanted: Axis) -> tuple[Axis, bool]:
     """Take elements of a range: which they are, ascending, and whether they came descending."""
     if not isinstance(wanted, range):
-        return seen.start + seen.step * wanted, False
+        step = seen.step if len(seen) > 1 else 1  # that of one element may be any, and too large
+        return seen.start + step * wanted, False
     found = seen[wanted.start : wanted.stop : wanted.step]
     return (found[::-1], True) if found.step < 0 else (found, False)
 
