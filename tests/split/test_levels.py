@@ -1,9 +1,11 @@
 """Levels of a pyramid are arrays like others to who saves them anew."""
 
+import shutil
+
 import numpy as np
 import pytest
 
-from haversack.errors import StorageError, UsageError
+from haversack.errors import PathNotFoundError, StorageError, UsageError
 from haversack.split import SplitDataset, pyramid, save_to_split_dataset
 
 
@@ -138,3 +140,14 @@ def test_what_a_killed_builder_left_is_removed_by_the_next(volumes):
     assert len(volumes.pyramid) == 2
     volumes.build_pyramid(1)
     assert {each.name for each in (volumes.root / "pyramid").iterdir()} == {"1"}
+
+
+def test_no_levels_are_made_of_an_array_that_is_gone(tmp_path):
+    ds = save_to_split_dataset(np.zeros((6, 600, 300), "u1"), tmp_path / "ds")
+    ds[:]  # its files are open now
+    shutil.rmtree(ds.root)
+    with pytest.raises(PathNotFoundError, match="ds is gone"):
+        ds.build_pyramid()
+    with pytest.raises(PathNotFoundError):
+        ds[0] = 1
+    assert not ds.root.exists()

@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from haversack import events
-from haversack.errors import FormatError, NotFoundError, UnsupportedError, UsageError
+from haversack.errors import (
+    FormatError,
+    NotFoundError,
+    PathNotFoundError,
+    UnsupportedError,
+    UsageError,
+)
 from haversack.split.about import About
 from haversack.split.averaging import mean_of_pairs
 from haversack.split.metadata import PYRAMID
 from haversack.split.writing import LoneWriter
 from haversack.storage import publish
+from haversack.storage.looking import is_directory
 
 if TYPE_CHECKING:
     from haversack.split.dataset import SplitDataset
@@ -36,6 +43,8 @@ def build_pyramid(
     """Make the levels anew, each from the one before; those that are there stay until then."""
     if not dataset.is_ours:
         raise UnsupportedError(f"{dataset.root} was written by another program: save it anew first")
+    if not is_directory(dataset.root):  # else the levels would make it anew
+        raise PathNotFoundError(f"{dataset.root} is gone: somebody removed it")
     halved = _axes(axes, dataset.axes)
     if levels is not None and not (_is_integer(levels) and levels > 0):
         raise UnsupportedError(f"levels {levels!r} is neither a number of levels >= 1 nor None")
