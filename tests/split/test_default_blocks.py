@@ -109,3 +109,20 @@ def test_blocks_are_as_large_as_they_may_be(data):
 @pytest.mark.parametrize("chunks", [((3, 3), (6,)), (4,), (0, 2), "auto", (2.0, 1)])
 def test_chunks_of_another_kind_have_no_say(chunks):
     assert default_block_shape((2000, 10), 1, chunks) == (200, 10)
+
+
+@pytest.mark.parametrize("shape", [(7, 0), (3, 0, 2), (7, 0, 0), (0, 0, 0), (0, 7), (0,)])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_an_array_of_no_elements_has_blocks_by_default(tmp_path, shape, padding):
+    array = np.zeros(shape, "i2")
+    saved = save_to_split_dataset(array, tmp_path / "ds", padding=padding)
+    assert min(saved.shape_block) >= 1
+    assert (saved[...].shape, saved.dtype, saved.verify()) == (shape, array.dtype, [])
+    again = save_to_split_dataset(saved, tmp_path / "again")
+    assert again[...].shape == shape
+
+
+def test_a_dask_array_of_no_elements_has_blocks(tmp_path):
+    dask = pytest.importorskip("dask.array")
+    saved = save_to_split_dataset(dask.zeros((7, 0), dtype="u1"), tmp_path / "ds")
+    assert saved[...].shape == (7, 0)

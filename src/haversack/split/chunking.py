@@ -108,7 +108,7 @@ def default_block_shape(
         steps = max(1, -(-length // step))
         block = (*block, min(-(-steps // -(-steps // most)) * step, max(1, length)))
         if most > 1:
-            return (*block, *shape[axis + 1 :])
+            return (*block, *(max(1, n) for n in shape[axis + 1 :]))
     return block
 
 

@@ -97,7 +97,7 @@ def save_to_split_dataset(
     if crop is not None:
         name += "_cropped"
     if block_size is None:  # a split array's blocks, or a dask array's chunks
-        block_size = getattr(data, "shape_block", None) or getattr(data, "chunksize", None)
+        block_size = getattr(data, "shape_block", None) or _chunks_of_dask(data)
     if block_size is None:
         shape = Blocks(source.shape, crop=crop).shape_cropped
         chunks = getattr(data, "chunks", None)  # of an HDF5 dataset or a Zarr array
@@ -123,6 +123,12 @@ def save_to_split_dataset(
     except BaseException:
         empty.give_up()
         raise
+
+
+def _chunks_of_dask(data: Any) -> PartialShape:
+    """Give the largest chunk's shape; an axis of no elements has a chunk of none."""
+    chunks = getattr(data, "chunksize", None)
+    return [max(1, length) for length in chunks] if chunks else None
 
 
 def _about_of(data: Any, given: dict[str, Any]) -> dict[str, Any]:
