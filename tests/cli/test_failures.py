@@ -305,3 +305,34 @@ def test_a_list_of_urls_that_is_no_text(haversack, tmp_path):
 def test_a_url_where_a_path_is_wanted_is_to_be_downloaded_first(haversack, verb):
     result = haversack(verb, "http://127.0.0.1:9/farms/catalog.json")
     _assert_one_line(result, 2, "haversack download")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert", "a.npy", "", "--to", "split"),
+        ("convert", "", "new", "--to", "split"),
+        ("convert", "", "new"),
+        ("pack", "", "new"),
+        ("pack", "a", ""),
+        ("merge", "a", "", "new"),
+        ("merge", "a", ""),
+        ("info", ""),
+        ("verify", ""),
+        ("repair", ""),
+        ("compact", ""),
+        ("read", ""),
+        ("read", "a", "0", "--out", ""),
+        ("view", "", "--out", "a.png"),
+        ("view", "a", "--out", ""),
+        ("serve", ""),
+        ("download", ""),
+        ("download", "a", "--output", ""),
+    ],
+)
+def test_an_empty_path_is_wrong_use_and_nothing_is_written(haversack, tmp_path, arguments):
+    np.save("a.npy", np.zeros(3))
+    before = sorted(each.name for each in tmp_path.iterdir())
+    result = haversack(*arguments)
+    assert (result.code, "empty" in result.err) == (2, True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == before

@@ -9,8 +9,8 @@ import pytest
 from tests.running import run_python
 
 from haversack.convert import export_array, import_array
-from haversack.errors import FormatError, StorageError
-from haversack.split import save_to_split_dataset
+from haversack.errors import FormatError, StorageError, UsageError
+from haversack.split import SplitDataset, save_to_split_dataset
 
 VOLUMES = np.random.default_rng(5).integers(0, 900, (5, 4, 30, 40)).astype("u2")
 needs_fifos = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without FIFOs")
@@ -216,3 +216,12 @@ def test_what_the_disk_refuses_is_no_damage(copy, monkeypatch):
 
     monkeypatch.setattr(np.lib.format, "open_memmap", fail)
     refused(path, path, StorageError)
+
+
+def test_an_empty_path_is_wrong_use(copy):
+    path = copy("a.npy")
+    for source, target in (("", "new"), (path, ""), ([""], "new")):
+        with pytest.raises(UsageError, match="empty"):
+            import_array(source, target)
+    with pytest.raises(UsageError, match="empty"):
+        SplitDataset("")

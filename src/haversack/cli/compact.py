@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from haversack.cli.console import as_json, packed_place, progress, verbosity, write_info
+from haversack.cli.console import FILE_PATH, as_json, packed_place, progress, verbosity, write_info
 
 
 @click.command(
@@ -14,7 +14,7 @@ from haversack.cli.console import as_json, packed_place, progress, verbosity, wr
     short_help="Rewrite a packed dataset without what is deleted.",
     epilog="Example: haversack compact chips --remove --keep 1",
 )
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FILE_PATH)
 @click.option("--remove", is_flag=True, help="Remove files that no kept version needs.")
 @click.option(
     "--keep",

@@ -27,6 +27,30 @@ of_version = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
 
 
+class _FilePath(click.Path):
+    """A path, which is not empty: an empty one would be the directory that the user is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(_filled(self, value, param, ctx), param, ctx)
+
+
+class _Text(click.types.StringParamType):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(_filled(self, value, param, ctx), param, ctx)
+
+
+def _filled(
+    kind: click.ParamType, value: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> Any:
+    if value == "":
+        kind.fail("it is empty: has a variable of the shell no value?", param, ctx)
+    return value
+
+
+FILE_PATH = _FilePath(path_type=Path)
+FILLED_TEXT = _Text()
+
+
 class TakesIndex(click.Command):
     """A command of which one argument is an index, as "-1, 3": it is no option of the name 1."""
 

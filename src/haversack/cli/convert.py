@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from haversack.cli.console import as_json, progress, verbosity, write_info
+from haversack.cli.console import FILE_PATH, as_json, progress, verbosity, write_info
 from haversack.errors import FormatError, UsageError
 from haversack.events import Listener
 
@@ -17,8 +17,8 @@ from haversack.events import Listener
     short_help="Take over what another program wrote; write what another program reads.",
     epilog="Example: haversack convert old_data chips --dtype float16",
 )
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("old", type=FILE_PATH)
+@click.argument("new", type=FILE_PATH)
 @click.option(
     "--to",
     type=click.Choice(["packed", "acumen", "split", "npy", "hdf5", "zarr", "ome-zarr"]),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from haversack.cli.console import FILE_PATH
+
 
 @click.command(
     "demo",
@@ -15,14 +17,14 @@ import click
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     default=Path("haversack-demo"),
     show_default=True,
     help="Where the pictures go.",
 )
 @click.option(
     "--keep",
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     metavar="DIR",
     help="Leave the hub, the download and the packed dataset in DIR.",
 )

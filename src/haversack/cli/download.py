@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from haversack.cli.console import as_json, progress, verbosity, write_json
+from haversack.cli.console import FILE_PATH, FILLED_TEXT, as_json, progress, verbosity, write_json
 from haversack.cli.finding import (
     HubOptions,
     dataset_of_hub,
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     short_help="Bring a dataset here, whole or filtered.",
     epilog="Example: haversack download my_dataset --collection my_source:B02,B03",
 )
-@click.argument("source")
+@click.argument("source", type=FILLED_TEXT)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     default=Path(),
     show_default=True,
     help="Directory to put it in.",
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 @click.option("--sync", is_flag=True, help="Fetch what has changed too (--if-exists sync).")
 @click.option("--retry-failed", is_flag=True, help="Fetch only what err_report.csv names.")
 @click.option("--name", help="Call the dataset so, not as its catalog or URL does.")
-@click.option("--asset-output", type=click.Path(path_type=Path), help="Put the assets elsewhere.")
+@click.option("--asset-output", type=FILE_PATH, help="Put the assets elsewhere.")
 @click.option("--search", is_flag=True, help="SOURCE is a STAC API: search it.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
 @click.option("--max-rate", type=float, metavar="MB", help="At most this many MB a second.")

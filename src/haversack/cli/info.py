@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from haversack.cli.console import (
+    FILLED_TEXT,
     as_json,
     of_version,
     open_version,
@@ -24,7 +25,7 @@ from haversack.errors import HaversackError, NoHubError, PathNotFoundError, Usag
     short_help="Say what a path or a dataset of a hub holds.",
     epilog="Example: haversack info chips",
 )
-@click.argument("target")
+@click.argument("target", type=FILLED_TEXT)
 @of_version
 @hub_options
 @verbose

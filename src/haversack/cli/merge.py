@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from haversack.cli.console import as_json, progress, verbosity, write_info
+from haversack.cli.console import FILE_PATH, as_json, progress, verbosity, write_info
 
 
 @click.command(
@@ -15,8 +15,8 @@ from haversack.cli.console import as_json, progress, verbosity, write_info
     short_help="Put several packed datasets into one.",
     epilog="Example: haversack merge north south both",
 )
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=FILE_PATH)
+@click.argument("output", type=FILE_PATH)
 @click.option(
     "--on-conflict",
     type=click.Choice(["error", "skip", "replace"]),

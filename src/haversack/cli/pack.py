@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from haversack.cli.console import as_json, progress, verbosity, write_info, write_json
+from haversack.cli.console import FILE_PATH, as_json, progress, verbosity, write_info, write_json
 
 if TYPE_CHECKING:
     from haversack.packed import Skipped
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     short_help="Put the images of a download into few files.",
     epilog="Example: haversack pack data/my_dataset chips --codec blosc-zstd",
 )
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("source", type=FILE_PATH)
+@click.argument("output", type=FILE_PATH)
 @click.option("--collection", "collections", multiple=True, help="Only this one (repeatable).")
 @click.option("--asset", "asset_keys", multiple=True, help="Only this asset key (repeatable).")
 @click.option("--codec", default="none", show_default=True, help="How records are compressed.")

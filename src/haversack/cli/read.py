@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from haversack.cli.console import (
+    FILE_PATH,
     TakesIndex,
     as_json,
     of_version,
@@ -31,12 +32,12 @@ _COLUMNS, _SHORT, _FEW, _LISTED = 4, 24, 20, 10
     short_help="Look at records of a packed dataset, or at a part of a split array.",
     epilog='Example: haversack read chips --where "cloud_cover < 10"',
 )
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=FILE_PATH)
 @click.argument("key", required=False)
 @click.option("--where", metavar="SQL", help='Only records like this: "cloud_cover < 10".')
 @click.option("--columns", metavar="NAME,...", help="Metadata to show; otherwise what is short.")
 @click.option("--limit", type=click.IntRange(0), help="Most records to list.  [default: 10]")
-@click.option("--out", type=click.Path(path_type=Path), help="With KEY: save the array as .npy.")
+@click.option("--out", type=FILE_PATH, help="With KEY: save the array as .npy.")
 @of_version
 @as_json
 def command(

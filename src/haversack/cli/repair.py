@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from haversack.cli.console import (
+    FILE_PATH,
     as_json,
     damage_rows,
     packed_place,
@@ -21,7 +22,7 @@ from haversack.cli.console import (
     short_help="Keep every whole record of a damaged dataset.",
     epilog="Example: haversack repair chips --dry-run",
 )
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FILE_PATH)
 @click.option(
     "--undelete", is_flag=True, help="Where a list of deleted records is lost: take them back."
 )

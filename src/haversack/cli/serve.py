@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from haversack.cli.console import FILE_PATH
+
 
 @click.command(
     "serve",
     short_help="Serve a directory of datasets.",
     epilog="Example: haversack serve data --port 8000",
 )
-@click.argument("root", type=click.Path(path_type=Path), default=Path())
+@click.argument("root", type=FILE_PATH, default=Path())
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from haversack.cli.console import (
+    FILE_PATH,
     as_json,
     damage_rows,
     of_version,
@@ -25,7 +26,7 @@ from haversack.errors import IntegrityError
     short_help="Check every byte against its checksum.",
     epilog="Example: haversack verify chips",
 )
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FILE_PATH)
 @of_version
 @verbosity
 @as_json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from haversack.cli.console import TakesIndex, verbose
+from haversack.cli.console import FILE_PATH, TakesIndex, verbose
 from haversack.errors import UsageError
 
 _PROJECTIONS = ["max", "mean", "min", "std", "sum"]
@@ -18,14 +18,14 @@ _PROJECTIONS = ["max", "mean", "min", "std", "sum"]
     short_help="Draw a plane, a projection or a trace of a split array.",
     epilog='Example: haversack view series "12, 3" --out plane.png',
 )
-@click.argument("array", type=click.Path(path_type=Path))
+@click.argument("array", type=FILE_PATH)
 @click.argument("index", default="...")
 @click.option(
     "--project", type=click.Choice(_PROJECTIONS), help="Over all axes but the last two that remain."
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     required=True,
     help="The PNG to write; never one that is there.",
 )

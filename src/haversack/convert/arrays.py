@@ -26,7 +26,7 @@ from haversack.errors import (
 from haversack.split import SplitDataset, SplitView, save_to_split_dataset
 from haversack.split.frames import save_all_frames
 from haversack.storage import publish
-from haversack.storage.looking import natural_order
+from haversack.storage.looking import as_path, natural_order
 
 FORMATS = ("npy", "hdf5", "zarr", "ome-zarr")
 _SUFFIXES = {".npy": "npy", ".h5": "hdf5", ".hdf5": "hdf5", ".zarr": "zarr"}
@@ -68,7 +68,7 @@ def export_array(
     >>> np.load(export_array(ds.view[:, ::2], "numbers.npy"))[2]
     array([ 8, 10])
     """
-    place = Path(path)
+    place = as_path(path)
     name = _format(place, to)
     if place.exists():
         raise ExistsError(f"{place} already exists")
@@ -191,8 +191,8 @@ def import_array(
     """
     options = {**options, "progress": progress}
     if not isinstance(source, str | os.PathLike):
-        return _import_tiffs([*map(Path, source)], path, options)
-    place = Path(source)
+        return _import_tiffs([*map(as_path, source)], path, options)
+    place = as_path(source)
     if not place.exists():
         raise PathNotFoundError(f"{place} does not exist")
     if place.is_dir():

@@ -21,7 +21,7 @@ def as_path(given: str | os.PathLike[str]) -> Path:
     UnsupportedError
         It is no path.
     UsageError
-        It holds a NUL character, or text that is no name on this system.
+        It is empty, holds a NUL character, or text that is no name on this system.
     """
     if not isinstance(given, str | os.PathLike):
         raise UnsupportedError(f"a path is a text or an os.PathLike, not {given!r}")
@@ -30,6 +30,8 @@ def as_path(given: str | os.PathLike[str]) -> Path:
             raise UsageError(f"a path cannot hold a NUL character, as {os.fspath(given)!r} does")
     except UnicodeEncodeError as error:
         raise UsageError(f"{given!r} is no valid text for a path: {error.reason}") from error
+    if not os.fspath(given):
+        raise UsageError('a path is empty: give "." for the directory that you are in')
     path = Path(given)
     # No name of a user: a directory may well be called ~b.
     return Path(os.path.expanduser(path)) if path.parts[:1] == ("~",) else path  # noqa: PTH111
