@@ -38,6 +38,11 @@ from haversack.events import Listener
     type=click.Choice(["frames", "balanced", "traces"]),
     help="To split: what is to be read fastest.  [default: balanced]",
 )
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="To split: which array of an HDF5 or Zarr file, where there are several.",
+)
 @verbosity
 @as_json
 def command(
@@ -49,6 +54,7 @@ def command(
     codec: str | None,
     block: str | None,
     layout: str | None,
+    dataset: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -64,13 +70,16 @@ def command(
     from haversack.convert import export_acumen, import_acumen, is_storage
 
     shown = progress(quiet=quiet, as_json=as_json)
-    if to != "split" and (block or layout):
-        raise UsageError("--block and --layout are for --to split")
+    if to != "split" and (block or layout or dataset):
+        raise UsageError("--block, --layout and --dataset are for --to split")
     if to not in {"packed", "acumen"}:
         if dtype or codec:
             raise UsageError("--dtype and --codec are for packed datasets and AcumenIndexer")
-        write_info(_convert_array(old, new, to, block, layout, shown), as_json=as_json)
+        options = {"layout": layout, "dataset": dataset}
+        given = {name: value for name, value in options.items() if value is not None}
+        write_info(_convert_array(old, new, to, block, given, shown), as_json=as_json)
         return
+    _refuse_array(old, to)
     if to == "packed" and is_storage(old):
         if dtype is not None:
             raise UsageError("a directory of bcolz says its dtypes itself: leave --dtype out")
@@ -85,8 +94,18 @@ def command(
     write_info(export_acumen(old, new, dtype=dtype, progress=shown), as_json=as_json)
 
 
+def _refuse_array(old: Path, to: str) -> None:
+    from haversack.split import is_split
+
+    if is_split(old):
+        raise UsageError(
+            f"{old} is a split array, which does not become {to}: give --to split, npy, hdf5, zarr "
+            "or ome-zarr"
+        )
+
+
 def _convert_array(
-    old: Path, new: Path, to: str, block: str | None, layout: str | None, shown: Listener
+    old: Path, new: Path, to: str, block: str | None, options: dict[str, Any], shown: Listener
 ) -> dict[str, Any]:
     from haversack.convert import export_array, import_array
     from haversack.split import SplitDataset
@@ -95,7 +114,6 @@ def _convert_array(
         dataset = SplitDataset(old)
         export_array(dataset, new, to, progress=shown)
         return {"path": str(new), "format": to, "shape": list(dataset.shape)}
-    options = {"layout": layout} if layout else {}
     size = None if block is None else tuple(map(_length, block.split(",")))
     return import_array(old, new, block_size=size, progress=shown, **options).info()
 

@@ -135,7 +135,9 @@ def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]
     arrays = [each for each, _ in found.arrays()]
     name = name or (arrays[0] if len(arrays) == 1 else None)
     if name is None or not isinstance(found.get(name), zarr.Array):
-        raise FormatError(f"{place} has the arrays {', '.join(arrays) or '(none)'}: name one")
+        raise FormatError(
+            f"{place} has the arrays {', '.join(arrays) or '(none)'}: name one as the dataset"
+        )
     return found[name], _described(image, name)
 
 

@@ -206,6 +206,8 @@ def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Datas
     if name is None:
         names = [each for each in hdf5 if isinstance(hdf5.get(each, getlink=True), h5py.HardLink)]
         arrays = [each for each in names if isinstance(hdf5[each], h5py.Dataset)]
+        if len(arrays) > 1 and not any("stack" in each for each in arrays):
+            raise FormatError(f"{path} has the arrays {', '.join(arrays)}: name one as the dataset")
         if len(arrays) != 1:
             return _stack(hdf5, path)
         name = arrays[0]
