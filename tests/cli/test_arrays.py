@@ -1,12 +1,15 @@
 """Look at split arrays, convert them and draw them by typing."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from haversack import PackWriter
+from haversack import FrameWriter, PackWriter
 from haversack.split import SplitDataset, save_to_split_dataset
 
 
@@ -156,3 +159,51 @@ def test_no_claim_of_a_file_ends_in_a_traceback(typed, tmp_path, shape):
     for arguments in (("read", "false"), ("view", "false", "--out", "b.png")):
         result = typed(*arguments)
         assert (result.code, len(result.err.splitlines())) == (7, 1)
+
+
+def test_the_arrays_of_a_file_are_named_and_one_is_chosen(typed, volumes):
+    with h5py.File("rec.h5", "w") as hdf5:
+        hdf5["left"], hdf5["right"] = volumes, volumes + 1
+    result = typed("convert", "rec.h5", "new", "--to", "split")
+    assert (result.code, "left, right" in result.err, "dataset" in result.err) == (7, True, True)
+    assert typed("convert", "rec.h5", "new", "--to", "split", "--dataset", "right").code == 0
+    np.testing.assert_array_equal(SplitDataset("new"), volumes + 1)
+    assert typed("convert", "series", "b.npy", "--to", "npy", "--dataset", "right").code == 2
+
+
+@pytest.mark.parametrize("to", [(), ("--to", "packed"), ("--to", "acumen")])
+def test_a_split_array_that_is_to_become_packed_is_told_what_it_can_become(typed, to):
+    result = typed("convert", "series", "new", *to)
+    assert (result.code, "--to split, npy" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x", "png"])
+def test_a_picture_has_the_suffix_of_what_it_is(typed, tmp_path, name):
+    result = typed("view", "series", "3, 1", "--out", name)
+    assert (result.code, ".png" in result.err) == (2, True)
+    assert not (tmp_path / name).exists()
+
+
+def test_json_of_a_path_that_is_no_text_is_json(typed, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        (tmp_path / "series").rename(tmp_path / name)
+    except OSError:
+        pytest.skip("a file system of Unicode names")
+    shown = typed("info", name, "--json")
+    assert json.loads(shown.out.encode("ascii", "strict"))["path"] == name
+
+
+def test_damage_of_a_journal_names_its_file_once(typed):
+    with FrameWriter("live", block_size=(4, None)) as writer:
+        for number in range(3):
+            writer.append(np.full(200, number))
+        (journal,) = writer.path.glob("*.journal")
+        data = bytearray(journal.read_bytes())
+        data[len(data) * 5 // 8] ^= 1
+        shutil.copytree("live", "copy")
+    damaged = Path("copy", journal.name)
+    damaged.write_bytes(data)
+    result = typed("verify", "copy", "-q")
+    assert result.code == 7
+    assert max(line.count(damaged.name) for line in result.out.splitlines()) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from haversack.events import Bars, JsonLines, Listener, silent
 from haversack.storage.damage import Damage
 
 _ONE_LINE = 10_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 of_version = click.option(
@@ -122,7 +124,9 @@ def progress(*, quiet: bool, as_json: bool) -> Listener:
 
 def write_json(value: Any) -> None:
     """Write a value as JSON on stdout; numbers that JSON lacks become null."""
-    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str)
+    # A path that is no UTF-8 has surrogates, which as bytes would be no JSON.
+    click.echo(_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _finite(value: Any) -> Any:

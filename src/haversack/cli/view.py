@@ -40,6 +40,8 @@ def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
     from haversack.split.text import parse_index
     from haversack.view import draw_array
 
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"the picture is a PNG: give --out a name that ends in .png, not {out}")
     dataset = SplitDataset(array)
     try:
         view = dataset.view[parse_index(index)]

@@ -14,6 +14,10 @@ class Damage:
     where: str
     what: str
 
+    def __post_init__(self) -> None:
+        # What an error says begins with its file, which is told anyway.
+        object.__setattr__(self, "what", self.what.removeprefix(f"{self.path}: "))
+
     def __str__(self) -> str:
         place = f"{self.path}: {self.where}" if self.where else str(self.path)
         return f"{place}: {self.what}"
