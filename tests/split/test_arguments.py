@@ -15,6 +15,7 @@ from haversack.split import (
     save_frames,
     save_to_split_dataset,
 )
+from haversack.split.frames import save_all_frames
 
 DATA = np.arange(4 * 6 * 8).reshape(4, 6, 8).astype("u2")
 OBJECT = object()
@@ -162,3 +163,10 @@ def test_what_is_no_list_of_indices_and_no_time_is_told(tmp_path):
         with pytest.raises(HaversackError, match="seconds"):
             next(split.follow(timeout=0, pause=wrong))
     assert [*split.follow(timeout=no_time)] == []
+
+
+def test_an_axis_has_a_name_that_is_not_empty(tmp_path):
+    for begin in (save_to_split_dataset, save_all_frames):
+        with pytest.raises(UsageError, match="empty name"):
+            begin(np.zeros((3, 4, 5)), tmp_path / "a", axes=("t", "", "x"))
+    assert not (tmp_path / "a").exists()

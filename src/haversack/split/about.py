@@ -81,12 +81,14 @@ def default_axes(ndim: int) -> tuple[str, ...]:
 
 
 def check_names(given: Mapping[str, Any], taker: str) -> None:
-    """Refuse a keyword that :func:`describe` does not have, before anything is begun with it.
+    """Refuse what a new array cannot be described by, before anything is begun with it.
 
     Raises
     ------
     UnsupportedError
-        There is one.
+        There is a keyword that :func:`describe` does not have.
+    UsageError
+        An axis has an empty name, which other formats do not take; arrays with such names open.
     """
     names = [each.name for each in fields(About)]
     if unknown := [name for name in given if name not in names]:
@@ -94,6 +96,8 @@ def check_names(given: Mapping[str, Any], taker: str) -> None:
             f"{taker} has no parameter {unknown[0]!r}; what describes an array is: "
             f"{', '.join(names)}"
         )
+    if (axes := given.get("axes")) is not None and "" in _words(axes, "axes"):
+        raise UsageError(f"axes {tuple(axes)} have an empty name: give each axis one")
 
 
 def describe(
