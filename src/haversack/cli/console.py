@@ -42,7 +42,7 @@ class _Text(click.types.StringParamType):
 
 
 def _filled(
-    kind: click.ParamType, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    kind: click.Path | _Text, value: Any, param: click.Parameter | None, ctx: click.Context | None
 ) -> Any:
     if value == "":
         kind.fail("it is empty: has a variable of the shell no value?", param, ctx)
