@@ -1,9 +1,14 @@
 """What several parts test with: one small hub, made once."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 from haversack.demo import make_hub
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that is busy makes no test fail.
 settings.register_profile("haversack", deadline=None, suppress_health_check=[HealthCheck.too_slow])
