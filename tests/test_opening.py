@@ -79,3 +79,13 @@ def test_a_path_that_no_file_can_have_is_one_clear_error(
         assert isinstance(raised.value, kind)
         assert isinstance(raised.value, HaversackError)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://me:sesame@hub.example/a", "https://hub.example/?token=sesame", "http://[a?sesame"],
+)
+def test_the_message_about_an_address_shows_no_secret(url):
+    with pytest.raises(UnsupportedError, match="haversack download") as raised:
+        haversack.open(url)
+    assert "sesame" not in str(raised.value)

@@ -57,7 +57,11 @@ def open(  # noqa: A001
     """
     text = os.fspath(path)
     if _URL.match(text):
-        raise UnsupportedError(f"cannot open {text} in place: fetch it with `haversack download`")
+        from haversack.download.origin import shown
+
+        raise UnsupportedError(
+            f"cannot open {shown(text)} in place: fetch it with `haversack download`"
+        )
     place = as_path(text)
     if not exists(place):
         raise PathNotFoundError(f"{place} does not exist")
