@@ -81,20 +81,17 @@ def takers(folder):
     }
 
 
-@pytest.mark.parametrize("wrong", NO_NAMES)
-def test_a_path_is_no_part_of_a_name(aquarium, wrong):
+@pytest.mark.parametrize(
+    ("wrong", "kind", "told"),
+    [
+        *((wrong, UsageError, "part of a name") for wrong in NO_NAMES),
+        *((wrong, UnsupportedError, "text") for wrong in NO_TEXT),
+    ],
+)
+def test_a_path_and_what_is_no_text_are_no_part_of_a_name(aquarium, wrong, kind, told):
     before = sorted(aquarium.parent.rglob("*"))
     for name, take in takers(aquarium).items():
-        with pytest.raises(UsageError, match=rf"{name.strip()} .*part of a name"):
-            take(wrong)
-    assert sorted(aquarium.parent.rglob("*")) == before
-
-
-@pytest.mark.parametrize("wrong", NO_TEXT)
-def test_what_is_no_text_is_no_prefix(aquarium, wrong):
-    before = sorted(aquarium.parent.rglob("*"))
-    for name, take in takers(aquarium).items():
-        with pytest.raises(UnsupportedError, match=f"{name.strip()} .*text"):
+        with pytest.raises(kind, match=f"{name.strip()} .*{told}"):
             take(wrong)
     assert sorted(aquarium.parent.rglob("*")) == before
 

@@ -297,8 +297,7 @@ class Journal:
                 try:
                     self.payload(row, block)
                 except FormatError as error:
-                    what = str(error).removeprefix(f"{self.path}: ")
-                    yield Damage(self.path, f"row {self.start + row}", what)
+                    yield Damage(self.path, f"row {self.start + row}", str(error))
 
 
 def _parse(data: bytes, at: int) -> _Record | None:

@@ -118,12 +118,19 @@ def refuse_endless(path: Path) -> None:
     FormatError
         It is one: it may have no end, and a FIFO makes who opens it wait for a writer.
     """
-    _check_mode(path, path.stat().st_mode)
+    check_mode(path, path.stat().st_mode)
 
 
-def _check_mode(path: Path, mode: int) -> None:
+def check_mode(path: Path, mode: int) -> None:
+    """Refuse a FIFO or a device by what the system says of it; raises as :func:`refuse_endless`."""
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise FormatError(f"{path} is no file, but a FIFO or a device")
+
+
+def open_to_read(path: Path) -> int:
+    """Give a descriptor; nobody waits for who may write to a FIFO. OSErrors are the caller's."""
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 @contextmanager
@@ -135,10 +142,9 @@ def opened(path: Path) -> Iterator[int]:
     FormatError
         It is a FIFO or a device.
     """
-    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    descriptor = open_to_read(path)
     try:
-        _check_mode(path, os.fstat(descriptor).st_mode)
+        check_mode(path, os.fstat(descriptor).st_mode)
         yield descriptor
     finally:
         os.close(descriptor)

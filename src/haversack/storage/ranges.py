@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import weakref
 from contextlib import suppress
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from haversack.errors import FormatError, PathNotFoundError, StorageError
 from haversack.storage.calls import calls
+from haversack.storage.looking import check_mode, open_to_read
 
 
 class RangeFile:
@@ -44,10 +44,8 @@ class RangeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        flags |= getattr(os, "O_NONBLOCK", 0)  # nobody waits for who may write to a FIFO
         try:
-            self._descriptor = os.open(path, flags)
+            self._descriptor = open_to_read(path)
         except FileNotFoundError as error:
             raise PathNotFoundError(f"{path} does not exist") from error
         except OSError as error:
@@ -63,8 +61,7 @@ class RangeFile:
             state = os.fstat(self._descriptor)
         except OSError as error:
             raise StorageError(f"cannot look at {self.path}: {error.strerror}") from error
-        if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
-            raise FormatError(f"{self.path} is no file, but a FIFO or a device")
+        check_mode(self.path, state.st_mode)
         self.size, self.inode = state.st_size, state.st_ino
 
     def read(self, offset: int, size: int) -> bytes:

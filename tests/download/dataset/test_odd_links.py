@@ -49,7 +49,7 @@ def catalog(empty, serve, server):
         "file:///etc/hostname",
         "data:application/json,{}",
         "s3://bucket/item.json",
-        "http://user:secret@127.0.0.1/item.json",
+        "http://user:sesame@127.0.0.1/item.json",
         "http://[::1/item.json",
         "http://127.0.0.1:99999/item.json",
         "//[/item.json",
@@ -59,8 +59,9 @@ def catalog(empty, serve, server):
 def test_a_link_that_is_no_web_address_is_passed_over_and_told(catalog, out, caplog, href, rel):
     report = download(catalog(href, rel), out)
     assert list(read_catalog(report.path).items.id) == ["one"]
-    assert "/farms/catalog.json: its link to " in caplog.text
-    assert "secret" not in caplog.text
+    assert f"/farms/catalog.json: its link {rel!r}: " in caplog.text
+    assert "passed over" in caplog.text
+    assert "sesame" not in caplog.text
 
 
 def test_a_link_to_nothing_is_told_with_the_document_that_has_it(catalog, out, caplog):

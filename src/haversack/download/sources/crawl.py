@@ -16,14 +16,12 @@ from haversack.download.sources.document import (
     address_of,
     features_of,
     links_of,
-    target_of,
 )
 from haversack.download.sources.endless import Pages, check_depth
 from haversack.errors import DownloadError, SourceNotFoundError, UnexpectedAnswerError
 
 _AT_ONCE, _AHEAD = 16, 64
 _TOLD = 1000
-_SHOWN = 200
 
 log = logging.getLogger("haversack.download")
 
@@ -51,17 +49,14 @@ class _Crawl:
     seen: set[str] = field(default_factory=set)
     read: int = 0
 
-    def add(self, href: str, above: _Place, parent: str | None) -> None:
+    def add(self, link: Document, above: _Place, parent: str | None) -> None:
         """Take in what a document links to, once; an address that nobody can fetch is told."""
-        url = target_of(above.url, href)
-        if url is None:
-            told = shown(href)[:_SHOWN]
-            log.warning(
-                "%s: its link to %s is no http or https URL, and is passed over",
-                shown(above.url),
-                told,
-            )
-        elif url not in self.seen:
+        try:
+            url = address_of(link, above.url)
+        except UnexpectedAnswerError as error:
+            log.warning("%s: it is passed over", error)
+            return
+        if url not in self.seen:
             self.seen.add(url)
             self.waiting.append(_Place(url, parent, None, above.url, above.depth + 1))
 
@@ -122,7 +117,7 @@ def _taken(crawl: _Crawl, document: Document, place: _Place) -> Documents:
         items = [] if links_of(document, "item") else links_of(document, "items")
         check_depth(place.depth, place.url)
         for link in below + items:
-            crawl.add(link["href"], place, parent)
+            crawl.add(link, place, parent)
     else:
         raise UnexpectedAnswerError(f"{shown(place.url)} is no STAC: its type is {kind!r}")
 
