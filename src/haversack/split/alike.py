@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from haversack.split.chunk import ChunkHeader
 
-_HEAD = 12  # bytes of a chunk's head that say how it is coded
+_HEAD = 3  # words of 32 bits of a chunk's head that say how it is coded
 _VERSION = 2  # of the format of Blosc 1
 # Flags: one that only Blosc 2 has; and two of which a chunk of Blosc 2 has both.
 _OF_BLOSC_2, _SHUFFLES = 0x8, 0x5
@@ -65,7 +65,7 @@ def group(chunks: NDArray[Any]) -> list[Alike]:
     """
     if not len(chunks):
         return []
-    heads = chunks.view(np.uint8).reshape(len(chunks), -1)[:, :_HEAD]
+    heads = chunks.view(np.uint32).reshape(len(chunks), -1)[:, :_HEAD]
     if (heads == heads[0]).all():
         return [Alike(slice(None), _header(chunks[0]))]
     ways, which = np.unique(heads, axis=0, return_inverse=True)

@@ -44,15 +44,14 @@ class Rows:
         self.crcs = alike.of_each(chunks, tail.pieces["crc32c"])
 
     @classmethod
-    def of(cls, file: RangeFile, tail: Tail, damaged: Damaged) -> Rows | None:
+    def of(cls, file: RangeFile, tail: Tail, ways: list[Alike], damaged: Damaged) -> Rows | None:
         """Take a block so; None where it is coded in another way."""
         row = math.prod(tail.head.chunk_shape[1:]) * np.dtype(tail.head.dtype).itemsize
-        groups = tail.alike()
-        if len(groups) != 1:
+        if len(ways) != 1:
             return None
-        header = groups[0].header
+        header = ways[0].header
         is_so = header.blocksize == row and not header.is_stored
-        return cls(file, tail, groups[0], damaged) if is_so else None
+        return cls(file, tail, ways[0], damaged) if is_so else None
 
     def marks(self, chunk: int, rows: range) -> list[int]:
         """Tell where in the file successive rows of a chunk begin, and where the last ends."""

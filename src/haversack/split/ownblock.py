@@ -73,7 +73,7 @@ class OwnBlock:
             self._at = self._strides()
         except (TypeError, ZeroDivisionError) as error:
             raise FormatError(f"{self.path}: the tail's head makes no sense: {error}") from error
-        self.rows = Rows.of(file, self._tail, self._chunks.damaged)
+        self.rows = Rows.of(file, self._tail, self._ways, self._chunks.damaged)
 
     @property
     def key(self) -> str:
@@ -106,7 +106,8 @@ class OwnBlock:
             raise FormatError(
                 f"{self.path}: the tail lists {len(self._tail.chunks)} chunks for a grid of {grid}"
             )
-        self._tail.check(math.prod(self.chunk_shape) * self.dtype.itemsize, self._file)
+        nbytes = math.prod(self.chunk_shape) * self.dtype.itemsize
+        self._ways = self._tail.check(nbytes, self._file)
         return tuple(math.prod(grid[axis + 1 :]) for axis in range(len(grid)))
 
     def fetch(self, wanted: Sequence[Wanted]) -> Fetch:

@@ -73,41 +73,54 @@ class Tail:
             end = int(self.chunks["first"][chunk + 1])
         return self.pieces[first:end]
 
-    def alike(self) -> list[Alike]:
-        """Group the chunks by how they are coded."""
-        return group(self.chunks)
+    def check(self, nbytes: int, file: RangeFile) -> list[Alike]:
+        """Group the chunks by how they are coded, once it is sure that they can lie so in a file.
 
-    def check(self, nbytes: int, file: RangeFile) -> None:
-        """Raise unless chunks of so many bytes can lie so in a file: no decoder has to find out.
+        No decoder has to find out that they cannot.
+
+        Parameters
+        ----------
+        nbytes
+            Decoded bytes of a chunk.
+        file
+            Where they lie.
 
         Raises
         ------
         FormatError
             They contradict themselves.
         """
-        if not len(self.chunks):
-            return
-        groups, count = self.alike(), np.zeros(len(self.chunks), np.int64)
-        is_sound = bool(groups) and all(alike.is_sound(nbytes) for alike in groups)
-        for alike in groups if is_sound else ():
-            count[alike.chunks] = alike.header.nblocks
-        is_listed = (self.chunks["first"] == count.cumsum() - count).all()
-        is_listed = is_listed and count.sum() == len(self.pieces)
-        if not (is_sound and is_listed) or self._overlap(file.size):
+        ways = group(self.chunks)
+        is_known = bool(ways) or not len(self.chunks)
+        is_sound = is_known and all(alike.is_sound(nbytes) for alike in ways)
+        if not (is_sound and self._is_listed(ways)) or self._overlap(file.size):
             raise FormatError(f"{file.path}: the tail's table of chunks contradicts itself")
-        if not all(alike.fits(self.chunks, self.pieces["start"]) for alike in groups):
+        if not all(alike.fits(self.chunks, self.pieces["start"]) for alike in ways):
             raise FormatError(f"{file.path}: the tail's table of Blosc blocks contradicts itself")
+        return ways
+
+    def _is_listed(self, ways: list[Alike]) -> bool:
+        """Whether each chunk says where its Blosc blocks begin in the list of all."""
+        counts = np.empty(len(self.chunks), np.int64)
+        for alike in ways:
+            counts[alike.chunks] = alike.header.nblocks
+        ends = counts.cumsum()
+        total = int(ends[-1]) if len(ends) else 0
+        return total == len(self.pieces) and bool((self.chunks["first"] == ends - counts).all())
 
     def _overlap(self, end: int) -> bool:
         """Whether chunks share bytes, or lie beyond the end of the file."""
         offset, size = self.chunks["offset"], self.chunks["size"]
-        if (offset > end).any():
+        if not len(offset):
+            return False
+        if offset.max() > end:
             return True
-        ends = offset.astype(np.int64) + size
-        if (offset[1:] < offset[:-1]).any():
-            order = offset.argsort()
-            offset, ends = offset[order], ends[order]
-        return bool((ends[:-1] > offset[1:]).any() or (ends[-1:] > end).any())
+        ends = offset + size
+        if (ends[:-1] <= offset[1:]).all():  # in order, as haversack writes them
+            return bool(ends[-1] > end)
+        order = offset.argsort()
+        offset, ends = offset[order], ends[order]
+        return bool((ends[:-1] > offset[1:]).any() or ends[-1] > end)
 
 
 def encode_tail(tail: Tail) -> bytes:
