@@ -57,6 +57,20 @@ def test_old_package_reads_what_we_write(tmp_path, volumes, dtype, compression):
     np.testing.assert_array_equal(np.load(tmp_path / "read.npy"), data)
 
 
+def test_old_package_reads_what_cannot_be_compressed(tmp_path):
+    data = np.random.default_rng(2).integers(0, 1 << 16, (12, 2, 64, 320)).astype("uint16")
+    saved = save_to_split_dataset(data, tmp_path / "new", block_size=(6, None, None, None))
+    rows = saved._block(0).rows
+    assert rows is not None
+    assert rows.is_stored
+    old(
+        "from split_dataset import SplitDataset\n"
+        "np.save('read.npy', SplitDataset('new')[:, :, :, :])",
+        tmp_path,
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "read.npy"), data)
+
+
 @pytest.mark.parametrize("shape", [(3,), (40, 30), (1, 1, 1), (9, 8, 7, 6, 5)])
 def test_old_package_reads_any_number_of_axes(tmp_path, shape):
     data = np.random.default_rng(1).normal(size=shape)

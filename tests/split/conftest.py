@@ -4,7 +4,7 @@ import pytest
 from haversack.split import SplitDataset, encoding, save_to_split_dataset
 
 
-def save_tiled(spec, folder):
+def save_tiled(spec, folder, compression="blosc"):
     """Make an array, and save it in tiles of which each row is a Blosc block.
 
     ``spec`` has its shape and dtype, and the shapes of blocks and tiles.
@@ -15,7 +15,7 @@ def save_tiled(spec, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "chunk_shape_for", lambda *_: tile)
         patch.setattr(encoding, "blosc_block_size", lambda *_: row)
-        save_to_split_dataset(array, folder, block_size=block)
+        save_to_split_dataset(array, folder, block_size=block, compression=compression)
     dataset = SplitDataset(folder)
     assert all(dataset._block(number).rows is not None for number in range(dataset.n_blocks))
     return array, dataset

@@ -1,4 +1,4 @@
-"""Of many tiles, those that are wanted whole are decoded into the result itself."""
+"""Of many tiles, those that are wanted whole are decoded, or read, into the result itself."""
 
 from collections import deque
 from typing import Any
@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import HaversackError, IntegrityError
-from haversack.split import SplitDataset, blosc, encoding, save_to_split_dataset, tasks
+from haversack.split import SplitDataset, blosc, encoding, save_to_split_dataset, tiles
 from haversack.split.gathering import Gathering
+from haversack.split.scattering import Scattering
+from haversack.storage.calls import calls
 
 from .conftest import save_tiled
 
@@ -25,13 +27,31 @@ ARRAYS = [
 ]
 
 
+COMPRESSIONS = ["blosc", None]
+
+
+@pytest.fixture
+def by_tiles(monkeypatch):
+    """However few rows are wanted of however few tiles."""
+    monkeypatch.setattr(tiles, "_FEW", 0)
+    monkeypatch.setattr(tiles, "_SHORT", 1 << 30)
+
+
+@pytest.fixture(scope="module", params=COMPRESSIONS)
+def compression(request):
+    return request.param
+
+
 @pytest.fixture(scope="module", params=ARRAYS, ids=lambda array: str(array[0]))
-def pair(request, tmp_path_factory):
+def written(request, compression, tmp_path_factory):
     """An array of many small tiles, and the same on disk."""
-    array, dataset = save_tiled(request.param, tmp_path_factory.mktemp("pair") / "array")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "_FEW", 0)
-        yield array, dataset
+    folder = tmp_path_factory.mktemp("pair") / "array"
+    return save_tiled(request.param, folder, compression)
+
+
+@pytest.fixture
+def pair(written, by_tiles):
+    return written
 
 
 @st.composite
@@ -77,29 +97,48 @@ def test_of_many_small_regions_at_once_each_is_right(pair):
         np.testing.assert_array_equal(found, array[index])
 
 
-def test_whole_tiles_need_no_memory_of_ours(tmp_path, monkeypatch):
+def test_what_is_not_compressed_is_right_however_the_system_reads(pair, monkeypatch):
+    """It may give less than is asked for, or have no call that fills several arrays."""
+    array, dataset = pair
+
+    def less(descriptor, buffers, offset, real=calls.preadv):
+        return real(descriptor, [buffers[0][: max(1, len(buffers[0]) // 3)]], offset)
+
+    for preadv in (less, None):
+        with monkeypatch.context() as patch:
+            patch.setattr(calls, "preadv", preadv)
+            np.testing.assert_array_equal(dataset[...], array)
+            np.testing.assert_array_equal(dataset[1:, ..., 3:-2], array[1:, ..., 3:-2])
+
+
+def test_whole_tiles_need_no_memory_of_ours(tmp_path, monkeypatch, compression):
     """Planes, planes over time and all of an array whose lines are not too long."""
     array = np.random.default_rng(4).poisson(40, (20, 4, 64, 640)).astype("uint16")
-    dataset = save_to_split_dataset(array, tmp_path / "array", block_size=(10, None, None, None))
+    dataset = save_to_split_dataset(
+        array, tmp_path / "array", block_size=(10, None, None, None), compression=compression
+    )
 
     def copied(*_):
         raise AssertionError("a tile was decoded elsewhere, and copied")
 
     monkeypatch.setattr(Gathering, "_in_part", copied)
+    monkeypatch.setattr(Scattering, "_in_part", copied)
     index: Any
     for index in (..., np.s_[:, 1], np.s_[3], np.s_[2:17, 1:3], np.s_[::3, :, 16:48]):
         np.testing.assert_array_equal(dataset[index], array[index])
     with pytest.raises(AssertionError, match="copied"):
         dataset[:, :, 5:]
+    whole = np.full((*array.shape, 2), 7, array.dtype)
+    np.testing.assert_array_equal(dataset.read(out=whole[..., 0]), array)
+    assert (whole[..., 1] == 7).all()
 
 
-def test_a_flipped_byte_is_told_or_harmless(tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "_FEW", 0)
+def test_a_flipped_byte_is_told_or_harmless(tmp_path, monkeypatch, by_tiles, compression):
     monkeypatch.setattr(encoding, "chunk_shape_for", lambda *_: (2, 8, 32))
     monkeypatch.setattr(encoding, "blosc_block_size", lambda *_: 512)
     array = (np.arange(3 * 16 * 64) // 5 % 90).astype("uint16").reshape(3, 16, 64)
     folder = tmp_path / "array"
-    save_to_split_dataset(array, folder, block_size=(3, None, None))
+    save_to_split_dataset(array, folder, block_size=(3, None, None), compression=compression)
     path = folder / "0000.h5"
     good, told = path.read_bytes(), []
     for place in range(0, len(good), 3):

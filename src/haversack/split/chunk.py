@@ -158,19 +158,20 @@ def join(chunks: list[bytes]) -> bytes | None:
     """
     first = read_header(chunks[0])
     alike = HEADER.size - 4  # all of the header but the stored size
-    if first.is_stored or first.nblocks > 1 or len({chunk[:alike] for chunk in chunks}) > 1:
+    if first.nblocks > 1 or len({chunk[:alike] for chunk in chunks}) > 1:
         return None
     return _assembled(first, first.nbytes * len(chunks), [chunk[first.body :] for chunk in chunks])
 
 
 def _assembled(like: ChunkHeader, nbytes: int, blocks: Sequence[bytes]) -> bytes:
     """Make a chunk of Blosc blocks that are coded as those of another chunk."""
-    offsets = [*accumulate(map(len, blocks), initial=head_size(len(blocks)))]
-    size = offsets.pop()
+    begin = HEADER.size if like.is_stored else head_size(len(blocks))
+    *offsets, size = accumulate(map(len, blocks), initial=begin)
     head = HEADER.pack(
         like.version, like.codec_version, like.flags, like.typesize, nbytes, like.blocksize, size
     )
-    return b"".join((head, struct.pack(f"<{len(offsets)}I", *offsets), *blocks))
+    table = b"" if like.is_stored else struct.pack(f"<{len(offsets)}I", *offsets)
+    return b"".join((head, table, *blocks))
 
 
 def head_size(blocks: int) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,7 @@ class Rows:
         self.grid = _grid(head.shape, head.chunk_shape)
         self.strides = tuple(math.prod(self.grid[n + 1 :]) for n in range(len(self.grid)))
         self._coding, self.nbytes = alike.header[:4], alike.header.blocksize
+        self.is_stored = alike.header.is_stored
         self._offset, self._size = chunks["offset"], chunks["size"]
         # Of shape (chunks, rows): where in its chunk each begins, and its checksum.
         self._starts = alike.of_each(chunks, tail.pieces["start"])
@@ -49,9 +52,7 @@ class Rows:
         row = math.prod(tail.head.chunk_shape[1:]) * np.dtype(tail.head.dtype).itemsize
         if len(ways) != 1:
             return None
-        header = ways[0].header
-        is_so = header.blocksize == row and not header.is_stored
-        return cls(file, tail, ways[0], damaged) if is_so else None
+        return cls(file, tail, ways[0], damaged) if ways[0].header.blocksize == row else None
 
     def marks(self, chunk: int, rows: range) -> list[int]:
         """Tell where in the file successive rows of a chunk begin, and where the last ends."""
@@ -94,6 +95,9 @@ class Rows:
         chunk
             One of theirs, for an error.
         """
+        if self.is_stored:
+            self._copy(table, address, space)
+            return
         buffer, nbytes = space.stored.data.data, len(table) // 4 * self.nbytes
         HEADER.pack_into(buffer, 0, *self._coding, nbytes, self.nbytes, size)
         buffer[HEADER.size : HEADER.size + len(table)] = table
@@ -101,6 +105,15 @@ class Rows:
             space.decompress(size, nbytes, address)
         except FormatError as error:
             raise self.damaged(chunk, str(error)) from error
+
+    def _copy(self, table: bytes, address: int, space: Workspace) -> None:
+        """Copy rows that are not compressed."""
+        where = np.frombuffer(table, "<u4")
+        breaks = np.flatnonzero(np.diff(where) != self.nbytes) + 1
+        for begin, end in pairwise([0, *breaks.tolist(), len(where)]):
+            nbytes = (end - begin) * self.nbytes
+            ctypes.memmove(address, space.stored.address + int(where[begin]), nbytes)
+            address += nbytes
 
 
 def _grid(shape: Shape, chunk_shape: Shape) -> Shape:

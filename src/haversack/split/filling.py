@@ -32,16 +32,14 @@ def fill(of_blocks: OfBlocks, block: Callable[[int], Block]) -> None:
 
 
 def _expected(of_tasks: Iterable[Task]) -> Iterator[Task]:
-    """Tell the disk of tasks some time before they are done; of more and more, to begin at once."""
+    """Tell the disk of tasks some time before they are done."""
     waiting: deque[Task] = deque()
-    ahead, most = 0, 1
+    ahead = 0
     for task in of_tasks:
         task.expect()
         waiting.append(task)
         ahead += task.nbytes
-        if len(waiting) > most or ahead > _EXPECTED:
-            most = min(2 * most, _MOST_EXPECTED)
-        while ahead > _EXPECTED or len(waiting) > most:
+        while ahead > _EXPECTED or len(waiting) > _MOST_EXPECTED:
             ahead -= waiting[0].nbytes
             yield _read(waiting.popleft())
     yield from map(_read, waiting)

@@ -1,4 +1,7 @@
-"""Read some rows of several chunks at once, where each row is one Blosc block."""
+"""Read some rows of several chunks at once, where each row is one Blosc block.
+
+Those that are not compressed are given as they were read.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,12 @@ class RowsFetch:
             self._rows.file.expect(start, end - start)
 
     def read(self) -> None:
+        if not self._rows.is_stored:  # else leave it to who copies: to read is all there is to do
+            self._read()
+
+    def _read(self) -> None:
         rows, self._space = self._rows, borrow()
-        at = head_size(sum([len(some) for _, some in self._wanted]))
+        at = 0 if rows.is_stored else head_size(sum([len(some) for _, some in self._wanted]))
         memory = self._space.stored.of(at + sum([marks[-1] - marks[0] for marks in self._marks]))
         where: list[int] = []
         for (chunk, some), marks in zip(self._wanted, self._marks, strict=True):
@@ -55,16 +62,25 @@ class RowsFetch:
                     raise rows.mismatch(chunk, row)
                 where.append(begin + base)
             at += size
-        self._table, self._size = struct.pack(f"<{len(where)}I", *where), at
+        self._where, self._size = where, at
 
     def arrays(self) -> Iterator[NDArray[Any]]:
-        rows, space = self._rows, self._space
-        count = len(self._table) // 4
-        decoded = space.decoded.of(count * rows.nbytes)
-        rows.decode(self._table, self._size, space.decoded.address, space, self._wanted[0][0])
-        begin = 0
+        rows = self._rows
+        if rows.is_stored:
+            self._read()
+        space = self._space
+        memory = space.stored.data if rows.is_stored else self._decoded()
+        count = 0
         for _, some in self._wanted:
-            shape = (len(some), *rows.chunk_shape[1:])
-            yield np.ndarray(shape, rows.dtype, decoded, begin)
-            begin += len(some) * rows.nbytes
+            begin = self._where[count] if rows.is_stored else count * rows.nbytes
+            yield np.ndarray((len(some), *rows.chunk_shape[1:]), rows.dtype, memory, begin)
+            count += len(some)
         give_back(space)
+
+    def _decoded(self) -> NDArray[np.uint8]:
+        """Decode all rows, one behind the other."""
+        rows, space, count = self._rows, self._space, len(self._where)
+        decoded = space.decoded.of(count * rows.nbytes)
+        table = struct.pack(f"<{count}I", *self._where)
+        rows.decode(table, self._size, space.decoded.address, space, self._wanted[0][0])
+        return decoded

@@ -31,7 +31,7 @@ class StoredRows:
         self._start, self._end = rows.find(chunks, numbers)
         self._crcs = rows.crcs[chunks, numbers]
         self.nbytes = self._start.size * rows.nbytes
-        self._from, self._to = _ranges(self._start.ravel(), self._end.ravel())
+        self._from, self._to = joined_ranges(self._start.ravel(), self._end.ravel())
 
     def expect(self) -> None:
         """Have the disk bring them."""
@@ -76,7 +76,7 @@ class StoredRows:
         give_back(self._space)
 
 
-def _ranges(start: Numbers, end: Numbers) -> tuple[Numbers, Numbers]:
+def joined_ranges(start: Numbers, end: Numbers) -> tuple[Numbers, Numbers]:
     """Find what is read at once: where each begins and ends, ascending."""
     order = start.argsort()
     start, end = start[order], end[order]

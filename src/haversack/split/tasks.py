@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from haversack.errors import FormatError
 from haversack.split.block import Block, Fetch, Shape, Wanted
-from haversack.split.gathering import gather
+from haversack.split.chunkrows import Rows
+from haversack.split.gathering import Gathering
 from haversack.split.layout import Job
 from haversack.split.patches import are_boxes, patches
 from haversack.split.plan import Cut, Part, copy, cut, divide, from_row, plain, rows_of
+from haversack.split.scattering import Scattering
+from haversack.split.tiles import is_regular, share_out
 
-_FEW = 8  # chunks that are as soon read one by one
 _MANY = 8  # parts that are sooner planned for at once
 _WORTH_A_THREAD = 1 << 20  # bytes to decode that are handed to a thread at once
 
@@ -75,10 +77,18 @@ def tasks(block: Block, jobs: list[Job]) -> Iterator[Task]:
     pieces = cut(part, block.chunk_shape) if len(jobs) == 1 else None
     if pieces is None:
         yield from _grouped(block, _shared(block, jobs))
-    elif block.rows is not None and math.prod(map(len, pieces)) > _FEW:
-        yield from gather(block.rows, pieces, target)
+    elif block.rows is not None and is_regular(block.rows, pieces, target):
+        yield from _by_tiles(block.rows, pieces, target)
     else:
         yield from _grouped(block, _by_ranges(pieces, target))
+
+
+def _by_tiles(
+    rows: Rows, pieces: Sequence[Sequence[Cut]], target: Array
+) -> Iterator[Gathering | Scattering]:
+    kind = Scattering if rows.is_stored else Gathering
+    for share in share_out(rows, pieces, target):
+        yield kind(rows, share, target)
 
 
 class _Chunks:

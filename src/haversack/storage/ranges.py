@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from haversack.errors import FormatError, PathNotFoundError, StorageError
 from haversack.storage.calls import calls
 from haversack.storage.looking import check_mode, open_to_read
+
+_MOST_AT_ONCE = 512  # arrays: systems take 1024 in one call
 
 
 class RangeFile:
@@ -110,6 +113,37 @@ class RangeFile:
             raise self._refused(offset, size, error) from error
         if count != size:
             raise self._cut_short(offset, size)
+
+    def read_into_each(self, targets: Sequence[NDArray[np.uint8]], offset: int) -> None:
+        """Fill several arrays of bytes, one after the other, with what lies from an offset on.
+
+        Raises
+        ------
+        FormatError
+            The file ends before that.
+        StorageError
+            The disk fails.
+        """
+        for first in range(0, len(targets), _MOST_AT_ONCE):
+            some = targets[first : first + _MOST_AT_ONCE]
+            if self._read_at_once(some, offset):
+                offset += sum(map(len, some))
+                continue
+            for target in some:
+                self.read_into(target, offset)
+                offset += len(target)
+
+    def _read_at_once(self, targets: Sequence[NDArray[np.uint8]], offset: int) -> bool:
+        """Try to fill arrays by one call of the system; it may give less."""
+        size = sum(map(len, targets))
+        self._check_inside(offset, size)
+        if calls.preadv is None:
+            return False
+        try:
+            count: int = calls.preadv(self._descriptor, targets, offset)
+        except OSError as error:
+            raise self._refused(offset, size, error) from error
+        return count == size
 
     def _check_inside(self, offset: int, size: int) -> None:
         """Refuse what is not there, before any memory is taken for it."""
