@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from haversack.errors import PathNotFoundError, StorageError, UsageError
+from haversack.errors import FormatError, PathNotFoundError, StorageError, UsageError
 from haversack.split import SplitDataset, pyramid, save_to_split_dataset
 
 
@@ -151,3 +151,12 @@ def test_no_levels_are_made_of_an_array_that_is_gone(tmp_path):
     with pytest.raises(PathNotFoundError):
         ds[0] = 1
     assert not ds.root.exists()
+
+
+def test_levels_are_never_made_where_a_link_leads(volumes, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (volumes.root / "pyramid").symlink_to(elsewhere)
+    with pytest.raises(FormatError, match="pyramid is a link"):
+        volumes.build_pyramid(1)
+    assert not [*elsewhere.iterdir()]

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from haversack.errors import LockTimeoutException
+from haversack.errors import LockTimeoutException, StorageError
 from haversack.storage.lock import exclusive
 
 
@@ -48,3 +48,18 @@ def test_a_killed_holder_frees_the_lock(tmp_path):
     assert died.returncode == -9
     with exclusive(tmp_path / "lock", timeout=0):
         pass
+
+
+@pytest.mark.parametrize("kind", ["dangling link", "link", "directory"])
+def test_what_is_no_file_is_refused_and_nothing_is_made_where_a_link_leads(tmp_path, kind):
+    path, target = tmp_path / "array" / "lock", tmp_path / "elsewhere"
+    path.parent.mkdir()
+    if kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(target)
+    if kind == "link":
+        target.write_text("")
+    with pytest.raises(StorageError, match=f"lock cannot be locked: a {kind.split()[-1]} stands"):
+        exclusive(path).__enter__()
+    assert target.exists() == (kind == "link")

@@ -1,9 +1,14 @@
 """What the disk refuses to tell is an error of ours, whatever is asked."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from haversack.errors import StorageError
-from haversack.packed import is_packed, open_packed
+from haversack.convert import import_array
+from haversack.errors import StorageError, UnsupportedError
+from haversack.packed import PackWriter, is_packed, open_packed
+from haversack.split import EmptySplitDataset, FrameWriter, SplitDataset, save_to_split_dataset
 from haversack.storage.looking import exists, is_directory, read_file
 from haversack.storage.publish import make_directory
 
@@ -33,3 +38,25 @@ def test_a_manifest_or_a_tag_that_cannot_be_read_is_a_storage_error(tmp_path):
     (tmp_path / "manifest/tags/mine.json").mkdir(parents=True)
     with pytest.raises(StorageError, match=r"cannot read .*mine.json"):
         open_packed(tmp_path, version="mine")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize(
+    "address", ["https://me:SECRET@host/y", "s3://bucket/y?X-Amz-Signature=SECRET"]
+)
+def test_an_address_is_never_taken_for_a_path_nor_shown(tmp_path, monkeypatch, address, kind):
+    monkeypatch.chdir(tmp_path)
+    where = kind(address)
+    for take in (
+        SplitDataset,
+        FrameWriter,
+        PackWriter,
+        open_packed,
+        lambda path: EmptySplitDataset(path, "name", (2, 3), (1, 3)),
+        lambda path: save_to_split_dataset(np.zeros((2, 3)), path),
+        lambda path: import_array(path, "new"),
+    ):
+        with pytest.raises(UnsupportedError, match=r"an address \(.*://...\) is no path") as caught:
+            take(where)
+        assert "SECRET" not in str(caught.value)
+    assert not [*tmp_path.iterdir()]

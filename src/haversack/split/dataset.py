@@ -27,6 +27,7 @@ from haversack.split.plan import Part
 from haversack.split.reading import DiskArray
 from haversack.split.store import MUCH, BlockStore
 from haversack.split.tasks import check_reach
+from haversack.split.uncounted import verify_count
 from haversack.split.view import SplitView
 from haversack.storage.damage import Damage
 from haversack.storage.looking import as_path, is_directory, listed, state
@@ -222,6 +223,8 @@ class SplitDataset(BlockStore, DiskArray):
                 more = f"{missing - _MOST_MISSING} more blocks are missing"
                 damages.append(Damage(self.root, "", more))
             damages.extend(self._growth.verify())
+            if self._stack.growable:
+                damages.extend(verify_count(self.root))
         return damages
 
     def _verify_block(self, number: int) -> Iterator[Damage]:

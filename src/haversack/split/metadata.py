@@ -30,9 +30,11 @@ from haversack.split.fields import (
 )
 from haversack.split.finding import METADATA as SUFFIX
 from haversack.split.finding import block_files, metadata_file, prefixes_told
+from haversack.split.journal import slab_of
 from haversack.split.legacy import document_inside
 from haversack.storage.checksum import crc32c
 from haversack.storage.looking import exists, is_directory, read_file, state
+from haversack.storage.publish import names_in
 
 METADATA = SUFFIX
 UNFINISHED = "unfinished.json"
@@ -103,7 +105,18 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
                 f"{folder} holds an array of haversack whose names begin with {begin!r}, not with "
                 f"{prefix!r}: give that as its prefix"
             )
+        _refuse_if_grown(folder, path)
     return _checked(document, path)
+
+
+def _refuse_if_grown(folder: Path, path: Path) -> None:
+    """Refuse metadata that does not say that haversack wrote it where frames are in journals."""
+    for name in names_in(folder):
+        if slab_of(name) is not None:
+            raise FormatError(
+                f"{path} is damaged: it does not say that haversack wrote the array, as it did "
+                f"{name} beside it"
+            )
 
 
 def _load(path: Path) -> dict[str, Any]:

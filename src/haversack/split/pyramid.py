@@ -55,6 +55,8 @@ def build_pyramid(
         names = ", ".join(dataset.axes[axis] for axis in sorted(halved))
         raise UsageError(f"{dataset.root} has too few elements along {names} to halve them")
     folder, mark = dataset.root / FOLDER, _mark(dataset)
+    if folder.is_symlink():
+        raise FormatError(f"{folder} is a link, and levels stay inside of their array: remove it")
     new = publish.temporary_beside(folder / "1")
     try:
         while _goes_on(found, levels, halved):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from haversack.split.codec import Coding
 from haversack.split.finding import block_files
 from haversack.split.growing import LOCK, piece_bounds
 from haversack.split.journal import encode_header, holds_rows, journal_name, slab_of
-from haversack.split.metadata import METADATA, Stack, block_name, read_stack
+from haversack.split.metadata import METADATA, Stack, block_name, metadata_document, read_stack
 from haversack.split.ownblock import OwnBlock
 from haversack.split.rows import encode_rows, open_journal, rewrite
 from haversack.split.slabs import OpenSlab
 from haversack.split.tail import read_tail
+from haversack.split.uncounted import rows_in_blocks
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
 from haversack.storage.looking import exists
@@ -41,7 +43,7 @@ def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
     IntegrityError
         Rows that were promised are damaged or gone.
     """
-    stack = read_stack(root)
+    stack = _with_all_blocks(root, read_stack(root))
     number = stack.shape[0] // stack.shape_block[0]
     for slab in _journals(root):
         if slab < number:
@@ -58,6 +60,22 @@ def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
         slabs.append(OpenSlab(root, stack, number, rows))
         number += 1
     return stack, slabs
+
+
+def _with_all_blocks(root: Path, stack: Stack) -> Stack:
+    """Count rows again that older metadata, put back in the place of the newest, does not count."""
+    rows = rows_in_blocks(root, stack)
+    if rows == stack.shape[0]:
+        return stack
+    log.warning(
+        "%s counts %d rows and is older than the blocks, which hold %d: all are counted again",
+        root / METADATA,
+        stack.shape[0],
+        rows,
+    )
+    whole = replace(stack, shape=(rows, *stack.shape[1:]))
+    publish.replace(root / METADATA, metadata_document(whole))
+    return whole
 
 
 def _check_full(root: Path, stack: Stack, number: int) -> None:

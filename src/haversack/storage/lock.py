@@ -6,6 +6,7 @@ correctness above rests on either alone: some network file systems grant every l
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from haversack.errors import LockTimeoutException
+from haversack.errors import LockTimeoutException, StorageError
 from haversack.storage.closing import close_quietly
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
@@ -35,13 +36,29 @@ def exclusive(path: Path, *, timeout: float | None = None) -> Iterator[None]:
     ------
     LockTimeoutException
         Another process or thread held it for the whole time.
+    StorageError
+        A directory or a link stands there.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    descriptor = _open(path)
     try:
         _wait(descriptor, path, timeout)
         yield
     finally:
         close_quietly(descriptor)
+
+
+def _open(path: Path) -> int:
+    """Open a lock file, and make it where there is none, but never where a link leads."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        stands = {errno.ELOOP: "a link", errno.EISDIR: "a directory"}.get(error.errno or 0)
+        if stands is None:
+            raise
+        raise StorageError(
+            f"{path} cannot be locked: {stands} stands there where a file has to be: remove it"
+        ) from error
 
 
 def _wait(descriptor: int, path: Path, timeout: float | None) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 from haversack.errors import FormatError, UnsupportedError, UsageError
 from haversack.storage.publish import storage_error
 
+# Of an address a Path keeps one slash. A letter alone is a drive.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?=://)|(https?|ftp|file|s3|gs|az|abfss?)(?=:/)")
+
 
 def as_path(given: str | os.PathLike[str]) -> Path:
     """Take a path that a caller gave, if any file can have it; ``~`` is the user's home.
@@ -19,7 +22,7 @@ def as_path(given: str | os.PathLike[str]) -> Path:
     Raises
     ------
     UnsupportedError
-        It is no path.
+        It is no path, but something else or an address.
     UsageError
         It is empty, holds a NUL character, or text that is no name on this system.
     """
@@ -30,6 +33,11 @@ def as_path(given: str | os.PathLike[str]) -> Path:
             raise UsageError(f"a path cannot hold a NUL character, as {os.fspath(given)!r} does")
     except UnicodeEncodeError as error:
         raise UsageError(f"{given!r} is no valid text for a path: {error.reason}") from error
+    if address := _ADDRESS.match(os.fsdecode(given)):
+        raise UnsupportedError(
+            f"an address ({address[0]}://...) is no path: fetch what is there with "
+            "`haversack download`, and give the path of that"
+        )
     if not os.fspath(given):
         raise UsageError('a path is empty: give "." for the directory that you are in')
     path = Path(given)
