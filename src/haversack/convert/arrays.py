@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from haversack import events
 from haversack.convert import omezarr
-from haversack.convert.filling import fill
+from haversack.convert.hdf5 import write_hdf5
+from haversack.convert.npy import write_npy
 from haversack.convert.sources import ForeignArray, check_file, reading
 from haversack.errors import (
     ExistsError,
@@ -27,6 +28,8 @@ from haversack.split import SplitDataset, SplitView, save_to_split_dataset
 from haversack.split.frames import save_all_frames
 from haversack.storage import publish
 from haversack.storage.looking import as_path, natural_order
+
+_TRIES, _PAUSE = 20, 0.1  # seconds
 
 FORMATS = ("npy", "hdf5", "zarr", "ome-zarr")
 _SUFFIXES = {".npy": "npy", ".h5": "hdf5", ".hdf5": "hdf5", ".zarr": "zarr"}
@@ -76,9 +79,9 @@ def export_array(
     publish.make_directory(place.absolute().parent)
     with _made(place) as temporary, publish.telling("write", place):
         if name == "npy":
-            _write_npy(view, temporary, progress)
+            write_npy(view, temporary, progress)
         elif name == "hdf5":
-            _write_hdf5(view, temporary, progress)
+            write_hdf5(view, temporary, progress)
         elif name == "zarr":
             omezarr.write_zarr(view, temporary, progress)
         else:
@@ -111,37 +114,18 @@ def _made(place: Path) -> Iterator[Path]:
     except FileExistsError as error:
         raise ExistsError(f"{place} already exists") from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
-def _write_npy(view: SplitView, path: Path, progress: events.Progress) -> None:
-    with path.open("wb") as file:
-        header = {"descr": view.dtype.str, "fortran_order": False, "shape": view.shape}
-        np.lib.format.write_array_header_2_0(file, header)
-        offset = file.tell()
-        file.truncate(offset + view.nbytes)
-    if view.size:
-        mapped: Any = np.memmap(path, view.dtype, "r+", offset, view.shape)
-        fill(view, mapped.__setitem__, progress)
-        mapped.flush()
-
-
-def _write_hdf5(view: SplitView, path: Path, progress: events.Progress) -> None:
-    about = view.about
-    with h5py.File(path, "w") as hdf5:
-        chunked: dict[str, Any] = {"chunks": True, "compression": "gzip", "shuffle": True}
-        chunked = chunked if view.size and view.ndim else {}
-        made = hdf5.create_dataset(
-            "stack", view.shape, view.dtype, **(chunked if view.ndim else {})
-        )
-        for number, name in enumerate(about.axes):
-            made.dims[number].label = name
-        made.attrs["resolution"] = about.resolution
-        if about.frequency is not None:
-            made.attrs["frequency"] = about.frequency
-        fill(view, made.__setitem__, progress)
+def _remove(temporary: Path) -> None:
+    """Remove what is left of a file or directory; zarr's threads may write yet where it failed."""
+    if temporary.is_file():
+        temporary.unlink()
+    for _ in range(_TRIES):
+        if not temporary.exists():
+            return
+        shutil.rmtree(temporary, ignore_errors=True)
+        time.sleep(_PAUSE)
 
 
 def import_array(

@@ -53,7 +53,7 @@ def _write_level(view: SplitView, store: str, name: str | None, progress: events
         dimension_names=view.axes,
         attributes=dict(view.metadata),
     )
-    fill(view, made.__setitem__, progress)
+    fill(view, made.__setitem__, progress, chunks)
 
 
 def _chunks(ndim: int) -> tuple[int, ...]:
