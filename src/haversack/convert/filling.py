@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from haversack import events
 from haversack.split import SplitView
 from haversack.split.streaming import Region, pieces
@@ -15,7 +18,7 @@ _PIECE = 32 << 20  # bytes
 
 def fill(
     view: SplitView,
-    write: Callable[[Region, Any], None],
+    write: Callable[[Region, NDArray[Any]], None],
     progress: events.Progress,
     chunks: Sequence[int] = (),
 ) -> None:
@@ -23,7 +26,7 @@ def fill(
     regions = _of_chunks(view, chunks) if chunks and view.size else pieces(view)
     with events.task(progress, "export", total=view.nbytes, unit="B") as work:
         for region in regions:
-            data = view[region]
+            data = np.asarray(view[region], view.dtype)  # a scalar has the machine's byte order
             write(region, data)
             work.advance(data.nbytes)
 

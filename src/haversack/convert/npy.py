@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from haversack import events
 from haversack.convert.filling import fill
@@ -31,12 +32,12 @@ def write_npy(view: SplitView, path: Path, progress: events.Progress) -> None:
         np.lib.format.write_array_header_2_0(file, header)
         begin = file.tell()
 
-        def write(region: Region, data: Any) -> None:
-            for place in np.ndindex(np.shape(data)[: _cut_axis(region, shape)]):
+        def write(region: Region, data: NDArray[Any]) -> None:
+            for place in np.ndindex(data.shape[: _cut_axis(region, shape)]):
                 starts = [each.start for each in region]
                 index = [*map(sum, zip_longest(starts, place, fillvalue=0))]
                 file.seek(begin + sum(map(mul, index, strides)))
-                file.write(np.ascontiguousarray(data[place]).data)
+                file.write(np.ascontiguousarray(data[(*place, ...)]).data)
 
         fill(view, write, progress)
 
