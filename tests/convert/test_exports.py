@@ -23,7 +23,7 @@ def read(path):
     if path.suffix == ".npy":
         return np.load(path)
     with h5py.File(path) as hdf5:
-        return hdf5["stack"][()]
+        return np.asarray(hdf5["stack"][()], hdf5["stack"].dtype)
 
 
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
