@@ -197,6 +197,72 @@ def test_an_array_in_a_large_hdf5_file_is_named(tmp_path, volumes):
             import_array(tmp_path / "a.h5", tmp_path / "other", dataset=name)
 
 
+def hdf5_of(path, *names, **others):
+    """A file of small arrays, each of another number."""
+    with h5py.File(path, "w") as hdf5:
+        for number, name in enumerate(names):
+            hdf5[name] = np.full((2, 3), number)
+        for name, value in others.items():
+            hdf5[name] = value
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("p_stack", "q_stack"),
+        ("p_stack", "deep/q_stack", "raw"),
+        ("thumb", "exchange/data"),
+        ("stack/raw", "stack/mask"),
+        ("a/b/c", "a/d"),
+    ],
+)
+def test_of_several_arrays_of_hdf5_none_is_taken_unasked(tmp_path, names):
+    path = hdf5_of(tmp_path / "a.h5", *names)
+    with pytest.raises(FormatError, match="--dataset") as caught:
+        import_array(path, tmp_path / "new")
+    assert all(name in str(caught.value) for name in names)
+    assert not (tmp_path / "new").exists()
+    for number, name in enumerate(names):
+        made = import_array(path, tmp_path / f"new{number}", dataset=name)
+        np.testing.assert_array_equal(made, np.full((2, 3), number))
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (("exchange/data",), 0),
+        (("raw", "deep/my_stack", "mask"), 1),
+        (("stack_4D", "stack_info/times"), 0),
+    ],
+)
+def test_the_only_array_of_hdf5_or_the_only_stack_is_taken(tmp_path, names, taken):
+    path = hdf5_of(tmp_path / "a.h5", *names, version=3.0, notes=["a", "b"])
+    made = import_array(path, tmp_path / "new")
+    np.testing.assert_array_equal(made, np.full((2, 3), taken))
+
+
+def test_hdf5_without_an_array_of_numbers_says_so(tmp_path):
+    path = hdf5_of(tmp_path / "a.h5")
+    with pytest.raises(FormatError, match=r"a\.h5 has no array$"):
+        import_array(path, tmp_path / "new")
+    with pytest.raises(UnsupportedError, match=r"a\.h5"):
+        import_array(hdf5_of(path, notes=["a", "b"]), tmp_path / "new")
+
+
+def test_of_several_arrays_of_zarr_none_is_taken_unasked(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    group.create_array("deep/data", data=np.ones((2, 3)))
+    made = import_array(tmp_path / "a.zarr", tmp_path / "new")
+    np.testing.assert_array_equal(made, np.ones((2, 3)))
+    group.create_array("thumb", data=np.zeros(3))
+    with pytest.raises(FormatError, match=r"deep/data, thumb|thumb, deep/data"):
+        import_array(tmp_path / "a.zarr", tmp_path / "other")
+    with pytest.raises(FormatError, match="no array 'deep'"):
+        import_array(tmp_path / "a.zarr", tmp_path / "other", dataset="deep")
+
+
 def test_what_is_no_array_is_refused(tmp_path):
     with pytest.raises(PathNotFoundError):
         import_array(tmp_path / "none.npy", tmp_path / "new")

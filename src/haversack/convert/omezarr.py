@@ -14,6 +14,7 @@ from haversack.convert.sources import files_in, reading
 from haversack.errors import FormatError, MissingExtraError, UsageError
 from haversack.split import SplitView
 from haversack.split.about import About
+from haversack.split.foreign import the_only
 
 _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 _UNITS = {"s": "second", "ms": "millisecond", "um": "micrometer", "µm": "micrometer"}
@@ -132,12 +133,11 @@ def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]
     image = _image(found)
     if name is None and image:
         name = image["datasets"][0]["path"]
-    arrays = [each for each, _ in found.arrays()]
-    name = name or (arrays[0] if len(arrays) == 1 else None)
-    if name is None or not isinstance(found.get(name), zarr.Array):
-        raise FormatError(
-            f"{place} has the arrays {', '.join(arrays) or '(none)'}: name one as the dataset"
-        )
+    if name is None:
+        arrays = [each for each, node in found.members(None) if isinstance(node, zarr.Array)]
+        name = the_only(arrays, place)
+    if not isinstance(found.get(name), zarr.Array):
+        raise FormatError(f"{place} has no array {name!r}")
     return found[name], _described(image, name)
 
 
