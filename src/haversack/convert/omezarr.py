@@ -10,6 +10,7 @@ from typing import Any
 
 from haversack import events
 from haversack.convert.filling import fill
+from haversack.convert.multiscales import described, find_image, first_level
 from haversack.convert.sources import files_in, reading
 from haversack.errors import FormatError, MissingExtraError, UsageError
 from haversack.split import SplitView
@@ -130,36 +131,13 @@ def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]
     found = zarr.open(str(place), mode="r")
     if isinstance(found, zarr.Array):
         return found, {}
-    image = _image(found)
+    image = find_image(found.attrs, place)
     if name is None and image:
-        name = image["datasets"][0]["path"]
+        name = first_level(image)
     if name is None:
         arrays = [each for each, node in found.members(None) if isinstance(node, zarr.Array)]
         name = the_only(arrays, place)
-    if not isinstance(found.get(name), zarr.Array):
+    array = found.get(name)
+    if not isinstance(array, zarr.Array):
         raise FormatError(f"{place} has no array {name!r}")
-    return found[name], _described(image, name)
-
-
-def _image(group: Any) -> dict[str, Any]:
-    attributes = dict(group.attrs)
-    multiscales = attributes.get("ome", attributes).get("multiscales", [])
-    return multiscales[0] if multiscales else {}
-
-
-def _described(image: dict[str, Any], name: str) -> dict[str, Any]:
-    level = next((each for each in image.get("datasets", []) if each["path"] == name), None)
-    if level is None:
-        return {}
-    scales = [
-        each["scale"]
-        for each in level.get("coordinateTransformations", [])
-        if each.get("type") == "scale"
-    ]
-    axes = [axis["name"] for axis in image["axes"]]
-    units = [axis.get("unit", "") for axis in image["axes"]]
-    return {
-        "axes": axes,
-        **({"resolution": scales[0]} if scales else {}),
-        **({"units": units} if any(units) else {}),
-    }
+    return array, described(image, name, array.shape) if image else {}
