@@ -69,6 +69,21 @@ def test_xarray_has_coordinates_and_reads_lazily(series, volumes, monkeypatch):
     np.testing.assert_array_equal(lazy.mean("t"), volumes.mean(0))
 
 
+def test_xarray_finds_a_frame_by_its_time(tmp_path):
+    xr = pytest.importorskip("xarray")
+    from haversack.split.xarray_backend import HaversackBackend
+
+    frames = np.arange(25)[:, None] + np.zeros((1, 3), "u2")
+    made = save_to_split_dataset(frames, tmp_path / "made", frequency=10)
+    with xr.open_dataset(made.root, engine=HaversackBackend) as dataset:
+        assert dataset["stack"].sel({dataset["stack"].dims[0]: 0.3})[0] == 3
+    for lazy, first in ((made.to_xarray(), 0), (made.view[2:].to_xarray(), 2)):
+        time = lazy.dims[0]
+        for frame in range(first, 25):
+            assert lazy.sel({time: frame / 10})[0] == frame
+    assert made.view[3].to_xarray().coords[made.axes[0]] == 0.3
+
+
 def test_xarray_opens_directories(series, volumes):
     xr = pytest.importorskip("xarray")
     from haversack.split.xarray_backend import HaversackBackend
