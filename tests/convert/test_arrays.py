@@ -142,6 +142,33 @@ def test_zarr_keeps_the_values_of_another_byte_order(tmp_path, volumes):
     np.testing.assert_array_equal(made, volumes)
 
 
+@pytest.mark.parametrize("kind", ["f", "c"])
+def test_a_type_that_zarr_lacks_is_refused_and_who_takes_it_is_told(tmp_path, kind):
+    pytest.importorskip("zarr")
+    dtype = np.dtype(np.longdouble if kind == "f" else np.clongdouble)
+    if dtype.itemsize <= {"f": 8, "c": 16}[kind]:
+        pytest.skip("numbers of the usual width")
+    data = np.arange(6, dtype=dtype).reshape(2, 3)
+    saved = save_to_split_dataset(data, tmp_path / "saved")
+    for name in ("a.zarr", "a.ome.zarr"):
+        with pytest.raises(UnsupportedError, match=f"no type for {dtype}: export to npy or HDF5"):
+            export_array(saved, tmp_path / name)
+    for name in ("a.npy", "a.h5"):
+        again = import_array(export_array(saved, tmp_path / name), tmp_path / f"of-{name}")
+        assert again.dtype == dtype
+        np.testing.assert_array_equal(again, data)
+    assert not list(tmp_path.glob("*zarr*"))
+
+
+@pytest.mark.parametrize("axes", [("t",), ("x",), ("t", "x"), ("z", "t")])
+def test_an_array_without_y_and_x_is_told_so(tmp_path, axes):
+    pytest.importorskip("zarr")
+    saved = save_to_split_dataset(np.ones((2,) * len(axes)), tmp_path / "saved", axes=axes)
+    with pytest.raises(UsageError, match=f"{', '.join(axes)}: an OME-Zarr image needs y and x"):
+        export_array(saved, tmp_path / "a.ome.zarr")
+    assert not (tmp_path / "a.ome.zarr").exists()
+
+
 def test_zarr_that_is_not_installed_is_named(tmp_path, saved, monkeypatch):
     import sys
 

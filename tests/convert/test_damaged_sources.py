@@ -9,7 +9,7 @@ import pytest
 from tests.running import run_python
 
 from haversack.convert import export_array, import_array
-from haversack.errors import FormatError, StorageError, UsageError
+from haversack.errors import FormatError, StorageError, UnsupportedError, UsageError
 from haversack.split import SplitDataset, save_to_split_dataset
 
 VOLUMES = np.random.default_rng(5).integers(0, 900, (5, 4, 30, 40)).astype("u2")
@@ -216,6 +216,16 @@ def test_what_the_disk_refuses_is_no_damage(copy, monkeypatch):
 
     monkeypatch.setattr(np.lib.format, "open_memmap", fail)
     refused(path, path, StorageError)
+
+
+@pytest.mark.parametrize("source", [5, None, b"a.npy", [5], (b"a.npy",)])
+def test_what_is_no_path_is_told_so(tmp_path, source):
+    with pytest.raises(
+        UnsupportedError, match="a path is a text or an os.PathLike, not "
+    ) as caught:
+        import_array(source, tmp_path / "made")
+    one = source[0] if isinstance(source, list | tuple) else source
+    assert str(caught.value).endswith(repr(one))
 
 
 def test_an_empty_path_is_wrong_use(copy):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,7 @@ def import_array(
     SplitDataset('imported': (3, 4) int64, 2 blocks of (2, 4))
     """
     options = {**options, "progress": progress}
-    if not isinstance(source, str | os.PathLike):
+    if isinstance(source, Iterable) and not isinstance(source, str | os.PathLike | bytes):
         return _import_tiffs([*map(as_path, source)], path, options)
     place = as_path(source)
     if not place.exists():

@@ -12,7 +12,7 @@ from haversack import events
 from haversack.convert.filling import fill
 from haversack.convert.multiscales import described, find_image, first_level
 from haversack.convert.sources import files_in, reading
-from haversack.errors import FormatError, MissingExtraError, UsageError
+from haversack.errors import FormatError, MissingExtraError, UnsupportedError, UsageError
 from haversack.split import SplitView
 from haversack.split.about import About
 from haversack.split.foreign import the_only
@@ -20,6 +20,7 @@ from haversack.split.foreign import the_only
 _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 _UNITS = {"s": "second", "ms": "millisecond", "um": "micrometer", "µm": "micrometer"}
 _UNITS |= {"nm": "nanometer", "mm": "millimeter", "micron": "micrometer", "m": "meter"}
+_WIDEST = {"f": 8, "c": 16}  # bytes of an element
 _DOCUMENTS = tuple(os.sep + name for name in ("zarr.json", ".zarray", ".zgroup", ".zattrs"))
 
 
@@ -42,6 +43,8 @@ def write_zarr(view: SplitView, place: Path, progress: events.Progress) -> None:
 
 
 def _write_level(view: SplitView, store: str, name: str | None, progress: events.Progress) -> None:
+    if view.dtype.itemsize > _WIDEST.get(view.dtype.kind, view.dtype.itemsize):
+        raise UnsupportedError(f"Zarr has no type for {view.dtype}: export to npy or HDF5")
     chunks = tuple(
         max(1, min(length, most))
         for length, most in zip(view.shape, _chunks(view.ndim), strict=True)
@@ -69,7 +72,9 @@ def write_ome(view: SplitView, place: Path, progress: events.Progress) -> None:
     Raises
     ------
     UsageError
-        Its axes are not some of t, c, z, y, x in this order.
+        Its axes are not some of t, c, z, y, x in this order, with y and x.
+    UnsupportedError
+        Zarr has no such type.
     """
     axes = _ome_axes(view.about)
     levels = [view]
@@ -91,7 +96,12 @@ def write_ome(view: SplitView, place: Path, progress: events.Progress) -> None:
 
 def _ome_axes(about: About) -> list[dict[str, str]]:
     names, units = about.axes, _steps_of(about).step_units
-    if [name for name in _TYPES if name in names] != list(names) or list(names[-2:]) != ["y", "x"]:
+    if not {"y", "x"} <= set(names):
+        raise UsageError(
+            f"the axes are {', '.join(names)}: an OME-Zarr image needs y and x, the last two; Zarr "
+            "(--to zarr, .zarr) takes any axes"
+        )
+    if [name for name in _TYPES if name in names] != list(names):
         raise UsageError(
             f"axes {', '.join(names)} are not t, c, z, y, x in this order: OME-Zarr has no others"
         )
