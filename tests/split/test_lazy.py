@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from haversack.errors import MissingExtraError
+from haversack.errors import MissingExtraError, UsageError
 from haversack.split import SplitDataset, save_to_split_dataset
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -97,6 +97,18 @@ def test_xarray_opens_directories(series, volumes):
     assert backend.guess_can_open(series.root)
     assert not backend.guess_can_open(series.root / "0000.h5")
     assert not backend.guess_can_open(object())
+
+
+def test_xarray_opens_no_empty_path(series, monkeypatch):
+    xr = pytest.importorskip("xarray")
+    from haversack.split.xarray_backend import HaversackBackend
+
+    monkeypatch.chdir(series.root)
+    with pytest.raises(UsageError, match="a path is empty"):
+        xr.open_dataset("", engine=HaversackBackend)
+    assert not HaversackBackend().guess_can_open("")
+    with xr.open_dataset(".", engine=HaversackBackend) as dataset:
+        assert "stack" in dataset
 
 
 @pytest.mark.parametrize(

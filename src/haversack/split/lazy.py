@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,5 +112,5 @@ def open_dataset(
     """Open a split array as an xarray Dataset of one variable, as ``xr.open_dataset`` does."""
     from haversack.split.dataset import SplitDataset
 
-    made = SplitDataset(Path(path)).to_xarray(name).to_dataset()
+    made = SplitDataset(path).to_xarray(name).to_dataset()
     return made.drop_vars(list(drop_variables or ()), errors="ignore")
