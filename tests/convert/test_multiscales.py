@@ -89,6 +89,7 @@ def test_a_translation_is_told_of_and_none_is_not(tmp_path, image, caplog):
         ),
         ({"datasets": level({**SCALE, "scale": [1, 2]})}, "scale is [1, 2], of 4 axes"),
         ({"datasets": level({**SCALE, "scale": [1, 1, 1, float("nan")]})}, "one finite number"),
+        ({"datasets": level({**SCALE, "scale": [1, 1, 0, 1]})}, "a distance that is not positive"),
         ({"coordinateTransformations": {}}, "coordinateTransformations is {}, not a list"),
     ],
 )

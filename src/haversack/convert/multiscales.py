@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from haversack.errors import FormatError, UsageError
-from haversack.split.about import describe
+from haversack.split.about import check_distances, describe
 from haversack.split.fields import shown
 
 log = logging.getLogger("haversack.convert")
@@ -78,6 +78,7 @@ def described(image: Field, name: str, shape: tuple[int, ...]) -> dict[str, Any]
     found = {"axes": axes, "resolution": scale.tolist(), "units": units if any(units) else None}
     try:
         describe(len(shape), **found)
+        check_distances(found["resolution"], len(shape))
     except UsageError as error:
         raise FormatError(f"{image.where} does not fit {name!r}: {error}") from error
     return found
