@@ -32,6 +32,7 @@ from haversack.storage.ranges import RangeFile
 
 _MOST_TOLD = 99  # names of arrays
 _SLAB = 1 << 20  # bytes read at once of data that is not chunked
+_OPEN_ELSEWHERE = ("file locking", "already open for write")  # as HDF5 tells it
 # What h5py raises where a file is damaged.
 H5PY_ERRORS = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
 
@@ -173,6 +174,10 @@ def open_hdf5(path: Path) -> h5py.File:
     except FileNotFoundError as error:
         raise PathNotFoundError(f"{path} does not exist") from error
     except (OSError, RuntimeError) as error:
+        if any(told in str(error) for told in _OPEN_ELSEWHERE):
+            raise FormatError(
+                f"{path} is open elsewhere, in this process or for writing: close it there first"
+            ) from error
         raise FormatError(f"{path} is not a whole HDF5 file: {error}") from error
 
 
