@@ -34,7 +34,8 @@ npe2.PluginManager.instance().discover()
 levels = layer.data if layer.multiscale else [layer.data]
 np.save("plane.npy", np.asarray(levels[0][3, 4]))
 about = [type(levels[0]).__name__, [list(level.shape) for level in levels]]
-print(json.dumps([*about, list(layer.scale), list(layer.contrast_limits)]))
+limits = list(layer.contrast_limits)
+print(json.dumps([*about, list(layer.scale), limits, list(map(str, layer.units))]))
 """
 
 
@@ -58,15 +59,18 @@ def test_the_manifest_is_valid(tmp_path):
 def test_an_array_is_shown_lazily_at_its_scale(tmp_path, pyramid):
     data = np.random.default_rng(5).poisson(100, (6, 8, 300, 310)).astype("uint16")
     size, resolution = (2, None, None, None), (2.0, 0.5, 0.5)
-    save_to_split_dataset(data, tmp_path / "fish", block_size=size, resolution=resolution)
+    save_to_split_dataset(
+        data, tmp_path / "fish", block_size=size, resolution=resolution, units="um", frequency=4
+    )
     if pyramid:
         SplitDataset(tmp_path / "fish").build_pyramid()
-    kind, shapes, scale, (black, white) = json.loads(
+    kind, shapes, scale, (black, white), units = json.loads(
         napari(SHOW, str(tmp_path / "fish"), cwd=tmp_path)
     )
     assert kind == "SplitDataset"  # not an array that was read
     assert shapes[0] == list(data.shape)
     assert (len(shapes) > 1) is pyramid
-    assert scale == [1.0, *resolution]
+    assert scale == [0.25, *resolution]
+    assert units == ["second", *["micrometer"] * 3]
     assert 50 < black < 100 < white < 160
     np.testing.assert_array_equal(np.load(tmp_path / "plane.npy"), data[3, 4])

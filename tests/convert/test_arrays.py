@@ -142,6 +142,33 @@ def test_zarr_keeps_the_values_of_another_byte_order(tmp_path, volumes):
     np.testing.assert_array_equal(made, volumes)
 
 
+@pytest.mark.parametrize("kind", ["f", "c"])
+def test_a_type_that_zarr_lacks_is_refused_and_who_takes_it_is_told(tmp_path, kind):
+    pytest.importorskip("zarr")
+    dtype = np.dtype(np.longdouble if kind == "f" else np.clongdouble)
+    if dtype.itemsize <= {"f": 8, "c": 16}[kind]:
+        pytest.skip("numbers of the usual width")
+    data = np.arange(6, dtype=dtype).reshape(2, 3)
+    saved = save_to_split_dataset(data, tmp_path / "saved")
+    for name in ("a.zarr", "a.ome.zarr"):
+        with pytest.raises(UnsupportedError, match=f"no type for {dtype}: export to npy or HDF5"):
+            export_array(saved, tmp_path / name)
+    for name in ("a.npy", "a.h5"):
+        again = import_array(export_array(saved, tmp_path / name), tmp_path / f"of-{name}")
+        assert again.dtype == dtype
+        np.testing.assert_array_equal(again, data)
+    assert not list(tmp_path.glob("*zarr*"))
+
+
+@pytest.mark.parametrize("axes", [("t",), ("x",), ("t", "x"), ("z", "t")])
+def test_an_array_without_y_and_x_is_told_so(tmp_path, axes):
+    pytest.importorskip("zarr")
+    saved = save_to_split_dataset(np.ones((2,) * len(axes)), tmp_path / "saved", axes=axes)
+    with pytest.raises(UsageError, match=f"{', '.join(axes)}: an OME-Zarr image needs y and x"):
+        export_array(saved, tmp_path / "a.ome.zarr")
+    assert not (tmp_path / "a.ome.zarr").exists()
+
+
 def test_zarr_that_is_not_installed_is_named(tmp_path, saved, monkeypatch):
     import sys
 
@@ -195,6 +222,72 @@ def test_an_array_in_a_large_hdf5_file_is_named(tmp_path, volumes):
     for name in (None, "group", "none", "out"):
         with pytest.raises(FormatError, match=r"a\.h5"):
             import_array(tmp_path / "a.h5", tmp_path / "other", dataset=name)
+
+
+def hdf5_of(path, *names, **others):
+    """A file of small arrays, each of another number."""
+    with h5py.File(path, "w") as hdf5:
+        for number, name in enumerate(names):
+            hdf5[name] = np.full((2, 3), number)
+        for name, value in others.items():
+            hdf5[name] = value
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("p_stack", "q_stack"),
+        ("p_stack", "deep/q_stack", "raw"),
+        ("thumb", "exchange/data"),
+        ("stack/raw", "stack/mask"),
+        ("a/b/c", "a/d"),
+    ],
+)
+def test_of_several_arrays_of_hdf5_none_is_taken_unasked(tmp_path, names):
+    path = hdf5_of(tmp_path / "a.h5", *names)
+    with pytest.raises(FormatError, match="--dataset") as caught:
+        import_array(path, tmp_path / "new")
+    assert all(name in str(caught.value) for name in names)
+    assert not (tmp_path / "new").exists()
+    for number, name in enumerate(names):
+        made = import_array(path, tmp_path / f"new{number}", dataset=name)
+        np.testing.assert_array_equal(made, np.full((2, 3), number))
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (("exchange/data",), 0),
+        (("raw", "deep/my_stack", "mask"), 1),
+        (("stack_4D", "stack_info/times"), 0),
+    ],
+)
+def test_the_only_array_of_hdf5_or_the_only_stack_is_taken(tmp_path, names, taken):
+    path = hdf5_of(tmp_path / "a.h5", *names, version=3.0, notes=["a", "b"])
+    made = import_array(path, tmp_path / "new")
+    np.testing.assert_array_equal(made, np.full((2, 3), taken))
+
+
+def test_hdf5_without_an_array_of_numbers_says_so(tmp_path):
+    path = hdf5_of(tmp_path / "a.h5")
+    with pytest.raises(FormatError, match=r"a\.h5 has no array$"):
+        import_array(path, tmp_path / "new")
+    with pytest.raises(UnsupportedError, match=r"a\.h5"):
+        import_array(hdf5_of(path, notes=["a", "b"]), tmp_path / "new")
+
+
+def test_of_several_arrays_of_zarr_none_is_taken_unasked(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    group.create_array("deep/data", data=np.ones((2, 3)))
+    made = import_array(tmp_path / "a.zarr", tmp_path / "new")
+    np.testing.assert_array_equal(made, np.ones((2, 3)))
+    group.create_array("thumb", data=np.zeros(3))
+    with pytest.raises(FormatError, match=r"deep/data, thumb|thumb, deep/data"):
+        import_array(tmp_path / "a.zarr", tmp_path / "other")
+    with pytest.raises(FormatError, match="no array 'deep'"):
+        import_array(tmp_path / "a.zarr", tmp_path / "other", dataset="deep")
 
 
 def test_what_is_no_array_is_refused(tmp_path):

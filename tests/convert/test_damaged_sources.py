@@ -9,7 +9,7 @@ import pytest
 from tests.running import run_python
 
 from haversack.convert import export_array, import_array
-from haversack.errors import FormatError, StorageError, UsageError
+from haversack.errors import FormatError, StorageError, UnsupportedError, UsageError
 from haversack.split import SplitDataset, save_to_split_dataset
 
 VOLUMES = np.random.default_rng(5).integers(0, 900, (5, 4, 30, 40)).astype("u2")
@@ -18,6 +18,15 @@ CONVERT = """if True:
     import sys
     from haversack.cli.main import run
     print("ends with", run(["convert", sys.argv[1], "out", "--to", "split"]))
+"""
+IMPORT = """if True:
+    import sys
+    from haversack.convert import import_array
+    from haversack.errors import FormatError
+    try:
+        import_array(sys.argv[1], "out")
+    except FormatError as error:
+        print(error)
 """
 
 
@@ -74,6 +83,49 @@ def test_a_fifo_among_tiff_files_is_named(tmp_path):
     os.mkfifo(tmp_path / "tiffs/i1.tif")
     told = run_python(CONVERT, tmp_path / "tiffs", cwd=tmp_path, timeout=30)
     assert told == "ends with 7\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "told"),
+    [
+        ("a.npy", "a.h5", r"holds npy, .* end in \.npy"),
+        ("a.npy", "a.zarr", r"holds npy, .* end in \.npy"),
+        ("a.npy", "a.tif", r"holds npy, .* end in \.npy"),
+        ("a.h5", "a.npy", r"holds HDF5, .* end in \.h5"),
+        ("a.h5", "a.tiff", r"holds HDF5, .* end in \.h5"),
+    ],
+)
+def test_a_file_of_another_kind_than_its_suffix_says_is_told_of(copy, name, called, told):
+    path = copy(name)
+    renamed = path.rename(path.with_name(called))
+    with pytest.raises(FormatError, match=f"{called} {told}"):
+        import_array(renamed, path.with_name("made"))
+    np.testing.assert_array_equal(import_array(renamed.rename(path), path.with_name("b")), VOLUMES)
+
+
+@pytest.mark.parametrize("called", ["a.npz", "a.npy", "a.h5", "a.zarr"])
+def test_a_zip_archive_is_told_to_be_one(tmp_path, called):
+    np.savez(tmp_path / "whole.npz", a=VOLUMES)
+    path = (tmp_path / "whole.npz").rename(tmp_path / called)
+    with pytest.raises(FormatError, match=f"{called} is a zip archive .* unpack it"):
+        import_array(path, tmp_path / "made")
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_hdf5_that_is_open_in_this_process_is_not_called_damaged(copy, mode):
+    path = copy("a.h5")
+    with h5py.File(path, mode):
+        assert "is open elsewhere, in this process or for writing" in refused(path, path)
+    assert import_array(path, path.with_name("made")).shape == VOLUMES.shape
+
+
+def test_hdf5_that_another_process_writes_is_not_called_damaged(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver="latest") as hdf5:
+        hdf5["stack"] = VOLUMES
+        hdf5.flush()
+        told = run_python(IMPORT, path, cwd=tmp_path, timeout=60)
+    assert told.startswith(f"{path} is open elsewhere")
 
 
 def cut(data):
@@ -216,6 +268,16 @@ def test_what_the_disk_refuses_is_no_damage(copy, monkeypatch):
 
     monkeypatch.setattr(np.lib.format, "open_memmap", fail)
     refused(path, path, StorageError)
+
+
+@pytest.mark.parametrize("source", [5, None, b"a.npy", [5], (b"a.npy",)])
+def test_what_is_no_path_is_told_so(tmp_path, source):
+    with pytest.raises(
+        UnsupportedError, match="a path is a text or an os.PathLike, not "
+    ) as caught:
+        import_array(source, tmp_path / "made")
+    one = source[0] if isinstance(source, list | tuple) else source
+    assert str(caught.value).endswith(repr(one))
 
 
 def test_an_empty_path_is_wrong_use(copy):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from haversack.errors import MissingExtraError
+from haversack.errors import MissingExtraError, UsageError
 from haversack.split import SplitDataset, save_to_split_dataset
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -69,6 +69,21 @@ def test_xarray_has_coordinates_and_reads_lazily(series, volumes, monkeypatch):
     np.testing.assert_array_equal(lazy.mean("t"), volumes.mean(0))
 
 
+def test_xarray_finds_a_frame_by_its_time(tmp_path):
+    xr = pytest.importorskip("xarray")
+    from haversack.split.xarray_backend import HaversackBackend
+
+    frames = np.arange(25)[:, None] + np.zeros((1, 3), "u2")
+    made = save_to_split_dataset(frames, tmp_path / "made", frequency=10)
+    with xr.open_dataset(made.root, engine=HaversackBackend) as dataset:
+        assert dataset["stack"].sel({dataset["stack"].dims[0]: 0.3})[0] == 3
+    for lazy, first in ((made.to_xarray(), 0), (made.view[2:].to_xarray(), 2)):
+        time = lazy.dims[0]
+        for frame in range(first, 25):
+            assert lazy.sel({time: frame / 10})[0] == frame
+    assert made.view[3].to_xarray().coords[made.axes[0]] == 0.3
+
+
 def test_xarray_opens_directories(series, volumes):
     xr = pytest.importorskip("xarray")
     from haversack.split.xarray_backend import HaversackBackend
@@ -82,6 +97,18 @@ def test_xarray_opens_directories(series, volumes):
     assert backend.guess_can_open(series.root)
     assert not backend.guess_can_open(series.root / "0000.h5")
     assert not backend.guess_can_open(object())
+
+
+def test_xarray_opens_no_empty_path(series, monkeypatch):
+    xr = pytest.importorskip("xarray")
+    from haversack.split.xarray_backend import HaversackBackend
+
+    monkeypatch.chdir(series.root)
+    with pytest.raises(UsageError, match="a path is empty"):
+        xr.open_dataset("", engine=HaversackBackend)
+    assert not HaversackBackend().guess_can_open("")
+    with xr.open_dataset(".", engine=HaversackBackend) as dataset:
+        assert "stack" in dataset
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,10 @@ def test_xarray_has_coordinates_of_what_is_known(tmp_path, volumes, frequency):
         assert lazy[name].attrs["units"] == "um"
 
 
-@pytest.mark.parametrize("wrong", [(), (1, 2), (1, 2, 3, 4, 5), (1, np.inf, 1), 0.5, "fine"])
+@pytest.mark.parametrize(
+    "wrong",
+    [(), (1, 2), (1, 2, 3, 4, 5), (1, np.inf, 1), 0.5, "fine", (1, 0, 1), (1, 1, -0.5, 1)],
+)
 def test_one_that_fits_no_axes_is_refused_by_every_writer(tmp_path, volumes, wrong):
     given, place = {"resolution": wrong}, tmp_path / "a"
     with pytest.raises(UsageError, match="resolution"):
@@ -73,6 +76,10 @@ def test_one_that_fits_no_axes_is_refused_by_every_writer(tmp_path, volumes, wro
     with pytest.raises(UsageError, match="resolution"):
         save_frames(iter(volumes), place, **given)
     assert not place.exists()
+    empty = EmptySplitDataset(tmp_path, "b", volumes.shape, SIZE)
+    with pytest.raises(UsageError, match="resolution"):
+        empty.resolution = wrong
+    assert empty.resolution == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +89,8 @@ def test_one_that_fits_no_axes_is_refused_by_every_writer(tmp_path, volumes, wro
         ([2, 5, 0.6, 0.5], (2, *SPACE)),
         ([1, 2, 5, 0.6, 0.5], (2, *SPACE)),  # copied from an array of more axes
         ([0.6, 0.5], (1, 1, 0.6, 0.5)),
+        ([1, 0, 0], (1, 0, 0)),  # the package cuts 0.5 off to 0
+        ([-1, 5, 0.6, 0.5], (-1, *SPACE)),
         ([], (1, 1, 1, 1)),
         (None, (1, 1, 1, 1)),
     ],
@@ -92,5 +101,6 @@ def test_a_directory_of_the_old_package_opens_whatever_it_has(tmp_path, theirs, 
     found = SplitDataset(folder)
     assert found.resolution == ours
     assert save_to_split_dataset(found, tmp_path / "new").resolution == ours
+    assert found.map_blocks(np.negative, to=tmp_path / "mapped").resolution == ours
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert json.loads((folder / "stack_metadata.json").read_text())["resolution"] == theirs

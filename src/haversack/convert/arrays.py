@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,8 @@ def import_array(
         A ``.npy`` or HDF5 file, a directory of Zarr or OME-Zarr, a split array, a packed dataset
         (its records are the frames), a TIFF file or a list or directory of TIFF files (their pages
         are the frames). Those of a directory come in the order of the numbers in their names
-        (``img2`` before ``img10``), those of a list in its own.
+        (``img2`` before ``img10``), those of a list in its own. What a file is goes by its suffix:
+        ``.npy``, ``.tif`` or ``.tiff``, and HDF5 with any other or none.
     path
         The directory to make.
     dataset
@@ -174,7 +175,7 @@ def import_array(
     SplitDataset('imported': (3, 4) int64, 2 blocks of (2, 4))
     """
     options = {**options, "progress": progress}
-    if not isinstance(source, str | os.PathLike):
+    if isinstance(source, Iterable) and not isinstance(source, str | os.PathLike | bytes):
         return _import_tiffs([*map(as_path, source)], path, options)
     place = as_path(source)
     if not place.exists():
@@ -189,7 +190,7 @@ def import_array(
 
 
 def _import_npy(place: Path, path: Any, options: dict[str, Any]) -> SplitDataset:
-    check_file(place)
+    check_file(place, "npy")
     with reading(place):
         data = np.lib.format.open_memmap(place, mode="r")
     return save_to_split_dataset(data, path, **options)
@@ -221,7 +222,7 @@ def _import_hdf5(
 ) -> SplitDataset:
     from haversack.split.foreign import checked_dataset, open_hdf5
 
-    check_file(place)
+    check_file(place, "hdf5")
     with open_hdf5(place) as hdf5:
         with reading(place):
             found = checked_dataset(hdf5, place, dataset)
@@ -245,6 +246,6 @@ def _pages(places: list[Path]) -> Iterator[Any]:
 
 def _mapped(place: Path) -> memoryview:
     """Map a file, so that only what is decoded of it is read."""
-    check_file(place)
+    check_file(place, "tiff")
     with reading(place):
         return np.memmap(place, np.uint8, "r").data if place.stat().st_size else memoryview(b"")

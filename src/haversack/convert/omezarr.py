@@ -10,14 +10,17 @@ from typing import Any
 
 from haversack import events
 from haversack.convert.filling import fill
+from haversack.convert.multiscales import described, find_image, first_level
 from haversack.convert.sources import files_in, reading
-from haversack.errors import FormatError, MissingExtraError, UsageError
+from haversack.errors import FormatError, MissingExtraError, UnsupportedError, UsageError
 from haversack.split import SplitView
 from haversack.split.about import About
+from haversack.split.foreign import the_only
 
 _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 _UNITS = {"s": "second", "ms": "millisecond", "um": "micrometer", "µm": "micrometer"}
 _UNITS |= {"nm": "nanometer", "mm": "millimeter", "micron": "micrometer", "m": "meter"}
+_WIDEST = {"f": 8, "c": 16}  # bytes of an element
 _DOCUMENTS = tuple(os.sep + name for name in ("zarr.json", ".zarray", ".zgroup", ".zattrs"))
 
 
@@ -40,6 +43,8 @@ def write_zarr(view: SplitView, place: Path, progress: events.Progress) -> None:
 
 
 def _write_level(view: SplitView, store: str, name: str | None, progress: events.Progress) -> None:
+    if view.dtype.itemsize > _WIDEST.get(view.dtype.kind, view.dtype.itemsize):
+        raise UnsupportedError(f"Zarr has no type for {view.dtype}: export to npy or HDF5")
     chunks = tuple(
         max(1, min(length, most))
         for length, most in zip(view.shape, _chunks(view.ndim), strict=True)
@@ -67,7 +72,9 @@ def write_ome(view: SplitView, place: Path, progress: events.Progress) -> None:
     Raises
     ------
     UsageError
-        Its axes are not some of t, c, z, y, x in this order.
+        Its axes are not some of t, c, z, y, x in this order, with y and x.
+    UnsupportedError
+        Zarr has no such type.
     """
     axes = _ome_axes(view.about)
     levels = [view]
@@ -89,7 +96,12 @@ def write_ome(view: SplitView, place: Path, progress: events.Progress) -> None:
 
 def _ome_axes(about: About) -> list[dict[str, str]]:
     names, units = about.axes, _steps_of(about).step_units
-    if [name for name in _TYPES if name in names] != list(names) or list(names[-2:]) != ["y", "x"]:
+    if not {"y", "x"} <= set(names):
+        raise UsageError(
+            f"the axes are {', '.join(names)}: an OME-Zarr image needs y and x, the last two; Zarr "
+            "(--to zarr, .zarr) takes any axes"
+        )
+    if [name for name in _TYPES if name in names] != list(names):
         raise UsageError(
             f"axes {', '.join(names)} are not t, c, z, y, x in this order: OME-Zarr has no others"
         )
@@ -129,37 +141,13 @@ def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]
     found = zarr.open(str(place), mode="r")
     if isinstance(found, zarr.Array):
         return found, {}
-    image = _image(found)
+    image = find_image(found.attrs, place)
     if name is None and image:
-        name = image["datasets"][0]["path"]
-    arrays = [each for each, _ in found.arrays()]
-    name = name or (arrays[0] if len(arrays) == 1 else None)
-    if name is None or not isinstance(found.get(name), zarr.Array):
-        raise FormatError(
-            f"{place} has the arrays {', '.join(arrays) or '(none)'}: name one as the dataset"
-        )
-    return found[name], _described(image, name)
-
-
-def _image(group: Any) -> dict[str, Any]:
-    attributes = dict(group.attrs)
-    multiscales = attributes.get("ome", attributes).get("multiscales", [])
-    return multiscales[0] if multiscales else {}
-
-
-def _described(image: dict[str, Any], name: str) -> dict[str, Any]:
-    level = next((each for each in image.get("datasets", []) if each["path"] == name), None)
-    if level is None:
-        return {}
-    scales = [
-        each["scale"]
-        for each in level.get("coordinateTransformations", [])
-        if each.get("type") == "scale"
-    ]
-    axes = [axis["name"] for axis in image["axes"]]
-    units = [axis.get("unit", "") for axis in image["axes"]]
-    return {
-        "axes": axes,
-        **({"resolution": scales[0]} if scales else {}),
-        **({"units": units} if any(units) else {}),
-    }
+        name = first_level(image)
+    if name is None:
+        arrays = [each for each, node in found.members(None) if isinstance(node, zarr.Array)]
+        name = the_only(arrays, place)
+    array = found.get(name)
+    if not isinstance(array, zarr.Array):
+        raise FormatError(f"{place} has no array {name!r}")
+    return array, described(image, name, array.shape) if image else {}

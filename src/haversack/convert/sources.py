@@ -16,6 +16,18 @@ from haversack.storage.ranges import RangeFile
 # What a path or a number in a file is to blame for, and not the disk.
 _NO_FAULT_OF_A_DISK = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL}
 
+# How files begin that are often called something else.
+_BEGINNINGS = (
+    ("npy", b"\x93NUMPY", "holds npy, whatever it is called: let its name end in .npy"),
+    ("hdf5", b"\x89HDF\r\n\x1a\n", "holds HDF5, whatever it is called: let its name end in .h5"),
+    (
+        "zip",
+        b"PK\x03\x04",
+        "is a zip archive (.npz, a zipped Zarr): unpack it, and import what it holds",
+    ),
+)
+_LONGEST = 8
+
 
 @contextmanager
 def reading(place: Path, where: str = "") -> Iterator[None]:
@@ -39,22 +51,27 @@ def reading(place: Path, where: str = "") -> Iterator[None]:
         raise FormatError(f"{place}{where} is damaged, or not what it should be: {told}") from error
 
 
-def check_file(place: Path) -> None:
-    """Refuse what is no file, before a library waits for who may write to it.
+def check_file(place: Path, kind: str) -> None:
+    """Refuse what is no file, before a library waits for who may write to it, or of another kind.
 
     Raises
     ------
     PathNotFoundError, StorageError
         There is none, or the disk refuses.
     FormatError
-        It is a directory, a FIFO, a device, or a link to itself.
+        It is a directory, a FIFO, a device, or a link to itself; or it begins as a file of
+        another kind than its suffix says.
     """
     with reading(place):
         if place.is_dir():
             raise FormatError(f"{place} is a directory, not a file")
         if not place.exists() and place.is_symlink():
             raise FormatError(f"{place} is a link that leads to no file")
-        RangeFile(place)
+        file = RangeFile(place)
+        head = file.read(0, min(_LONGEST, file.size))
+    for name, begin, told in _BEGINNINGS:
+        if name != kind and head.startswith(begin):
+            raise FormatError(f"{place} {told}")
 
 
 def files_in(place: Path) -> Iterator[str]:

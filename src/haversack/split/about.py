@@ -132,6 +132,21 @@ def describe(
     return About(sizes, names, each, rate, _plain({} if metadata is None else metadata))
 
 
+def check_distances(resolution: Sequence[float] | None, ndim: int) -> None:
+    """Refuse a resolution of a new array that is not positive; arrays that have one open.
+
+    Raises
+    ------
+    UsageError
+        It is none of an array with this many axes, or has a distance of 0 or less.
+    """
+    sizes = _sizes(resolution, ndim)
+    if min(sizes, default=1) <= 0:
+        raise UsageError(
+            f"resolution {sizes} has a distance that is not positive: give 1 where none is known"
+        )
+
+
 def _words(given: Any, what: str) -> tuple[Any, ...]:
     try:
         return tuple(given)

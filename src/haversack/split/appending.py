@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack.errors import ConflictError, ExistsError, UsageError
-from haversack.split.about import check_names, describe
+from haversack.split.about import check_distances, check_names, describe
 from haversack.split.block import Shape, as_dtype, check_dtype
 from haversack.split.chunking import block_shape_for
 from haversack.split.codec import coding_named
@@ -134,6 +134,7 @@ class FrameWriter:
         check_dtype(frame.dtype)
         if not frame.size:
             raise UsageError(f"a frame of shape {frame.shape} has no elements")
+        check_distances(self._about.get("resolution"), frame.ndim + 1)
         stack = Stack(
             shape=(0, *frame.shape),
             shape_block=block_shape_for(self._block_size, frame),

@@ -6,6 +6,7 @@ decoded as ours are, bzip2 too, and everything else is left to HDF5. Nothing is 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,9 @@ from haversack.split.threads import in_threads
 from haversack.storage.damage import Damage
 from haversack.storage.ranges import RangeFile
 
+_MOST_TOLD = 99  # names of arrays
 _SLAB = 1 << 20  # bytes read at once of data that is not chunked
+_OPEN_ELSEWHERE = ("file locking", "already open for write")  # as HDF5 tells it
 # What h5py raises where a file is damaged.
 H5PY_ERRORS = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
 
@@ -171,6 +174,10 @@ def open_hdf5(path: Path) -> h5py.File:
     except FileNotFoundError as error:
         raise PathNotFoundError(f"{path} does not exist") from error
     except (OSError, RuntimeError) as error:
+        if any(told in str(error) for told in _OPEN_ELSEWHERE):
+            raise FormatError(
+                f"{path} is open elsewhere, in this process or for writing: close it there first"
+            ) from error
         raise FormatError(f"{path} is not a whole HDF5 file: {error}") from error
 
 
@@ -194,7 +201,7 @@ def _stack(hdf5: h5py.File, path: Path) -> h5py.Dataset:
 
 
 def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Dataset:
-    """Find an array in any HDF5 file: that of a name, the only one, or the stack.
+    """Find an array in any HDF5 file: that of a name, or the one that can be meant.
 
     Raises
     ------
@@ -203,14 +210,7 @@ def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Datas
     UnsupportedError
         It is not of plain numbers, or lies in other files.
     """
-    if name is None:
-        names = [each for each in hdf5 if isinstance(hdf5.get(each, getlink=True), h5py.HardLink)]
-        arrays = [each for each in names if isinstance(hdf5[each], h5py.Dataset)]
-        if len(arrays) > 1 and not any("stack" in each for each in arrays):
-            raise FormatError(f"{path} has the arrays {', '.join(arrays)}: name one as the dataset")
-        if len(arrays) != 1:
-            return _stack(hdf5, path)
-        name = arrays[0]
+    name = _only_array(hdf5, path) if name is None else name
     parts = [part for part in name.split("/") if part]
     for count in range(1, len(parts) + 1):  # a link on the way may lead out of the file
         step = "/".join(parts[:count])
@@ -223,9 +223,58 @@ def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Datas
     return found
 
 
+def _only_array(hdf5: h5py.File, path: Path) -> str:
+    """Find the only array of numbers, at any depth, or the only one with "stack" in its name."""
+    arrays: list[str] = []
+    others: list[str] = []
+
+    def note(name: str | bytes, found: Any) -> None:
+        if isinstance(found, h5py.Dataset):
+            (arrays if _is_of_numbers(found, path) else others).append(os.fsdecode(name))
+
+    hdf5.visititems(note)
+    names = arrays or others  # what is wrong with the only one is told by who opens it
+    stacks = [name for name in names if "stack" in name.rpartition("/")[2]]
+    return the_only(stacks if len(stacks) == 1 else names, path)
+
+
+def the_only(names: list[str], path: Path) -> str:
+    """Take the only one of the arrays of a file.
+
+    Raises
+    ------
+    FormatError
+        There are none, or several, of which somebody has to name one.
+    """
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise FormatError(f"{path} has no array")
+    raise FormatError(
+        f"{path} has the arrays {_told(names)}: name one by --dataset (in Python dataset=)"
+    )
+
+
+def _told(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_TOLD} others" if len(names) > _MOST_TOLD else ""
+    return ", ".join(names[:_MOST_TOLD]) + more
+
+
+def _is_of_numbers(dataset: h5py.Dataset, path: Path) -> bool:
+    try:
+        _refuse_no_numbers(dataset, path)
+    except UnsupportedError:
+        return False
+    return True
+
+
 def _refuse_elsewhere(dataset: h5py.Dataset, path: Path) -> None:
     if dataset.is_virtual or dataset.external:
         raise UnsupportedError(f"{path} keeps its data in other files")
+    _refuse_no_numbers(dataset, path)
+
+
+def _refuse_no_numbers(dataset: h5py.Dataset, path: Path) -> None:
     if dataset.shape is None or dataset.ndim == 0:
         raise UnsupportedError(f"{path} holds no array of one axis or more")
     try:

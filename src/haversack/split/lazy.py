@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,14 +84,15 @@ def coordinates(view: SplitView, xr: Any) -> dict[str, Any]:
     """Make a coordinate for each axis of the source whose resolution or frequency is known."""
     about, found = view.source.about, {}
     of_axes = zip(about.axes, about.steps, about.step_units, view.seen, strict=True)
-    for name, step, unit, seen in of_axes:
+    for number, (name, step, unit, seen) in enumerate(of_axes):
         if step is None:
             continue
-        attrs = {"units": unit} if unit else {}
-        if isinstance(seen, int):
-            found[name] = xr.Variable((), np.float64(seen * step), attrs)
-        else:
-            found[name] = xr.Variable((name,), _places(seen) * step, attrs)
+        places = seen if isinstance(seen, int) else _places(seen)
+        # Not times 1 / frequency: the fourth of 10 Hz is at 0.3, not at 0.30000000000000004.
+        rate = about.frequency if number == 0 else None
+        values = places * step if rate is None else places / rate
+        dims = () if isinstance(seen, int) else (name,)
+        found[name] = xr.Variable(dims, np.asarray(values), {"units": unit} if unit else {})
     return found
 
 
@@ -112,5 +112,5 @@ def open_dataset(
     """Open a split array as an xarray Dataset of one variable, as ``xr.open_dataset`` does."""
     from haversack.split.dataset import SplitDataset
 
-    made = SplitDataset(Path(path)).to_xarray(name).to_dataset()
+    made = SplitDataset(path).to_xarray(name).to_dataset()
     return made.drop_vars(list(drop_variables or ()), errors="ignore")

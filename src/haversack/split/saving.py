@@ -11,6 +11,7 @@ import numpy as np
 
 from haversack import events
 from haversack.errors import UnsupportedError
+from haversack.split.about import check_distances
 from haversack.split.block import check_dtype
 from haversack.split.blocks import Blocks
 from haversack.split.chunking import default_block_shape
@@ -93,6 +94,7 @@ def save_to_split_dataset(
     source = data if hasattr(data, "shape") else np.asarray(data)
     dtype = np.dtype(source.dtype)
     check_dtype(dtype)
+    check_distances(resolution, len(source.shape))
     root, name = as_path(root_name), prefix_of(prefix)
     if crop is not None:
         name += "_cropped"

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
-from haversack.split.about import check_names, describe
+from haversack.split.about import check_distances, check_names, describe
 from haversack.split.block import MOST_AXES, Place, as_dtype, check_dtype
 from haversack.split.blocks import Blocks
 from haversack.split.codec import coding_named
@@ -111,6 +111,8 @@ class EmptySplitDataset(Blocks):
             )
         self.root = as_path(root) / part_of_name(name, "name")
         check_names(about, "EmptySplitDataset")
+        if not self._alone:  # what is saved anew may be an array of others, whose resolution it has
+            check_distances(resolution, self.n_dims)
         self._about = describe(self.n_dims, resolution=resolution, **about)
         self._coding, self._names = coding_named(compression, layout), (compression, layout)
         self._dtype = None if dtype is None else as_dtype(dtype)
@@ -123,6 +125,7 @@ class EmptySplitDataset(Blocks):
 
     @resolution.setter
     def resolution(self, value: Sequence[float] | None) -> None:
+        check_distances(value, self.n_dims)
         self._about = describe(self.n_dims, **{**asdict(self._about), "resolution": value})
 
     @property
