@@ -1,6 +1,7 @@
-"""Look after packed datasets by typing: old versions, compaction, repair, merging."""
+"""Look after datasets by typing: old versions, compaction, repair, merging."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +90,53 @@ def test_a_disk_dataset_is_looked_after_by_the_same_verbs(chips):
     library.DiskDataset("disk").remove_image("a", "b")
     assert chips("compact", "disk", "-q").code == 0
     assert chips("repair", "disk", "-q").code == 0
+
+
+def test_metadata_of_an_array_that_are_lost_are_written_anew(haversack, tmp_path):
+    data = np.arange(42, dtype="u2").reshape(7, 6)
+    library.save_to_split_dataset(data, "series", (3, None))
+    whole = haversack("repair", "series", "-q")
+    assert (whole.code, "nothing to do" in whole.err) == (0, True)
+    metadata = tmp_path / "series/stack_metadata.json"
+    flipped = metadata.read_bytes().replace(b"haversack", b"haversabk")
+    metadata.write_bytes(flipped)
+    told = haversack("read", "series", "0")
+    assert (told.code, "`haversack repair series`" in told.err) == (7, True)
+    dry = haversack("repair", "series", "--dry-run")
+    assert (dry.code, "would be written anew, the damaged one would be kept" in dry.err) == (
+        0,
+        True,
+    )
+    assert metadata.read_bytes() == flipped
+    assert haversack("repair", "series").code == 0
+    metadata.unlink()
+    asked = haversack("repair", "series")
+    assert (asked.code, len(asked.err.splitlines())) == (2, 1)
+    assert "without its shape; what is there: 3 blocks of uint16" in asked.err
+    done = haversack("repair", "series", "--shape", "7,6", "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["shape"], found["block"]) == (1, [7, 6], [3, 6])
+    assert (found["rebuilt"], found["kept as"]) == (["series/stack_metadata.json"], None)
+    assert [row["where"] for row in found["lost"]] == [
+        "resolution, axes, units, frequency, metadata"
+    ]
+    np.testing.assert_array_equal(library.SplitDataset("series"), data)
+
+
+def test_options_of_repair_are_for_what_they_say(chips):
+    library.save_to_split_dataset(np.zeros((4, 4)), "series")
+    library.FrameWriter("live", block_size=(9, None)).append(np.arange(3.0))
+    Path("live/stack_metadata.json").unlink()
+    for code, *arguments in (
+        (2, "series", "--undelete"),
+        (2, "chips", "--shape", "4"),
+        (2, "series", "--shape", "x"),
+        (2, "live"),
+        (2, "live", "--shape", "-,3", "--block", "9,-", "--padding", "1", "--dtype", "f8"),
+    ):
+        result = chips("repair", *arguments)
+        assert (result.code, len(result.err.splitlines())) == (code, 1), result.err
+    told = chips("info", "live")
+    assert (told.code, "frames in journals" in told.err) == (7, True)
+    assert chips("repair", "live", "--shape", "-,3", "--block", "9,-", "--dtype", "f8").code == 1
+    assert library.SplitDataset("live")[...].tolist() == [[0, 1, 2]]

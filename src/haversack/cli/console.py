@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from haversack.errors import NotFoundError
+from haversack.errors import NotFoundError, UsageError
 from haversack.events import Bars, JsonLines, Listener, silent
 from haversack.storage.damage import Damage
 
@@ -107,6 +107,27 @@ def packed_place(path: Path) -> Path:
     from haversack.disk.place import IMAGES, is_disk
 
     return path / IMAGES if is_disk(path) else path
+
+
+def lengths(option: str, text: str | None, least: int = 1) -> tuple[int | None, ...] | None:
+    """Take the lengths that an option has, with commas between; ``-`` is None.
+
+    Raises
+    ------
+    UsageError
+        One is something else.
+    """
+    return None if text is None else tuple(_length(option, each, least) for each in text.split(","))
+
+
+def _length(option: str, text: str, least: int) -> int | None:
+    if text.strip() in {"-", ""}:
+        return None
+    if not text.strip().isdigit() or int(text) < least:
+        raise UsageError(
+            f"{option} takes lengths >= {least} or -, with commas between, not {text!r}"
+        )
+    return int(text)
 
 
 def damage_rows(found: Sequence[Damage]) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from haversack.cli.console import FILE_PATH, as_json, progress, verbosity, write_info
+from haversack.cli.console import FILE_PATH, as_json, lengths, progress, verbosity, write_info
 from haversack.errors import FormatError, UsageError
 from haversack.events import Listener
 
@@ -114,16 +114,8 @@ def _convert_array(
         dataset = SplitDataset(old)
         export_array(dataset, new, to, progress=shown)
         return {"path": str(new), "format": to, "shape": list(dataset.shape)}
-    size = None if block is None else tuple(map(_length, block.split(",")))
+    size = lengths("--block", block)
     return import_array(old, new, block_size=size, progress=shown, **options).info()
-
-
-def _length(text: str) -> int | None:
-    if text.strip() in {"-", ""}:
-        return None
-    if not text.strip().isdigit() or int(text) < 1:
-        raise UsageError(f"--block takes lengths >= 1 or -, with commas between, not {text!r}")
-    return int(text)
 
 
 def _import_bcolz(old: Path, new: Path, codec: str, shown: Listener, *, as_json: bool) -> None:

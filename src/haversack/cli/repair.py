@@ -1,8 +1,9 @@
-"""``haversack repair``: keep what is whole of a damaged packed dataset."""
+"""``haversack repair``: keep what is whole of a damaged dataset or split array."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,32 +11,78 @@ from haversack.cli.console import (
     FILE_PATH,
     as_json,
     damage_rows,
+    lengths,
     packed_place,
     progress,
     verbosity,
     write_json,
 )
+from haversack.errors import UsageError
+
+if TYPE_CHECKING:
+    from haversack.split import Repaired
 
 
 @click.command(
     "repair",
-    short_help="Keep every whole record of a damaged dataset.",
+    short_help="Keep every whole record of a damaged dataset; write lost metadata of an array.",
     epilog="Example: haversack repair chips --dry-run",
 )
 @click.argument("path", type=FILE_PATH)
 @click.option(
     "--undelete", is_flag=True, help="Where a list of deleted records is lost: take them back."
 )
+@click.option(
+    "--shape",
+    metavar="N,...",
+    help="Of a split array: its lengths, - for the first of one that grows.",
+)
+@click.option("--block", metavar="N,...", help="Of a split array: lengths of a block, - for full.")
+@click.option("--padding", metavar="N,...", help="Of a split array: its padding, 0 for none.")
+@click.option("--dtype", help="Of a split array of which only journals are there.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @verbosity
 @as_json
-def command(*, path: Path, undelete: bool, dry_run: bool, quiet: bool, as_json: bool) -> int:
+def command(
+    *,
+    path: Path,
+    undelete: bool,
+    shape: str | None,
+    block: str | None,
+    padding: str | None,
+    dtype: str | None,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
     """Publish a version of the packed dataset PATH (or DiskDataset) that has all that is whole.
 
     Damaged records are left out, and listed; lost index files and manifests are written anew.
     Nothing is removed: `haversack compact --remove` does that, when no version needs it. Ends with
     1 where something was lost.
+
+    Where PATH is a split array, its stack_metadata.json is written anew, if it is lost or damaged.
+    Its blocks tell their dtype and shape; the shape of the array is asked for where it is not
+    known. What was damaged is kept beside.
     """
+    if _is_array(path):
+        if undelete:
+            raise UsageError(f"--undelete is for packed datasets; {path} is a split array")
+        from haversack.split import repair as repair_array
+
+        array = repair_array(
+            path,
+            lengths("--shape", shape, 0),
+            block_size=lengths("--block", block),
+            padding=_padding(padding),
+            dtype=dtype,
+            dry_run=dry_run,
+        )
+        return _tell_of_array(path, array, dry_run=dry_run, as_json=as_json)
+    if shape or block or padding or dtype:
+        raise UsageError(
+            f"--shape, --block, --padding and --dtype are for split arrays, which {path} is not"
+        )
     from haversack.packed import repair
 
     done = repair(
@@ -62,4 +109,49 @@ def command(*, path: Path, undelete: bool, dry_run: bool, quiet: bool, as_json: 
             f"{len(done.rebuilt)} files {would}written anew, {len(done.lost)} losses",
             err=True,
         )
+    return 1 if done.lost else 0
+
+
+def _is_array(path: Path) -> bool:
+    from haversack.disk.place import is_disk
+    from haversack.packed import is_packed
+    from haversack.split import is_split
+    from haversack.split.remains import journals
+
+    if not path.is_dir() or is_disk(path) or is_packed(path):
+        return False
+    return is_split(path) or bool(journals(path))
+
+
+def _padding(text: str | None) -> int | tuple[int, ...] | None:
+    """Take one number for all axes, or one for each."""
+    found = tuple(n or 0 for n in lengths("--padding", text, 0) or ())
+    return found if len(found) > 1 else next(iter(found), None)
+
+
+def _tell_of_array(path: Path, done: Repaired, *, dry_run: bool, as_json: bool) -> int:
+    about: dict[str, Any] = {
+        "shape": [*done.shape],
+        "block": [*done.shape_block],
+        "dtype": None if done.dtype is None else str(done.dtype),
+        "lost": damage_rows(done.lost),
+        "rebuilt": [str(file) for file in done.rebuilt],
+        "kept as": None if done.kept_as is None else str(done.kept_as),
+    }
+    if as_json:
+        write_json(about)
+        return 1 if done.lost else 0
+    for damage in done.lost:
+        click.echo(damage)
+    array = f"{done.dtype or 'array'} of shape {done.shape} in blocks of {done.shape_block}"
+    if not done.rebuilt:
+        click.echo(f"{path}: {array}: its metadata are whole, nothing to do", err=True)
+        return 0
+    would = "would be " if dry_run else ""
+    kept = f", the damaged one {would}kept as {done.kept_as.name}" if done.kept_as else ""
+    click.echo(
+        f"{path}: {array}: {done.rebuilt[0].name} {would}written anew{kept}, "
+        f"{len(done.lost)} losses",
+        err=True,
+    )
     return 1 if done.lost else 0

@@ -22,6 +22,7 @@ from haversack.split.growing import LOCK
 from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
 from haversack.split.recovery import discard, make_room, recover
 from haversack.split.slabs import OpenSlab, publish_slab
+from haversack.split.writing import taken
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
 from haversack.storage.looking import as_path, exists
@@ -94,7 +95,7 @@ class FrameWriter:
         if exists(self.path / METADATA):
             self._open()
         elif is_split(self.path):
-            raise ExistsError(f"{self.path} is being written by another, or was left unfinished")
+            raise taken(self.path)
 
     def _open(self) -> None:
         """Take the array over, and go on with what a writer before left unpublished."""

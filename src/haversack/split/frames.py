@@ -15,6 +15,9 @@ from haversack.errors import ConflictError, ExistsError, UnsupportedError, Usage
 from haversack.split.appending import FrameWriter
 from haversack.split.cutting import PartialShape
 from haversack.split.dataset import SplitDataset, is_split
+from haversack.split.metadata import METADATA
+from haversack.split.writing import taken
+from haversack.storage.looking import as_path, exists
 
 
 def save_frames(
@@ -85,6 +88,8 @@ def _check_frames(frames: Any, path: str | os.PathLike[str]) -> None:
     if not isinstance(frames, Iterable) or isinstance(frames, str | bytes):
         raise UnsupportedError(f"a {type(frames).__name__} does not give frames one by one")
     if is_split(path):
+        if not exists(as_path(path) / METADATA):
+            raise taken(as_path(path))
         raise ExistsError(f"{path} already holds a split array: append to it with a FrameWriter")
 
 

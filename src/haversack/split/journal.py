@@ -65,6 +65,33 @@ def encode_record(block: int, row: int, since: int, payload: bytes) -> bytes:
     return b"".join((body, struct.pack("<I", crc32c(body)), payload))
 
 
+def read_header(file: RangeFile) -> tuple[int, str]:
+    """Read the header of a journal: its first row, its array's id; raises as :class:`Journal`."""
+    if file.size < _HEADER.size:
+        raise FormatError(f"{file.path} is too short for a journal")
+    data = file.read(0, _HEADER.size)
+    magic, version, start, owner, _, crc = _HEADER.unpack(data)
+    if magic != MAGIC or crc != crc32c(data[:-4]):
+        raise IntegrityError(f"{file.path}: the journal's header is damaged")
+    if version > FORMAT:
+        raise NewerFormatError(
+            f"{file.path} was written by format {version}, this haversack reads up to "
+            f"{FORMAT}: upgrade haversack"
+        )
+    return start, owner.hex()
+
+
+def count_pieces(file: RangeFile) -> tuple[bool, int]:
+    """Count the records of the first row of a journal; tell first if another row follows them."""
+    at, count = _HEADER.size, 0
+    while at + _RECORD.size <= file.size:
+        found = _parse(file.read(at, _RECORD.size), at)
+        if found is None or found.block != count:
+            return found is not None and not found.block, count
+        at, count = found.offset + found.size, count + 1
+    return False, count
+
+
 @dataclass(frozen=True, slots=True)
 class _Record:
     block: int
@@ -117,18 +144,7 @@ class Journal:
         self.refresh()
 
     def _check_header(self, array: str) -> None:
-        if self._file.size < _HEADER.size:
-            raise FormatError(f"{self.path} is too short for a journal")
-        data = self._file.read(0, _HEADER.size)
-        magic, version, start, owner, _, crc = _HEADER.unpack(data)
-        if magic != MAGIC or crc != crc32c(data[:-4]):
-            raise IntegrityError(f"{self.path}: the journal's header is damaged")
-        if version > FORMAT:
-            raise NewerFormatError(
-                f"{self.path} was written by format {version}, this haversack reads up to "
-                f"{FORMAT}: upgrade haversack"
-            )
-        if owner.hex() != array or start != self.start:
+        if read_header(self._file) != (self.start, array):
             raise FormatError(f"{self.path} does not belong here: it is of another array")
 
     @property

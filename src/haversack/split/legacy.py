@@ -15,6 +15,7 @@ from haversack.errors import FormatError
 from haversack.split.block import MOST_AXES
 from haversack.split.finding import METADATA
 from haversack.split.foreign import H5PY_ERRORS, open_hdf5
+from haversack.split.remains import has_remains
 
 
 def document_inside(folder: Path, blocks: list[Path]) -> dict[str, Any]:
@@ -45,6 +46,8 @@ def document_inside(folder: Path, blocks: list[Path]) -> dict[str, Any]:
 
 
 def _unfinished(folder: Path, blocks: list[Path], why: str) -> FormatError:
+    if has_remains(folder):
+        return FormatError(f"{folder} holds {len(blocks)} blocks but no {METADATA}: it was lost")
     return FormatError(
         f"{folder} holds {len(blocks)} blocks but no {METADATA}{why}: it is still being written, "
         "or its writer was stopped. Open it again when the writer has finished; if it was stopped, "

@@ -30,11 +30,11 @@ from haversack.split.fields import (
 )
 from haversack.split.finding import METADATA as SUFFIX
 from haversack.split.finding import block_files, metadata_file, prefixes_told
-from haversack.split.journal import slab_of
+from haversack.split.journal import journal_name
 from haversack.split.legacy import document_inside
+from haversack.split.remains import has_remains, journals, repair_advice
 from haversack.storage.checksum import crc32c
 from haversack.storage.looking import exists, is_directory, read_file, state
-from haversack.storage.publish import names_in
 
 METADATA = SUFFIX
 UNFINISHED = "unfinished.json"
@@ -42,7 +42,7 @@ PYRAMID = "haversack_pyramid"  # in the metadata of a level: what it was made of
 FORMAT = 1
 _MOST_BLOCKS = 10_000_000
 _MOST_ELEMENTS = 1 << 58  # of any type, so that numpy can count their bytes
-_LONGEST_METADATA = 64 << 20
+LONGEST_METADATA = 64 << 20
 
 
 def block_name(number: int, n_blocks: int, *, growable: bool = False) -> str:
@@ -91,6 +91,17 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
         if exists(folder):
             raise FormatError(f"{folder} is a file: a split array is a directory of blocks")
         raise PathNotFoundError(f"{folder} does not exist")
+    try:
+        return _read_stack(folder, prefix)
+    except NewerFormatError:
+        raise
+    except FormatError as error:
+        if prefix or is_unfinished(folder) or not has_remains(folder):
+            raise
+        raise type(error)(f"{error}. {repair_advice(folder)}") from error
+
+
+def _read_stack(folder: Path, prefix: str) -> Stack:
     # Ours has a directory to itself, which may hold too many files to be listed each time.
     path = folder / (prefix + METADATA)
     document = _load(path) if exists(path) else {}
@@ -106,22 +117,21 @@ def read_stack(folder: Path, prefix: str = "") -> Stack:
                 f"{prefix!r}: give that as its prefix"
             )
         _refuse_if_grown(folder, path)
-    return _checked(document, path)
+    return stack_of(document, path)
 
 
 def _refuse_if_grown(folder: Path, path: Path) -> None:
     """Refuse metadata that does not say that haversack wrote it where frames are in journals."""
-    for name in names_in(folder):
-        if slab_of(name) is not None:
-            raise FormatError(
-                f"{path} is damaged: it does not say that haversack wrote the array, as it did "
-                f"{name} beside it"
-            )
+    for slab in journals(folder):
+        raise FormatError(
+            f"{path} is damaged: it does not say that haversack wrote the array, as it did "
+            f"{journal_name(slab)} beside it"
+        )
 
 
 def _load(path: Path) -> dict[str, Any]:
     about = state(path)
-    if about is not None and about.st_size > _LONGEST_METADATA:
+    if about is not None and about.st_size > LONGEST_METADATA:
         raise FormatError(f"{path} is too large to be the metadata of a split array")
     try:
         document = json.loads(read_file(path))
@@ -132,7 +142,13 @@ def _load(path: Path) -> dict[str, Any]:
     return document
 
 
-def _checked(document: dict[str, Any], path: Path) -> Stack:
+def is_unfinished(folder: Path) -> bool:
+    """Whether an array is still being written block by block, or was left so."""
+    return exists(folder / UNFINISHED) and not exists(folder / METADATA)
+
+
+def stack_of(document: dict[str, Any], path: Path) -> Stack:
+    """Take a document for the metadata of an array; raises as :func:`read_stack`."""
     try:
         return _stack(document, path)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -193,11 +209,12 @@ def _check_own(document: dict[str, Any], own: Any, path: Path) -> None:
             f"{path} was written by format {found!r}, this haversack reads up to {FORMAT}: "
             "upgrade haversack"
         )
-    if own.get("crc32c") != _checksum(document):
+    if own.get("crc32c") != checksum_of(document):
         raise IntegrityError(f"{path} does not match its checksum: it was changed by hand or decay")
 
 
-def _checksum(document: dict[str, Any]) -> str:
+def checksum_of(document: dict[str, Any]) -> str:
+    """Work out the checksum of a document that haversack wrote."""
     own = {key: value for key, value in document["haversack"].items() if key != "crc32c"}
     text = json.dumps({**document, "haversack": own}, sort_keys=True, separators=(",", ":"))
     return f"{crc32c(text.encode()):08x}"
@@ -226,7 +243,7 @@ def metadata_document(stack: Stack) -> bytes:
         "axis_order": "tzyx"[-len(stack.shape) :],
         "haversack": {**own, **{key: value for key, value in kept.items() if value}},
     }
-    document["haversack"]["crc32c"] = _checksum(document)
+    document["haversack"]["crc32c"] = checksum_of(document)
     return json.dumps(document, indent=1).encode()
 
 
@@ -238,9 +255,14 @@ def _legacy(folder: Path, prefix: str) -> Stack:
             "EmptySplitDataset.finalize(); what save_to_split_dataset left is to be removed"
         )
     blocks = block_files(folder, prefix)
+    if not blocks and journals(folder):
+        raise FormatError(
+            f"{folder} holds frames in journals, but no {METADATA}: it was lost, and tells what "
+            "they are frames of"
+        )
     if not blocks:
         named = f" whose names begin with {prefix!r}: {prefixes_told(folder)}" if prefix else ""
         raise FormatError(
             f"{folder} is not a split array: it has neither {METADATA} nor blocks{named}"
         )
-    return _checked(document_inside(folder, blocks), blocks[-1])
+    return stack_of(document_inside(folder, blocks), blocks[-1])

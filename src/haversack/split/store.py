@@ -36,6 +36,7 @@ from haversack.split.layout import Job
 from haversack.split.metadata import METADATA, block_name
 from haversack.split.ownblock import OwnBlock
 from haversack.split.plan import Part, count_cells, divide
+from haversack.split.remains import repair_advice
 from haversack.split.tail import expect_tail, has_tail
 from haversack.split.tasks import check_reach
 from haversack.storage.forklock import ForkLock
@@ -300,7 +301,8 @@ class BlockStore(BlockGrid):
     def _open_foreign(self, path: Path) -> ForeignBlock:
         if has_tail(RangeFile(path)):
             raise FormatError(
-                f"{self.root / METADATA} is damaged: it does not say that haversack wrote {path}"
+                f"{self.root / METADATA} is damaged: it does not say that haversack wrote {path}. "
+                f"{repair_advice(self.root)}"
             )
         block = ForeignBlock(path)
         if len(block.shape) != self.n_dims or block.dtype != (self._dtype or block.dtype):

@@ -33,8 +33,10 @@ from haversack.split.metadata import (
     UNFINISHED,
     Stack,
     block_name,
+    is_unfinished,
     metadata_document,
 )
+from haversack.split.remains import has_remains, repair_advice
 from haversack.split.tail import read_tail
 from haversack.split.threads import in_threads
 from haversack.storage import publish
@@ -291,9 +293,14 @@ class LoneWriter(EmptySplitDataset):
 
 def taken(root: Path) -> ExistsError:
     """Say that a directory holds a split array, finished or not."""
-    if exists(root / UNFINISHED) and not exists(root / METADATA):
+    if is_unfinished(root):
         return ExistsError(
             f"{root} is being written by another, or was left unfinished by a writer that was "
             "killed: if so, remove it first, or finish what EmptySplitDataset began"
+        )
+    if not exists(root / METADATA) and has_remains(root):
+        return ExistsError(
+            f"{root} holds a split array whose {METADATA} was lost. {repair_advice(root)}; or "
+            "remove the directory first"
         )
     return ExistsError(f"{root} already holds a split array: remove it first")
