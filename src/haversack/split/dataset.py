@@ -14,28 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack import events
-from haversack.errors import FormatError, UnsupportedError
+from haversack.errors import UnsupportedError
 from haversack.split.about import About
 from haversack.split.block import Shape
 from haversack.split.blocks import Blocks
-from haversack.split.foreign import ForeignBlock
 from haversack.split.indexers import window
 from haversack.split.indexing import Selection
 from haversack.split.layout import finish, lay_out
 from haversack.split.metadata import METADATA, UNFINISHED
-from haversack.split.plan import Part
 from haversack.split.reading import DiskArray
 from haversack.split.store import MUCH, BlockStore
-from haversack.split.tasks import check_reach
-from haversack.split.uncounted import verify_count
 from haversack.split.view import SplitView
 from haversack.storage.damage import Damage
 from haversack.storage.looking import as_path, is_directory, listed, state
 
 if TYPE_CHECKING:
     from haversack.split.pyramid import Halved
-
-_MOST_MISSING = 1000  # blocks that are told of one by one
 
 
 def is_split(path: str | os.PathLike[str]) -> bool:
@@ -97,10 +91,15 @@ class SplitDataset(BlockStore, DiskArray):
         -------
         int
             How many frames came.
+
+        Raises
+        ------
+        ConflictError
+            Another array stands in the directory now: open that.
         """
         before = len(self)
         with self._opening:
-            if self._stack.growable:
+            if self.is_ours:
                 self._growth.refresh()
                 self._grow()
             self._let_go()
@@ -108,6 +107,8 @@ class SplitDataset(BlockStore, DiskArray):
 
     def follow(self, *, timeout: float | None = None, pause: float = 0.005) -> Iterator[Any]:
         """Go over the frames that are appended from now on, each as soon as it is there.
+
+        Of an array of fixed length there are none, and the iteration ends at once.
 
         Parameters
         ----------
@@ -120,7 +121,7 @@ class SplitDataset(BlockStore, DiskArray):
             if not isinstance(given, int | float | np.integer | np.floating):
                 raise UnsupportedError(f"{given!r} is no number of seconds")
         seen, since = len(self), time.monotonic()
-        while timeout is None or time.monotonic() - since < timeout:
+        while self._stack.growable and (timeout is None or time.monotonic() - since < timeout):
             self.refresh()
             if seen == len(self):
                 time.sleep(pause)
@@ -203,41 +204,16 @@ class SplitDataset(BlockStore, DiskArray):
         }
 
     def verify(self, progress: events.Progress = None) -> list[Damage]:
-        """Read every block and say what is wrong.
+        """Read every block, and those of the pyramid's levels, and say what is wrong.
 
         Parameters
         ----------
         progress
             True draws a bar; a callable is told of every event.
         """
-        damages: list[Damage] = []
-        missing = 0
-        with events.task(progress, "verify", total=self.n_blocks, unit="block") as work:
-            for number in range(self.n_blocks):
-                is_missing = self.is_missing(number)
-                missing += is_missing
-                if missing <= _MOST_MISSING or not is_missing:
-                    damages.extend(self._verify_block(number))
-                work.advance()
-            if missing > _MOST_MISSING:
-                more = f"{missing - _MOST_MISSING} more blocks are missing"
-                damages.append(Damage(self.root, "", more))
-            damages.extend(self._growth.verify())
-            if self._stack.growable:
-                damages.extend(verify_count(self.root))
-        return damages
+        from haversack.split.verifying import verify_split
 
-    def _verify_block(self, number: int) -> Iterator[Damage]:
-        if self._growth.block(number) is not None:
-            return
-        try:
-            block = self._open_block(number)
-            if isinstance(block, ForeignBlock):
-                owned = tuple(range(each.stop - each.start) for each in self.owned(number))
-                check_reach(block, Part(owned, (), None))
-            yield from block.verify()
-        except (FormatError, OSError, TypeError) as error:
-            yield Damage(self._path(number), f"block {number}", str(error))
+        return verify_split(self, progress)
 
     @property
     def pyramid(self) -> list[SplitDataset]:

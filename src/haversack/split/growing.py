@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from haversack.errors import PathNotFoundError
+from haversack.errors import ConflictError, PathNotFoundError
 from haversack.split.journal import Journal, JournalBlock, journal_name
 from haversack.split.metadata import METADATA, Stack, read_stack
 from haversack.storage.damage import Damage
@@ -41,13 +41,26 @@ class Growth:
         return self._seen[1]
 
     def refresh(self) -> None:
-        """Look again; only a row that was never promised may be gone."""
-        self._seen = self._look(self.journals)
+        """Look again; only a row that was never promised may be gone; raises as check_same."""
+        self._seen = self._look(self.journals, self.stack)
 
-    def _look(self, known: dict[int, Journal]) -> tuple[Stack, dict[int, Journal]]:
+    def check_same(self) -> None:
+        """See that this array is still there.
+
+        Raises
+        ------
+        ConflictError
+            Another one was put in its place.
+        """
+        _check_same(self._root, self.stack, read_stack(self._root, self._prefix))
+
+    def _look(
+        self, known: dict[int, Journal], before: Stack | None = None
+    ) -> tuple[Stack, dict[int, Journal]]:
         while True:
             mark = self._mark()
             stack = read_stack(self._root, self._prefix)
+            _check_same(self._root, before or stack, stack)
             journals = self._journals(stack, known) if stack.growable else {}
             if self._mark() == mark:
                 return stack, journals
@@ -114,6 +127,14 @@ class Growth:
             if slab + 1 in journals and journal.rows < stack.shape_block[0]:
                 what = f"its last rows are gone: {journal_name(slab + 1)} was begun behind them"
                 yield Damage(journal.path, f"row {end}", what)
+
+
+def _check_same(root: Path, opened: Stack, there: Stack) -> None:
+    if opened.array != there.array:
+        raise ConflictError(
+            f"the array at {root} was replaced by another (opened: {opened.array or 'no id'}, "
+            f"there now: {there.array or 'no id'}): open it anew"
+        )
 
 
 def piece_shape(stack: Stack, piece: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -27,6 +27,7 @@ from haversack.split.averaging import mean_of_pairs
 from haversack.split.metadata import PYRAMID
 from haversack.split.writing import LoneWriter
 from haversack.storage import publish
+from haversack.storage.damage import Damage
 from haversack.storage.looking import is_directory
 
 if TYPE_CHECKING:
@@ -183,6 +184,20 @@ def open_pyramid(dataset: SplitDataset) -> list[SplitDataset]:
         if level.made_of != _mark(dataset):
             return found
         found.append(level)
+
+
+def verify_pyramid(dataset: SplitDataset, progress: events.Progress) -> Iterator[Damage]:
+    """Read the levels that :func:`open_pyramid` does not pass over as those of an older array."""
+    for folder in _levels_in(dataset.root / FOLDER):
+        try:
+            level = type(dataset)(folder)
+        except PathNotFoundError:  # replaced meanwhile
+            continue
+        except (FormatError, OSError) as error:
+            yield Damage(folder, "level of the pyramid", str(error))
+            continue
+        if not level.is_ours or level.made_of == _mark(dataset):
+            yield from level.verify(progress)
 
 
 def remove_pyramid(root: Path) -> None:

@@ -39,6 +39,8 @@ from haversack.split.plan import Part, count_cells, divide
 from haversack.split.remains import repair_advice
 from haversack.split.tail import expect_tail, has_tail
 from haversack.split.tasks import check_reach
+from haversack.split.uncounted import verify_count
+from haversack.storage.damage import Damage
 from haversack.storage.forklock import ForkLock
 from haversack.storage.looking import as_path, exists, listed
 from haversack.storage.ranges import RangeFile
@@ -136,7 +138,7 @@ class BlockStore(BlockGrid):
         if not self._paths:
             return self.root / (self._prefix + self._name(block))
         there = self._paths.get(block)
-        return there or named_like(next(iter(self._paths.values())), block)
+        return there or named_like(*next(iter(self._paths.items())), block)
 
     def is_missing(self, block: int) -> bool:
         """Whether a block has no file."""
@@ -171,6 +173,12 @@ class BlockStore(BlockGrid):
         """Where a block belongs and its file; no place while it is only in a journal."""
         place = Place(self._stack.array, number, self._dtype, self.bounds(number))
         return None if self._growth.block(number) else place, self._path(number)
+
+    def verify_growth(self) -> Iterator[Damage]:
+        """Say what is wrong with an array that grows, its blocks aside."""
+        yield from self._growth.verify()
+        if self._stack.growable:
+            yield from verify_count(self.root)
 
     def is_in_journal(self, number: int) -> bool:
         """Whether a writer has the frames of a block in a journal at this moment."""
@@ -271,19 +279,28 @@ class BlockStore(BlockGrid):
     def _open_with_room(self, number: int) -> Block:
         """Open a block; where too many files are open, let go of those that can be opened anew."""
         try:
-            return self._open_block(number)
+            return self.open_block(number)
         except StorageError as error:
             if getattr(error.__cause__, "errno", None) not in _TOO_MANY:
                 raise
         for store in list(_stores):
             store._let_go()  # noqa: SLF001
-        return self._open_block(number)
+        return self.open_block(number)
 
     def _let_go(self) -> None:
         self._open.clear()
         self._files.clear()
 
-    def _open_block(self, number: int) -> OwnBlock | ForeignBlock:
+    def open_block(self, number: int) -> OwnBlock | ForeignBlock:
+        """Open a block's file.
+
+        Raises
+        ------
+        FormatError
+            It is missing, damaged, or belongs elsewhere.
+        ConflictError
+            Another array was put in the place of this one.
+        """
         path = self._path(number)
         bounds = self.bounds(number)
         try:
@@ -292,7 +309,11 @@ class BlockStore(BlockGrid):
                 file = self._files.pop(number, None) or RangeFile(path)
                 return OwnBlock(file, place, at_least=self._stack.growable)
             return self._open_foreign(path)
-        except NotFoundError as error:
+        except (FormatError, NotFoundError) as error:
+            with suppress(FormatError, NotFoundError, StorageError):  # then the block's tells more
+                self._growth.check_same()
+            if isinstance(error, FormatError):
+                raise
             held = ", ".join(f"{start}:{end}" for start, end in bounds)
             raise FormatError(
                 f"{path} is missing: block {number} of {self.n_blocks}, which holds [{held}]"
@@ -308,6 +329,6 @@ class BlockStore(BlockGrid):
         if len(block.shape) != self.n_dims or block.dtype != (self._dtype or block.dtype):
             raise FormatError(
                 f"{path} does not belong here: {block.dtype} of shape {block.shape} in an array "
-                f"of {self._dtype} with {self.n_dims} axes"
+                f"{f'of {self._dtype} ' if self._dtype else ''}with {self.n_dims} axes"
             )
         return block
