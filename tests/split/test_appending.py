@@ -23,9 +23,10 @@ from haversack.errors import (
     FormatError,
     IntegrityError,
     NewerFormatError,
+    UnsupportedError,
     UsageError,
 )
-from haversack.split import FrameWriter, SplitDataset, save_frames, save_to_split_dataset
+from haversack.split import FrameWriter, SplitDataset, rows, save_frames, save_to_split_dataset
 from haversack.split.codec import coding_named
 from haversack.split.journal import encode_header, journal_name
 from haversack.split.metadata import metadata_document, read_stack
@@ -476,3 +477,33 @@ def test_the_metadata_of_a_growing_array_is_the_old_packages(tmp_path, frames):
     assert document["shape_block"] == [4, 2, 5, 8]
     names = sorted(p.name for p in (tmp_path / "live").iterdir() if p.name[0] != ".")
     assert names == ["000000.h5", "000001.h5", "000002.h5", "000003.h5", "stack_metadata.json"]
+
+
+def test_following_an_array_of_fixed_length_ends_at_once(tmp_path, frames):
+    found = save_to_split_dataset(frames, tmp_path / "fixed")
+    assert list(found.follow()) == []
+
+
+def test_frames_of_no_elements_are_refused_and_leave_nothing(tmp_path):
+    for begin in (
+        lambda: save_frames(np.zeros((3, 0, 2)), tmp_path / "a"),
+        lambda: FrameWriter(tmp_path / "a").append(np.zeros((0, 2))),
+        lambda: save_frames(np.zeros((3, 0, 2)), tmp_path / "a", (1, None, None)),
+    ):
+        with pytest.raises(UsageError, match=r"a frame of shape \(0, 2\) has no elements"):
+            begin()
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_frame_that_no_journal_takes_is_refused_before_anything_is_made(
+    tmp_path, frames, monkeypatch, count
+):
+    nbytes = frames[0].nbytes
+    monkeypatch.setattr(rows, "LARGEST_CHUNK", nbytes - 1)
+    with pytest.raises(UnsupportedError, match=rf"{nbytes} bytes of each frame, more than"):
+        FrameWriter(tmp_path / "a", block_size=(2,)).extend(frames[:count])
+    assert not [*tmp_path.iterdir()]
+    # What is never in a journal may be of any size.
+    np.testing.assert_array_equal(save_frames(frames, tmp_path / "a", (1,)), frames)
+    np.testing.assert_array_equal(save_frames(frames, tmp_path / "b", (4, 1)), frames)

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from haversack.errors import HaversackError, NoBlockError, UnsupportedError, UsageError
+from haversack.errors import ExistsError, HaversackError, NoBlockError, UnsupportedError, UsageError
 from haversack.split import (
     Blocks,
     EmptySplitDataset,
     FrameWriter,
     SplitDataset,
+    about,
     is_split,
     save_frames,
     save_to_split_dataset,
@@ -24,7 +25,7 @@ NO_NUMBER = ["2", b"2", [2], (2,), {}, OBJECT]
 NO_LIST = [1.5, np.int64(2), True, OBJECT, np.array(1.5)]
 
 
-def begin(path: Any, **options: Any) -> FrameWriter:
+def begin_frames(path: Any, **options: Any) -> FrameWriter:
     return FrameWriter(path, **options)
 
 
@@ -37,7 +38,7 @@ def test_what_is_no_path_is_told_and_makes_nothing(tmp_path, monkeypatch, wrong)
     for take in (
         SplitDataset,
         is_split,
-        begin,
+        begin_frames,
         lambda path: save_to_split_dataset(DATA, path),
         lambda path: EmptySplitDataset(path, "x", (4, 4), (2, 2)),
         lambda path: save_frames(DATA, path),
@@ -53,7 +54,7 @@ def test_what_is_no_dtype_is_told(tmp_path, wrong):
     with pytest.raises(UnsupportedError, match="dtype"):
         EmptySplitDataset(tmp_path, "x", (4, 4), (2, 2), dtype=wrong)
     with pytest.raises(UnsupportedError, match="dtype"):
-        begin(tmp_path / "y", dtype=wrong)
+        begin_frames(tmp_path / "y", dtype=wrong)
     assert not [*tmp_path.iterdir()]
 
 
@@ -64,7 +65,7 @@ def test_what_names_no_compression_or_layout_is_told(tmp_path, name, wrong):
     with pytest.raises(UsageError, match=name):
         save_to_split_dataset(DATA, tmp_path / "a", **given)
     with pytest.raises(UsageError, match=name):
-        begin(tmp_path / "a", **given)
+        begin_frames(tmp_path / "a", **given)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_what_gives_no_frames_is_told(tmp_path, wrong):
     with pytest.raises(UnsupportedError, match="frames"):
         save_frames(wrong, tmp_path / "a")
     with pytest.raises(UsageError, match="frames"):
-        begin(tmp_path / "b").extend(wrong)
+        begin_frames(tmp_path / "b").extend(wrong)
     assert not [*tmp_path.iterdir()]
 
 
@@ -170,3 +171,64 @@ def test_an_axis_has_a_name_that_is_not_empty(tmp_path):
         with pytest.raises(UsageError, match="empty name"):
             begin(np.zeros((3, 4, 5)), tmp_path / "a", axes=("t", "", "x"))
     assert not (tmp_path / "a").exists()
+
+
+def nested(levels, value):
+    """Dicts and lists in turns, around a value."""
+    for level in range(levels):
+        value = {"a": value} if level % 2 == levels % 2 else [value]
+    return {"a": value}
+
+
+@pytest.mark.parametrize("levels", [100, 300, 600, 900, 20_000])
+def test_metadata_that_may_not_be_read_again_is_refused_and_leaves_nothing(tmp_path, levels):
+    metadata = nested(levels, 1)
+    for begin in (
+        lambda: save_to_split_dataset(DATA, tmp_path / "a", metadata=metadata),
+        lambda: save_frames(DATA, tmp_path / "a", metadata=metadata),
+        lambda: begin_frames(tmp_path / "a", metadata=metadata),
+        lambda: EmptySplitDataset(tmp_path, "a", (4, 4), (2, 2), metadata=metadata),
+    ):
+        with pytest.raises(UsageError, match="nested deeper than 100 levels"):
+            begin()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_metadata_that_holds_itself_is_refused(tmp_path):
+    metadata: dict[str, Any] = {}
+    metadata["self"] = [metadata]
+    with pytest.raises(UsageError, match="holds itself"):
+        save_to_split_dataset(DATA, tmp_path / "a", metadata=metadata)
+
+
+def test_metadata_of_a_hundred_levels_is_kept(tmp_path):
+    metadata = nested(99, 1)
+    assert save_to_split_dataset(DATA, tmp_path / "a", metadata=metadata).metadata == metadata
+    assert save_frames(DATA, tmp_path / "b", metadata=metadata).metadata == metadata
+
+
+def test_deeper_metadata_that_is_there_opens(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(about, "_DEEPEST", 200)
+        save_to_split_dataset(DATA, tmp_path / "a", metadata=nested(150, 1))
+    assert SplitDataset(tmp_path / "a").metadata == nested(150, 1)
+
+
+@pytest.mark.parametrize("size", [(0,), (-1,), 0, (2, 0), 1.5, "ab", (2, "a"), ((1,),)])
+def test_a_size_of_blocks_that_is_none_is_refused_before_the_first_frame(tmp_path, size):
+    with pytest.raises(UsageError, match="shape_block"):
+        begin_frames(tmp_path / "a", block_size=size)
+
+
+def test_a_path_that_is_a_file_is_told_as_that(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"mine")
+    for path in (file, file / "below"):
+        for save in (
+            lambda path: save_to_split_dataset(DATA, path),
+            lambda path: save_frames(DATA, path),
+            lambda path: EmptySplitDataset(path.parent, path.name, (4, 4), (2, 2)),
+        ):
+            with pytest.raises(ExistsError, match="file is a file, where a directory"):
+                save(path)
+    assert file.read_bytes() == b"mine"

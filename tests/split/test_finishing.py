@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from haversack.errors import ExistsError, FormatError, UnsupportedError
+from haversack.errors import ExistsError, FormatError, UnsupportedError, UsageError
 from haversack.split import EmptySplitDataset, SplitDataset, save_to_split_dataset
 
 
@@ -112,3 +112,23 @@ def test_the_resolution_may_be_set_until_the_end(begun, data):
     begun.resolution = (0.5, 4, 3)
     found = begun.finalize()
     assert (found.resolution, found.frequency) == ((0.5, 4, 3), 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("shape_full", (8, 6, 9)), ("shape_block", (4,)), ("padding", 1), ("crop", [(1, 0)] * 3)],
+)
+def test_the_cut_may_be_set_until_the_first_block(begun, data, name, value):
+    before = begun.serialize()
+    setattr(begun, name, value)
+    assert begun.serialize() != before
+    for key in ("crop", "shape_full", "shape_block", "padding"):
+        again = {"crop": None, "shape_full": data.shape, "shape_block": (3,), "padding": 0}[key]
+        setattr(begun, key, again)
+    assert begun.serialize() == before
+    begun.save_block_data(1, data[begun[1]])
+    with pytest.raises(UsageError, match="has blocks already"):
+        setattr(begun, name, value)
+    for number in (0, 2):
+        begun.save_block_data(number, data[begun[number]])
+    np.testing.assert_array_equal(begun.finalize(), data)

@@ -147,8 +147,22 @@ def test_make_directory_makes_parents(tmp_path):
 
 def test_make_directory_over_a_file_says_so(tmp_path):
     (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(StorageError, match="cannot create the directory"):
-        publish.make_directory(tmp_path / "a" / "b")
+    for path in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(ExistsError, match=f"{tmp_path / 'a'} is a file"):
+            publish.make_directory(path)
+
+
+def test_a_new_directory_goes_with_its_new_parents_where_the_rest_fails(tmp_path):
+    (tmp_path / "there").mkdir()
+    for path in (tmp_path / "there" / "a" / "b", tmp_path / "there"):
+        with pytest.raises(KeyError), publish.in_new_directory(path):
+            assert path.is_dir()
+            raise KeyError
+        assert [*tmp_path.rglob("*")] == [tmp_path / "there"]
+    with pytest.raises(KeyError), publish.in_new_directory(tmp_path / "there" / "a" / "b"):
+        (tmp_path / "there" / "a" / "theirs").touch()
+        raise KeyError
+    assert [each.name for each in (tmp_path / "there" / "a").iterdir()] == ["theirs"]
 
 
 @pytest.mark.parametrize("older_than", [0, 3600])

@@ -14,6 +14,7 @@ from haversack.errors import UnsupportedError, UsageError
 
 _NOT_SPACE = {"t", "time", "c", "channel", *(f"axis{n}" for n in range(64))}
 _LARGEST = 16 << 20  # bytes of free metadata as JSON
+_DEEPEST = 100  # levels of dicts and lists in new metadata: some readers of JSON take no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ def check_names(given: Mapping[str, Any], taker: str) -> None:
     UnsupportedError
         There is a keyword that :func:`describe` does not have.
     UsageError
-        An axis has an empty name, which other formats do not take; arrays with such names open.
+        An axis has an empty name, which other formats do not take, or metadata is nested too deep
+        to be sure that it can be read again; arrays that have such names or metadata open.
     """
     names = [each.name for each in fields(About)]
     if unknown := [name for name in given if name not in names]:
@@ -98,6 +100,11 @@ def check_names(given: Mapping[str, Any], taker: str) -> None:
         )
     if (axes := given.get("axes")) is not None and "" in _words(axes, "axes"):
         raise UsageError(f"axes {tuple(axes)} have an empty name: give each axis one")
+    if _is_too_deep(given.get("metadata")):
+        raise UsageError(
+            f"metadata cannot be kept as JSON: it is nested deeper than {_DEEPEST} levels, or "
+            "holds itself"
+        )
 
 
 def describe(
@@ -174,6 +181,22 @@ def _sizes(resolution: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
             "or for each but the first"
         )
     return sizes or ones
+
+
+def _is_too_deep(metadata: Any) -> bool:
+    level = [metadata]
+    for _ in range(_DEEPEST):
+        held = {id(inner): inner for each in level for inner in _nested_in(each)}
+        level = [*held.values()]  # each once, for lists may hold one another many times
+    return bool(level)
+
+
+def _nested_in(value: Any) -> list[Any]:
+    """Give the dicts and lists that a dict or a list holds."""
+    many = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | list | tuple):
+        return []
+    return [each for each in many if isinstance(each, Mapping | list | tuple)]
 
 
 def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,14 +13,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack.errors import ConflictError, ExistsError, UsageError
 from haversack.split.about import check_distances, check_names, describe
-from haversack.split.block import Shape, as_dtype, check_dtype
+from haversack.split.block import Shape, as_array, as_dtype, check_dtype, refuse_masked
 from haversack.split.chunking import block_shape_for
 from haversack.split.codec import coding_named
-from haversack.split.cutting import PartialShape
+from haversack.split.cutting import PartialShape, whole_sizes
 from haversack.split.dataset import is_split
 from haversack.split.growing import LOCK
 from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
 from haversack.split.recovery import discard, make_room, recover
+from haversack.split.rows import check_frame
 from haversack.split.slabs import OpenSlab, publish_slab
 from haversack.split.writing import taken
 from haversack.storage import publish
@@ -82,7 +83,8 @@ class FrameWriter:
     ) -> None:
         check_names(about, "FrameWriter")
         self.path = as_path(path)
-        self._block_size, self._about = block_size, about
+        self._block_size = None if block_size is None else whole_sizes(block_size)
+        self._about = about
         self._dtype = None if dtype is None else as_dtype(dtype)
         self._coding, self._names = coding_named(compression, layout), (compression, layout)
         self._stack: Stack | None = None
@@ -133,8 +135,6 @@ class FrameWriter:
     def _begin(self, frame: NDArray[Any]) -> None:
         """Make the array; the first frame says what frames are."""
         check_dtype(frame.dtype)
-        if not frame.size:
-            raise UsageError(f"a frame of shape {frame.shape} has no elements")
         check_distances(self._about.get("resolution"), frame.ndim + 1)
         stack = Stack(
             shape=(0, *frame.shape),
@@ -147,11 +147,12 @@ class FrameWriter:
             compression=self._names[0] or "none",
             layout=self._names[1],
         )
-        self._began = stack.array
+        check_frame(stack)
         publish.make_directory(self.path)
         self._keep_name()
         publish.sweep(self.path)
         make_room(self.path)
+        self._began = stack.array  # from here on, no journal can be another's
         publish.create(self.path / METADATA, metadata_document(stack))
         self._stack = stack
 
@@ -180,13 +181,13 @@ class FrameWriter:
         Raises
         ------
         UsageError
-            Another shape or dtype.
+            Another shape or dtype, or a masked array.
         ConflictError
             Another writer took the array over.
         StorageError
             The disk refuses. The frame was not appended, and may be given again.
         """
-        self.extend(np.asarray(frame)[None])
+        self.extend(as_array(frame)[None])
 
     def extend(self, frames: Any) -> None:
         """Append many frames: durable when this returns, and in between in pieces.
@@ -204,6 +205,7 @@ class FrameWriter:
         """
         if self._closed:
             raise UsageError(f"the writer of {self.path} is closed")
+        refuse_masked(frames)
         frames = frames if hasattr(frames, "dtype") else np.asarray(frames)
         if not frames.ndim:
             raise UsageError("frames have an axis more than one frame has, but this has none")
@@ -212,7 +214,7 @@ class FrameWriter:
             while done < len(frames):
                 self._catch_up()
                 rows = self._rows_that_fit(frames)
-                done += self._put(np.asarray(frames[done : done + rows]))
+                done += self._put(as_array(frames[done : done + rows]))
         except ConflictError:
             self._let_go()
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack.errors import UnsupportedError
 from haversack.split.chunkrows import Rows
@@ -112,6 +112,28 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
         raise UnsupportedError(
             f"arrays of dtype {dtype} cannot be split arrays: only booleans and numbers can"
         )
+
+
+def refuse_masked(given: Any) -> None:
+    """Refuse a masked array, or a list of such, of which only the data would be written.
+
+    Raises
+    ------
+    UnsupportedError
+        It is one.
+    """
+    for each in given if isinstance(given, list | tuple) else [given]:
+        if isinstance(getattr(each, "_meta", each), np.ma.MaskedArray):  # dask's say what they hold
+            raise UnsupportedError(
+                "a masked array would lose its mask: fill it first, data.filled(...), and save the "
+                "mask as an array of its own"
+            )
+
+
+def as_array(given: ArrayLike) -> NDArray[Any]:
+    """Take what is to be written as an array; raises as :func:`refuse_masked`."""
+    refuse_masked(given)
+    return np.asarray(given)
 
 
 def cells(shape: Shape, chunk_shape: Shape) -> Iterator[Shape]:

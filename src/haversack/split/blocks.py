@@ -85,6 +85,9 @@ class Blocks(BlockGrid, ABC):
         number = self.cartesian_to_linear(item) if isinstance(item, tuple) else item
         return self.block_to_slices(self.bounds(number))
 
+    def _check_changeable(self) -> None:
+        """Refuse to be changed, where files are cut by these numbers already."""
+
     @property
     def dim_split(self) -> Shape:
         """The axes that are cut."""
@@ -96,6 +99,7 @@ class Blocks(BlockGrid, ABC):
 
     @shape_full.setter
     def shape_full(self, value: Sequence[int]) -> None:
+        self._check_changeable()
         full = full_shape(value)
         self._crop, self._shape_full = cropping(self._crop, full), full
 
@@ -105,6 +109,7 @@ class Blocks(BlockGrid, ABC):
 
     @shape_block.setter
     def shape_block(self, value: PartialShape) -> None:
+        self._check_changeable()
         self._axes, self._shape_block, _ = cut(self.shape_cropped, value, None, None, 0)
 
     @property
@@ -113,6 +118,7 @@ class Blocks(BlockGrid, ABC):
 
     @crop.setter
     def crop(self, value: Sequence[tuple[int, int]] | None) -> None:
+        self._check_changeable()
         self._crop = cropping(value, self._shape_full)
 
     @property
@@ -121,6 +127,7 @@ class Blocks(BlockGrid, ABC):
 
     @padding.setter
     def padding(self, value: Numbers) -> None:
+        self._check_changeable()
         self._padding = for_each_axis(value, self.n_dims, "padding")
 
     def __repr__(self) -> str:

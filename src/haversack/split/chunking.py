@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from haversack.errors import UsageError
 from haversack.split.blocks import Blocks
 from haversack.split.cutting import PartialShape, listed
 
@@ -73,7 +74,15 @@ def blosc_block_size(chunk: tuple[int, ...], itemsize: int) -> int:
 
 
 def block_shape_for(given: PartialShape, frame: NDArray[Any]) -> tuple[int, ...]:
-    """Choose the shape of a block; its first length is not bounded by frames that are to come."""
+    """Choose the shape of a block; its first length is not bounded by frames that are to come.
+
+    Raises
+    ------
+    UsageError
+        The frame has no elements, or the shape that is given does not fit it.
+    """
+    if not frame.nbytes:
+        raise UsageError(f"a frame of shape {frame.shape} has no elements")
     full = (max(1, _BLOCK_BYTES // frame.nbytes), *frame.shape)
     if given is None:
         return full

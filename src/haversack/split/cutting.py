@@ -138,6 +138,19 @@ def _of_axes(
     return fitting
 
 
+def whole_sizes(given: PartialShape) -> tuple[Any, ...]:
+    """Check the shape of a block before it is known of how many axes.
+
+    Raises
+    ------
+    UsageError
+        It is no list of numbers >= 1 and None.
+    """
+    sizes = listed(given)
+    cut((1,) * len(sizes), sizes, None, None, 0)
+    return sizes
+
+
 def listed(given: PartialShape) -> tuple[Any, ...]:
     """Take one number as a list of one."""
     if not isinstance(given, Iterable) or getattr(given, "ndim", None) == 0:

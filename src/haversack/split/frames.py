@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haversack import events
-from haversack.errors import ConflictError, ExistsError, UnsupportedError, UsageError
+from haversack.errors import ConflictError, ExistsError, StorageError, UnsupportedError, UsageError
 from haversack.split.appending import FrameWriter
+from haversack.split.block import as_array
 from haversack.split.cutting import PartialShape
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.metadata import METADATA
@@ -50,6 +51,8 @@ def save_frames(
         The directory already holds a split array.
     UsageError
         There are no frames, or one differs from the first. The frames before it are saved.
+    StorageError
+        The disk refuses. The frames that were appended before are kept; without any, nothing is.
 
     Examples
     --------
@@ -57,9 +60,26 @@ def save_frames(
     SplitDataset('counted': (5, 4, 4) int64, 3 blocks of (2, 4, 4))
     """
     _check_frames(frames, path)
-    with FrameWriter(path, block_size=block_size, **options) as writer:
-        _append_all(writer, frames, total, progress)
+    writer = FrameWriter(path, block_size=block_size, **options)
+    try:
+        with writer:
+            _append_all(writer, frames, total, progress)
+    except StorageError as error:
+        if len(writer):
+            raise _kept(writer, error) from error
+        writer.give_up()
+        raise
     return SplitDataset(path)
+
+
+def _kept(writer: FrameWriter, error: StorageError) -> StorageError:
+    """Say what can be done where frames are kept: the same again would find an array."""
+    why = getattr(error.__cause__, "strerror", None) or error
+    return StorageError(
+        f"cannot save all frames as {writer.path}: {why}. The {len(writer)} before are kept: mend "
+        f"the disk and append the others by a FrameWriter, whose len() says how many are there, or "
+        "remove the directory and begin anew"
+    )
 
 
 def save_all_frames(
@@ -97,7 +117,7 @@ def _append_all(
     writer: FrameWriter, frames: Iterable[ArrayLike], total: int | None, progress: events.Progress
 ) -> None:
     with events.task(progress, "save", total=total, unit="frame") as work:
-        for batch in _batches(iter(map(np.asarray, frames)), writer):
+        for batch in _batches(iter(map(as_array, frames)), writer):
             writer.extend(batch)
             work.advance(len(batch))
     if not len(writer):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import UnsupportedError, UsageError
+from haversack.split.block import as_array
 from haversack.split.cutting import Numbers, for_each_axis
 from haversack.split.streaming import cuts, in_order
 from haversack.storage.looking import as_path
@@ -156,7 +157,7 @@ def save_mapped(
     Raises
     ------
     UsageError
-        A result has not the shape of its block.
+        A result has not the shape of its block, or is masked.
     """
     from haversack.split.writing import LoneWriter
 
@@ -186,7 +187,7 @@ def save_mapped(
 
 
 def _checked(number: int, region: Region, result: Any) -> NDArray[Any]:
-    data = np.asarray(result)
+    data = as_array(result)
     wanted = tuple(each.stop - each.start for each in region)
     if data.shape != wanted:
         raise UsageError(f"the result for block {number} is {data.shape}, not {wanted}")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from haversack.errors import ConflictError, UnsupportedError
-from haversack.split.block import Place
+from haversack.split.block import Place, refuse_masked
 from haversack.split.encoding import encode_block
 from haversack.split.growing import LOCK
 from haversack.split.indexing import select
@@ -32,7 +32,7 @@ def write_region(dataset: SplitDataset, index: Any, value: Any) -> None:
     IndexError, ValueError, TypeError
         As numpy does; nothing is written.
     UsageError
-        The array was written by another program, or is padded.
+        The array was written by another program, or is padded, or the value is masked.
     ConflictError
         Another writer replaced a block in the meantime, or has its frames in a journal; the blocks
         before it are written.
@@ -40,6 +40,7 @@ def write_region(dataset: SplitDataset, index: Any, value: Any) -> None:
         The disk refuses; the blocks before are written.
     """
     _check(dataset)
+    refuse_masked(value)
     dataset.refresh()
     selection = select(index, dataset.shape)
     values, job = lay_out(selection, dataset.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,32 @@ from haversack.storage import publish
 _BLOSC_BLOCK = 64 << 10
 
 
+def check_frame(stack: Stack) -> None:
+    """See that a journal can take a frame, where blocks have more than one: each is a chunk there.
+
+    Raises
+    ------
+    UnsupportedError
+        What a block has of it is larger than a chunk may be.
+    """
+    rows, *of_frame = stack.shape_block
+    nbytes = math.prod(of_frame) * np.dtype(stack.dtype).itemsize
+    if rows > 1 and nbytes > LARGEST_CHUNK:
+        raise UnsupportedError(
+            f"a block has {nbytes} bytes of each frame, more than {LARGEST_CHUNK}: give a "
+            "block_size of one frame, or of smaller parts"
+        )
+
+
 def encode_rows(frames: NDArray[Any], stack: Stack, start: int, coding: Coding) -> Iterable[bytes]:
     """Make the records of some rows, of which the first has the number ``start``.
 
     Raises
     ------
     UnsupportedError
-        A row of a block is larger than a chunk may be.
+        As :func:`check_frame`.
     """
+    check_frame(stack)
     bounds = [piece_bounds(stack, piece) for piece in range(stack.pieces)]
     wheres = [tuple(slice(*pair) for pair in each) for each in bounds]
     jobs = [(row, piece) for row in range(len(frames)) for piece in range(len(wheres))]
@@ -42,11 +61,6 @@ def encode_rows(frames: NDArray[Any], stack: Stack, start: int, coding: Coding) 
     def record(job: tuple[int, int]) -> bytes:
         row, piece = job
         part = np.ascontiguousarray(frames[row][wheres[piece]])
-        if part.nbytes > LARGEST_CHUNK:
-            raise UnsupportedError(
-                f"a frame of a block has {part.nbytes} bytes, more than {LARGEST_CHUNK}: "
-                "give a smaller block_size"
-            )
         payload = encode(part, coding, _BLOSC_BLOCK)
         return encode_record(piece, start + row, start, payload)
 

@@ -12,7 +12,7 @@ import numpy as np
 from haversack import events
 from haversack.errors import UnsupportedError
 from haversack.split.about import check_distances
-from haversack.split.block import check_dtype
+from haversack.split.block import check_dtype, refuse_masked
 from haversack.split.blocks import Blocks
 from haversack.split.chunking import default_block_shape
 from haversack.split.cutting import Numbers, PartialShape
@@ -77,7 +77,7 @@ def save_to_split_dataset(
     ExistsError
         The directory already holds a split array, finished or not.
     UnsupportedError
-        The data is not of booleans or numbers, or is an iterator.
+        The data is not of booleans or numbers, is masked, or is an iterator.
     UsageError
         Arguments that do not fit the axes.
 
@@ -91,6 +91,7 @@ def save_to_split_dataset(
         raise UnsupportedError(
             "an iterator has no shape: save_frames saves the frames that it gives"
         )
+    refuse_masked(data)
     source = data if hasattr(data, "shape") else np.asarray(data)
     dtype = np.dtype(source.dtype)
     check_dtype(dtype)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
 from haversack.split.about import check_distances, check_names, describe
-from haversack.split.block import MOST_AXES, Place, as_dtype, check_dtype
+from haversack.split.block import MOST_AXES, Place, as_array, as_dtype, check_dtype
 from haversack.split.blocks import Blocks
 from haversack.split.codec import coding_named
 from haversack.split.cutting import Numbers, PartialShape
@@ -120,6 +120,10 @@ class EmptySplitDataset(Blocks):
         self._dtype = None if dtype is None else as_dtype(dtype)
         self._array = self._begin()
 
+    def _check_changeable(self) -> None:
+        if len(self.missing) < self.n_blocks:
+            raise UsageError(f"{self.root} has blocks already: their shapes cannot be changed now")
+
     @property
     def resolution(self) -> tuple[float, ...]:
         """Distance between elements; until :meth:`finalize` it may still be set."""
@@ -146,17 +150,17 @@ class EmptySplitDataset(Blocks):
         draft, array = self.root / UNFINISHED, secrets.token_hex(16)
         if not exists(draft) and is_split(self.root):
             raise taken(self.root)
-        publish.make_directory(self.root)
-        with publish.telling("write", self.root):  # who made the directory may have died before
-            publish.sync_directory(self.root.absolute().parent)
-        publish.sweep(self.root)
         about = json.loads(json.dumps(asdict(self._about)))
         plan = {**self.serialize(), "about": about, "format": FORMAT}
         own = {**plan, "array": array, "alone": self._alone}
-        try:
-            publish.create(draft, json.dumps(own).encode())
-        except ExistsError:
-            return self._join(draft, plan)
+        with publish.in_new_directory(self.root):
+            with publish.telling("write", self.root):  # who made it may have died before
+                publish.sync_directory(self.root.absolute().parent)
+            publish.sweep(self.root)
+            try:
+                publish.create(draft, json.dumps(own).encode())
+            except ExistsError:
+                return self._join(draft, plan)
         if exists(self.root / METADATA):  # finished by another since we looked
             draft.unlink()
             raise taken(self.root)
@@ -195,13 +199,13 @@ class EmptySplitDataset(Blocks):
         Raises
         ------
         UsageError
-            The shape or dtype is not the block's.
+            The shape or dtype is not the block's, or the data is masked.
         NoBlockError
             There is no such block.
         ExistsError
             The block was already written.
         """
-        path, content = self._encoded(n, np.asarray(data))
+        path, content = self._encoded(n, as_array(data))
         publish.create(path, content)
         if verbose:
             print(f"Saved {path}")  # noqa: T201 (asked for)
@@ -269,7 +273,7 @@ class LoneWriter(EmptySplitDataset):
         with ThreadPoolExecutor(1, "haversack-save") as disk:
             before: Future[None] | None = None
             for number in range(self.n_blocks):
-                path, content = self._encoded(number, np.asarray(source[self[number]]))
+                path, content = self._encoded(number, as_array(source[self[number]]))
                 if before is not None:
                     before.result()
                     work.advance()
