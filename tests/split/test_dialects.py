@@ -2,13 +2,14 @@
 
 import bz2
 import json
+import os
 
 import h5py
 import numpy as np
 import pytest
 
 from haversack.errors import FormatError, NewerFormatError, UnsupportedError
-from haversack.split import SplitDataset, is_split, save_to_split_dataset
+from haversack.split import SplitDataset, chunk, is_split, save_frames, save_to_split_dataset
 
 from .test_foreign import BRUNOISE, VOLUMES, directory, write
 
@@ -260,4 +261,65 @@ def test_a_filter_that_is_not_here_is_named(tmp_path):
     folder = directory(tmp_path / "a", BRUNOISE)
     compressed(folder / "0000.h5", VOLUMES[:4], [32026], bytes)
     with pytest.raises(UnsupportedError, match=r"0000\.h5 .*filter 32026 .*hdf5plugin"):
+        SplitDataset(folder)[0]
+
+
+@pytest.mark.parametrize("field", ["shape_full", "shape_block"])
+@pytest.mark.parametrize("large", [1e30, 10**40, 2**62])
+def test_a_number_larger_than_any_length_is_told_as_that(tmp_path, field, large):
+    folder = directory(tmp_path / "a", {**BRUNOISE, field: [large, 3, 8, 9]})
+    with pytest.raises(FormatError, match=rf"{field} is \[.*, with a number larger than any"):
+        SplitDataset(folder)
+
+
+def test_a_format_that_is_no_number_is_told_as_that(tmp_path):
+    folder = directory(tmp_path / "a", {**BRUNOISE, "haversack": {"format": "1"}})
+    with pytest.raises(NewerFormatError, match='format that wrote it is "1", no number'):
+        SplitDataset(folder)
+
+
+def test_a_block_of_other_axes_is_told_without_a_dtype_that_is_not_known(tmp_path):
+    folder = directory(tmp_path / "a", {**BRUNOISE, "shape_full": [10, 3, 8, 9, 1]})
+    with pytest.raises(FormatError, match=r"shape \(4, 3, 8, 9\) in an array with 5 axes"):
+        SplitDataset(folder)[0]
+
+
+@pytest.mark.parametrize("name", ["stack_metadata.json", "0001.h5"])
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("make", ["mkdir", "mkfifo"])
+def test_what_is_no_file_is_told_once(tmp_path, name, ours, make):
+    folder = tmp_path / "a"
+    if ours:
+        save_to_split_dataset(VOLUMES, folder, (4,))
+    else:
+        directory(folder, BRUNOISE)
+    (folder / name).unlink()
+    getattr(os, make)(folder / name)
+    with pytest.raises(FormatError) as told:
+        SplitDataset(folder)[...]
+    what = "directory" if make == "mkdir" else "FIFO or a device"
+    assert str(told.value) == f"{folder / name} is no file, but a {what}"
+
+
+def test_a_directory_in_the_place_of_a_journal_is_told(tmp_path):
+    save_frames(VOLUMES, tmp_path / "a", (5,))
+    (tmp_path / "a" / "frames-000002.journal").mkdir()
+    with pytest.raises(FormatError, match=r"frames-000002\.journal is no file, but a directory"):
+        SplitDataset(tmp_path / "a")
+
+
+@pytest.mark.parametrize("link", [h5py.SoftLink("/x"), h5py.ExternalLink("other.h5", "/x")])
+def test_a_link_that_is_not_followed_is_named(tmp_path, link):
+    folder = directory(tmp_path / "a", BRUNOISE)
+    with h5py.File(folder / "0000.h5", "w") as hdf5:
+        hdf5["x"] = VOLUMES[:4]
+        hdf5["stack_4D"] = link
+    with pytest.raises(FormatError, match=r"0000\.h5 has no array .*'stack_4D' is a link"):
+        SplitDataset(folder)[0]
+
+
+def test_chunks_that_are_too_large_say_how_large_they_may_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(chunk, "LARGEST_CHUNK", 800)
+    folder = directory(tmp_path / "a", BRUNOISE, chunks=(2, 3, 8, 9))
+    with pytest.raises(FormatError, match=r"864 bytes, where 1 to 800 .*smaller.*h5repack"):
         SplitDataset(folder)[0]

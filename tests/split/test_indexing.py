@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from haversack.errors import TooLargeError
 from haversack.split import SplitDataset, save_to_split_dataset
 from haversack.split.indexing import select
 from haversack.split.plan import copy, divide
@@ -180,3 +181,20 @@ def test_a_split_array_is_a_sequence_and_an_array(saved, volumes):
         np.array(saved, copy=False)
     assert (saved.ndim, saved.size, saved.nbytes) == (4, volumes.size, volumes.nbytes)
     assert volumes.max() == np.max(saved)
+
+
+def test_an_index_that_memory_cannot_hold_is_told(tmp_path):
+    split = save_to_split_dataset(np.arange(12).reshape(6, 2), tmp_path / "a")
+    many, line = np.broadcast_to(np.int8(1), (10**7, 10**7)), np.broadcast_to(np.int8(1), 10**16)
+    for read in (
+        lambda: split[many],
+        lambda: split[many, 0],
+        lambda: split.vindex[many, many],
+        lambda: split.oindex[line],
+        lambda: split.view[line],
+        lambda: split.view[::2][many],
+        lambda: split.read_many([0, many]),
+        lambda: split.__setitem__(many, 1),
+    ):
+        with pytest.raises(TooLargeError, match="index names more elements than memory can hold"):
+            read()

@@ -1,5 +1,6 @@
 """Views, blocks, the other ways to index, and reads into memory that is there."""
 
+import pickle
 import subprocess
 import sys
 
@@ -262,3 +263,12 @@ def test_a_step_beyond_any_axis_in_a_view_of_a_view_is_as_in_numpy(tmp_path, ste
         for index in ((..., slice(None, None, step)), ([0, -1], ..., slice(None, None, step))):
             np.testing.assert_array_equal(view[index], part[index])
             np.testing.assert_array_equal(view[..., [0, 0]], part[..., [0, 0]])
+
+
+def test_brackets_of_another_meaning_are_pickled(saved, volumes):
+    sent = pickle.dumps([saved.oindex, saved.vindex, saved.view, saved.view[2:].oindex])
+    oindex, vindex, view, part = pickle.loads(sent)
+    np.testing.assert_array_equal(oindex[[3, 1], :, 2], volumes[[3, 1], :, 2])
+    np.testing.assert_array_equal(vindex[[3, 1], [0, 2]], volumes[[3, 1], [0, 2]])
+    np.testing.assert_array_equal(view[::-1][0], volumes[-1])
+    np.testing.assert_array_equal(part[[0], 1], volumes[[2], 1])

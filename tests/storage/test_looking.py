@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from haversack.convert import import_array
-from haversack.errors import StorageError, UnsupportedError
+from haversack.errors import FormatError, StorageError, UnsupportedError
 from haversack.packed import PackWriter, is_packed, open_packed
 from haversack.split import EmptySplitDataset, FrameWriter, SplitDataset, save_to_split_dataset
 from haversack.storage.looking import exists, is_directory, read_file
@@ -27,15 +27,19 @@ def test_what_is_not_there_is_told_from_what_cannot_be_read(tmp_path):
         assert not is_directory(path)
     with pytest.raises(FileNotFoundError):
         read_file(tmp_path / "nothing")
-    with pytest.raises(StorageError):
+    with pytest.raises(FormatError, match="is no file, but a directory"):
         read_file(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(StorageError):
+        read_file(tmp_path / "loop")
 
 
 def test_a_manifest_or_a_tag_that_cannot_be_read_is_a_storage_error(tmp_path):
-    (tmp_path / "manifest/00000001.json").mkdir(parents=True)
+    (tmp_path / "manifest/tags").mkdir(parents=True)
+    (tmp_path / "manifest/00000001.json").symlink_to("00000001.json")
     with pytest.raises(StorageError, match=r"cannot read .*00000001.json"):
         open_packed(tmp_path)
-    (tmp_path / "manifest/tags/mine.json").mkdir(parents=True)
+    (tmp_path / "manifest/tags/mine.json").symlink_to("mine.json")
     with pytest.raises(StorageError, match=r"cannot read .*mine.json"):
         open_packed(tmp_path, version="mine")
 

@@ -42,5 +42,8 @@ def test_a_range_beyond_the_end_is_an_error(file):
 def test_what_cannot_be_opened_says_so(tmp_path):
     with pytest.raises(PathNotFoundError, match="nothing"):
         RangeFile(tmp_path / "nothing")
-    with pytest.raises(StorageError, match="cannot"):
-        RangeFile(tmp_path).read(0, 1)
+    with pytest.raises(FormatError, match="is no file, but a directory"):
+        RangeFile(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(StorageError, match="cannot open"):
+        RangeFile(tmp_path / "loop")

@@ -27,13 +27,11 @@ def axes_asked(axis: Axes, ndim: int) -> Shape:
     """
     if axis is None:
         return tuple(range(ndim))
-    # Of bytes each is an integer.
-    given: Any = [axis] if hasattr(axis, "__index__") or isinstance(axis, bytes) else axis
     try:
-        numbers = tuple(map(operator.index, given))
+        numbers = tuple(map(operator.index, axis if isinstance(axis, tuple) else [axis]))
     except TypeError as error:
         raise UnsupportedError(
-            f"axis {axis!r} is neither an integer, nor several of them, nor None"
+            f"axis {axis!r} is neither an integer, nor a tuple of them, nor None"
         ) from error
     for each in numbers:
         if not -ndim <= each < ndim:

@@ -32,8 +32,12 @@ def check_chunk_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) 
     FormatError
         The file claims such chunks.
     """
-    if min(shape) < 1 or math.prod(shape) * dtype.itemsize > LARGEST_CHUNK:
-        raise FormatError(f"{path} claims chunks of shape {shape}")
+    nbytes = math.prod(shape) * dtype.itemsize
+    if min(shape) < 1 or nbytes > LARGEST_CHUNK:
+        raise FormatError(
+            f"{path} claims chunks of shape {shape}, {nbytes} bytes, where 1 to {LARGEST_CHUNK} "
+            "are read: write the array anew in smaller chunks, as h5repack does"
+        )
 
 
 class ChunkHeader(NamedTuple):

@@ -14,6 +14,10 @@ from haversack.split.block import Shape
 _MOST_SHOWN = 80  # characters of a value that is wrong
 
 
+class _TooLargeError(ValueError):
+    """A number that no axis has as its length."""
+
+
 def lengths_in(
     document: dict[str, Any], name: str, path: Path, take: Callable[[Any], Shape]
 ) -> Shape:
@@ -22,6 +26,10 @@ def lengths_in(
         raise FormatError(f"{path}: {name} is missing: it is a list of lengths, one for each axis")
     try:
         return take(document[name])
+    except _TooLargeError as error:
+        raise FormatError(
+            f"{path}: {name} is {shown(document[name])}, with a number larger than any length"
+        ) from error
     except (TypeError, ValueError, OverflowError) as error:
         needed = "a whole number >= 0 for each axis"
         if name == "shape_block":
@@ -58,7 +66,9 @@ def _lengths(values: Any) -> Shape:
     if isinstance(values, str | dict) or any(isinstance(value, bool) for value in values):
         raise TypeError("no list of numbers")
     lengths = tuple(int(value) for value in values)
-    if any(not 0 <= n < 1 << 62 for n in lengths) or list(lengths) != list(values):
+    if any(n >= 1 << 62 for n in lengths):
+        raise _TooLargeError
+    if any(n < 0 for n in lengths) or list(lengths) != list(values):
         raise ValueError(f"{values} are not lengths")
     return lengths
 

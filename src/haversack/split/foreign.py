@@ -183,11 +183,13 @@ def open_hdf5(path: Path) -> h5py.File:
 
 def _stack(hdf5: h5py.File, path: Path) -> h5py.Dataset:
     """Find the array: the first dataset with "stack" in its name, as the old package does."""
+    linked = ""
     try:
         for name in hdf5:
             if not isinstance(name, str) or "stack" not in name:
                 continue
             if not isinstance(hdf5.get(name, getlink=True), h5py.HardLink):
+                linked = f": {name!r} is a link, which is not followed"
                 continue
             found = hdf5[name]
             if isinstance(found, h5py.Dataset):
@@ -197,7 +199,7 @@ def _stack(hdf5: h5py.File, path: Path) -> h5py.Dataset:
         if isinstance(error, HaversackError):
             raise
         raise FormatError(f"{path} is a damaged HDF5 file: {error}") from error
-    raise FormatError(f"{path} has no array with 'stack' in its name")
+    raise FormatError(f"{path} has no array with 'stack' in its name{linked}")
 
 
 def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Dataset:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from haversack.split.indexing import Axis, Selection
+from haversack.split.indexing import Axis, Selection, too_many
 
 
 def select_orthogonal(index: Any, shape: tuple[int, ...]) -> Selection:
@@ -20,6 +20,8 @@ def select_orthogonal(index: Any, shape: tuple[int, ...]) -> Selection:
     ------
     IndexError
         Another kind of item, too many of them, or one that points outside of its axis.
+    TooLargeError
+        Memory cannot hold what the index names.
 
     Examples
     --------
@@ -54,10 +56,13 @@ def _expanded(index: Any, shape: tuple[int, ...]) -> list[Any]:
         raise IndexError(f"{len(items)} items index an array of {len(shape)} axes")
     place = at[0] if at else len(items)
     items[place : place + len(at)] = [slice(None)] * missing
-    return [
-        _item(item, axis, length)
-        for axis, (item, length) in enumerate(zip(items, shape, strict=True))
-    ]
+    try:
+        return [
+            _item(item, axis, length)
+            for axis, (item, length) in enumerate(zip(items, shape, strict=True))
+        ]
+    except MemoryError as error:
+        raise too_many() from error
 
 
 def _item(item: Any, axis: int, length: int) -> Any:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.errors import TooLargeError
+
 Axis = range | NDArray[np.intp]
 
 
@@ -48,6 +50,8 @@ def select(index: Any, shape: tuple[int, ...], *, points_first: bool = False) ->
     ------
     IndexError, TypeError, ValueError
         Exactly as numpy does.
+    TooLargeError
+        Memory cannot hold what the index names.
 
     Examples
     --------
@@ -60,8 +64,17 @@ def select(index: Any, shape: tuple[int, ...], *, points_first: bool = False) ->
         return found
     try:
         return _Reader(shape, points_first).read([_item(item) for item in items])
+    except MemoryError as error:
+        raise too_many() from error
     except (IndexError, TypeError, ValueError, OverflowError):
         _refuse(index, shape)
+
+
+def too_many() -> TooLargeError:
+    """Make the error of an index that memory cannot hold."""
+    return TooLargeError(
+        "the index names more elements than memory can hold: read them part by part"
+    )
 
 
 def _plain(items: tuple[Any, ...], shape: tuple[int, ...]) -> Selection | None:

@@ -133,8 +133,9 @@ def _load(path: Path) -> dict[str, Any]:
     about = state(path)
     if about is not None and about.st_size > LONGEST_METADATA:
         raise FormatError(f"{path} is too large to be the metadata of a split array")
+    content = read_file(path)
     try:
-        document = json.loads(read_file(path))
+        document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
@@ -204,7 +205,12 @@ def _check_own(document: dict[str, Any], own: Any, path: Path) -> None:
     if not isinstance(own, dict) or "format" not in own:
         raise FormatError(f"{path}: haversack is {shown(own)}, where a format is to be named")
     found = own["format"]
-    if not isinstance(found, int) or not 0 < found <= FORMAT:
+    if not isinstance(found, int):
+        raise NewerFormatError(
+            f"{path}: the format that wrote it is {shown(found)}, no number: it was changed by "
+            "hand, or a later haversack wrote it (then upgrade haversack)"
+        )
+    if not 0 < found <= FORMAT:
         raise NewerFormatError(
             f"{path} was written by format {found!r}, this haversack reads up to {FORMAT}: "
             "upgrade haversack"

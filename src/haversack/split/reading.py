@@ -113,12 +113,18 @@ class DiskArray(Reductions):
     @property
     def oindex(self) -> Indexer:
         """Index each axis on its own: ``ds.oindex[[3, 1], :, [0, 9, 9]]`` is a 2 x n x 3 grid."""
-        return Indexer(lambda index: self._read(select_orthogonal(index, self.shape)))
+        return Indexer(self._read_grid)
 
     @property
     def vindex(self) -> Indexer:
         """Index by points: lists go together and come first, as the axes of the result."""
-        return Indexer(lambda index: self._read(select(index, self.shape, points_first=True)))
+        return Indexer(self._read_points)
+
+    def _read_grid(self, index: Any) -> Any:
+        return self._read(select_orthogonal(index, self.shape))
+
+    def _read_points(self, index: Any) -> Any:
+        return self._read(select(index, self.shape, points_first=True))
 
     @property
     def view(self) -> Indexer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -14,7 +13,7 @@ from haversack import events
 if TYPE_CHECKING:
     from haversack.split.view import SplitView
 
-Axes = SupportsIndex | Sequence[SupportsIndex] | None
+Axes = SupportsIndex | tuple[SupportsIndex, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def read_file(path: Path) -> bytes:
     FileNotFoundError
         There is none.
     FormatError
-        It is a FIFO or a device, which may have no end.
+        It is a directory, a FIFO or a device, which may have no end.
     StorageError
         The disk refuses.
     """
@@ -119,20 +119,22 @@ def read_file(path: Path) -> bytes:
 
 
 def refuse_endless(path: Path) -> None:
-    """Refuse a FIFO or a device before something opens it; OSErrors are the caller's.
+    """Refuse what is no file before something opens it; OSErrors are the caller's.
 
     Raises
     ------
     FormatError
-        It is one: it may have no end, and a FIFO makes who opens it wait for a writer.
+        It is a directory, a device, which may have no end, or a FIFO, which makes who opens it
+        wait for a writer.
     """
     check_mode(path, path.stat().st_mode)
 
 
 def check_mode(path: Path, mode: int) -> None:
-    """Refuse a FIFO or a device by what the system says of it; raises as :func:`refuse_endless`."""
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise FormatError(f"{path} is no file, but a FIFO or a device")
+    """Refuse what is no file by what the system says of it; raises as :func:`refuse_endless`."""
+    if not stat.S_ISREG(mode):
+        what = "directory" if stat.S_ISDIR(mode) else "FIFO or a device"
+        raise FormatError(f"{path} is no file, but a {what}")
 
 
 def open_to_read(path: Path) -> int:
