@@ -150,6 +150,9 @@ def test_make_directory_over_a_file_says_so(tmp_path):
     for path in (tmp_path / "a", tmp_path / "a" / "b"):
         with pytest.raises(ExistsError, match=f"{tmp_path / 'a'} is a file"):
             publish.make_directory(path)
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(ExistsError, match="link is a link that leads nowhere"):
+        publish.make_directory(tmp_path / "link" / "b")
 
 
 def test_a_new_directory_goes_with_its_new_parents_where_the_rest_fails(tmp_path):

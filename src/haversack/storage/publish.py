@@ -127,7 +127,7 @@ def make_directory(path: Path) -> None:
     Raises
     ------
     ExistsError
-        A file has the name of one.
+        A file, or a link that leads nowhere, has the name of one.
     StorageError
         The disk refuses.
     """
@@ -140,7 +140,8 @@ def make_directory(path: Path) -> None:
     except HaversackError:
         raise
     except FileExistsError as error:
-        raise ExistsError(f"{path} is a file, where a directory is to be made") from error
+        what = "file" if path.exists() else "link that leads nowhere"
+        raise ExistsError(f"{path} is a {what}, where a directory is to be made") from error
     except OSError as error:
         raise storage_error("create the directory", path, error) from error
 
