@@ -219,8 +219,8 @@ def test_an_array_in_a_large_hdf5_file_is_named(tmp_path, volumes):
         hdf5["out"] = h5py.ExternalLink("b.h5", "raw")
     found = import_array(tmp_path / "a.h5", tmp_path / "made", dataset="group/raw")
     np.testing.assert_array_equal(found, volumes)
-    for name in (None, "group", "none", "out"):
-        with pytest.raises(FormatError, match=r"a\.h5"):
+    for name in (None, "group", "none", "out", "", "/"):
+        with pytest.raises(FormatError, match=r"a\.h5:? (has|'.*' is) no array|has the arrays"):
             import_array(tmp_path / "a.h5", tmp_path / "other", dataset=name)
 
 
@@ -271,7 +271,7 @@ def test_the_only_array_of_hdf5_or_the_only_stack_is_taken(tmp_path, names, take
 
 def test_hdf5_without_an_array_of_numbers_says_so(tmp_path):
     path = hdf5_of(tmp_path / "a.h5")
-    with pytest.raises(FormatError, match=r"a\.h5 has no array$"):
+    with pytest.raises(FormatError, match=r"a\.h5 has no array of its own$"):
         import_array(path, tmp_path / "new")
     with pytest.raises(UnsupportedError, match=r"a\.h5"):
         import_array(hdf5_of(path, notes=["a", "b"]), tmp_path / "new")
@@ -286,8 +286,20 @@ def test_of_several_arrays_of_zarr_none_is_taken_unasked(tmp_path):
     group.create_array("thumb", data=np.zeros(3))
     with pytest.raises(FormatError, match=r"deep/data, thumb|thumb, deep/data"):
         import_array(tmp_path / "a.zarr", tmp_path / "other")
-    with pytest.raises(FormatError, match="no array 'deep'"):
+    with pytest.raises(FormatError, match="no array 'deep'; those it has: .*deep/data"):
         import_array(tmp_path / "a.zarr", tmp_path / "other", dataset="deep")
+
+
+def test_a_name_of_an_array_that_would_do_nothing_is_refused(tmp_path, saved):
+    pytest.importorskip("zarr")
+    folder = tiffs(tmp_path / "tiffs", np.ones((2, 2, 3), "u2"))
+    npy = export_array(saved, tmp_path / "a.npy")
+    for source in (npy, saved.root, folder, folder / "img0.tif", [folder / "img0.tif"]):
+        with pytest.raises(UsageError, match="dataset 'raw' names an array of HDF5 or Zarr"):
+            import_array(source, tmp_path / "new", dataset="raw")
+    with pytest.raises(FormatError, match="is one array, which holds no 'raw'"):
+        import_array(export_array(saved, tmp_path / "a.zarr"), tmp_path / "new", dataset="raw")
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_is_no_array_is_refused(tmp_path):

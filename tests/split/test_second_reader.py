@@ -2,6 +2,7 @@
 
 import json
 import struct
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from itertools import pairwise
 
 import google_crc32c
@@ -10,6 +11,7 @@ import numcodecs
 import numpy as np
 import pytest
 
+from haversack.errors import FormatError
 from haversack.split import FrameWriter, SplitDataset, save_to_split_dataset
 
 
@@ -108,3 +110,94 @@ def test_a_journal_is_as_the_specification_says(tmp_path, volumes):
     np.testing.assert_array_equal(rows, volumes[:4])
     writer.close()
     np.testing.assert_array_equal(SplitDataset(tmp_path / "live"), volumes[:4])
+
+
+def canonical(value):
+    """Write JSON as the page says, without Python's own writer of JSON or of floats."""
+    if isinstance(value, dict):
+        items = [f"{canonical(key)}:{canonical(value[key])}" for key in sorted(value)]
+        return "{" + ",".join(items) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if isinstance(value, str):
+        return '"' + "".join(map(escaped, value)) + '"'
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value) if isinstance(value, int) else double(value)
+
+
+def escaped(character):
+    short = dict(zip('"\\\b\f\n\r\t', '"\\bfnrt', strict=True))
+    if character in short:
+        return "\\" + short[character]
+    if " " <= character <= "~":
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def last(number):
+    return number.as_tuple().digits[-1]
+
+
+def double(value):
+    exact = Decimal(value)
+    for places in range(1, 18):
+        rounded = [Context(places, way).plus(exact) for way in (ROUND_FLOOR, ROUND_CEILING)]
+        same = [each for each in rounded if float(each) == value]
+        if same:
+            break
+    best = min(same, key=lambda each: (abs(Context(1500).subtract(each, exact)), last(each) % 2))
+    best = best.normalize()
+    sign, power = "-" if best.is_signed() else "", best.adjusted()
+    digits = "".join(map(str, best.as_tuple().digits))
+    if value and not -4 <= power < 16:
+        point = "." if digits[1:] else ""
+        return f"{sign}{digits[0]}{point}{digits[1:]}e{'-' if power < 0 else '+'}{abs(power):02d}"
+    digits = "0" * -power + digits + "0" * (power + 1 - len(digits))
+    at = max(power, 0) + 1
+    return f"{sign}{digits[:at]}.{digits[at:] or '0'}"
+
+
+ODD = {
+    "numbers": [0, -1, 10**30, 0.0, -0.0, 1.0, 0.1, 1e22, 1e16, 1e15, 123456789012345680.0, 1e-4],
+    "more": [
+        9.9e-5,
+        2.5e-7,
+        5e-324,
+        1.7976931348623157e308,
+        1e100,
+        -1e-100,
+        1 / 3,
+        2**-44,
+        993246814054032.75,
+    ],
+    'texts \x7f\x00/"\\': ["\b\f\n\r\t\x1b", "é\u2028µ", "😀"],
+    "keys": {"\ufffd": 1, "😀": 2, "a": None, "B": True, "": False},
+}
+
+
+def test_the_checksum_of_the_metadata_is_of_the_text_that_the_page_says(tmp_path):
+    numbers = np.random.default_rng(3).integers(0, 1 << 63, 3000).view("f8")
+    odd = {**ODD, "drawn": numbers[np.isfinite(numbers)].tolist()}
+    resolution = (1e22, 1e-7, 0.6)
+    save_to_split_dataset(
+        np.ones((2, 3, 4)), tmp_path / "a", resolution=resolution, units="µm", metadata=odd
+    )
+    document = json.loads((tmp_path / "a" / "stack_metadata.json").read_text())
+    told = document["haversack"].pop("crc32c")
+    assert document["haversack"]["metadata"]["numbers"] == ODD["numbers"]
+    assert f"{google_crc32c.value(canonical(document).encode()):08x}" == told
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e400"])
+def test_metadata_with_what_is_no_number_is_refused(tmp_path, number):
+    save_to_split_dataset(np.ones((2, 3)), tmp_path / "a", resolution=(1, 0.5))
+    path = tmp_path / "a" / "stack_metadata.json"
+    document = json.loads(path.read_text().replace("0.5", number))
+    del document["haversack"]["crc32c"]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    document["haversack"]["crc32c"] = f"{google_crc32c.value(text.encode()):08x}"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match="stack_metadata.json"):
+        SplitDataset(path.parent)

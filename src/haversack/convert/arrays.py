@@ -164,7 +164,7 @@ def import_array(
     ExistsError
         The directory already holds a split array.
     UsageError
-        A page or record differs from the first in its shape or dtype.
+        A page or record differs from the first in its shape or dtype; ``dataset`` would do nothing.
     MissingExtraError
         zarr or imagecodecs is not installed.
 
@@ -176,10 +176,13 @@ def import_array(
     """
     options = {**options, "progress": progress}
     if isinstance(source, Iterable) and not isinstance(source, str | os.PathLike | bytes):
+        _refuse_name(dataset)
         return _import_tiffs([*map(as_path, source)], path, options)
     place = as_path(source)
     if not place.exists():
         raise PathNotFoundError(f"{place} does not exist")
+    if not _has_names(place):
+        _refuse_name(dataset)
     if place.is_dir():
         return _import_directory(place, path, dataset, options)
     if place.suffix == ".npy":
@@ -187,6 +190,18 @@ def import_array(
     if place.suffix.lower() in {".tif", ".tiff"}:
         return _import_tiffs([place], path, options)
     return _import_hdf5(place, path, dataset, options)
+
+
+def _has_names(place: Path) -> bool:
+    """Tell whether a source may hold several arrays that have names."""
+    if place.is_dir():
+        return omezarr.is_zarr(place)
+    return place.suffix.lower() not in {".npy", ".tif", ".tiff"}
+
+
+def _refuse_name(dataset: str | None) -> None:
+    if dataset is not None:
+        raise UsageError(f"dataset {dataset!r} names an array of HDF5 or Zarr: leave it out here")
 
 
 def _import_npy(place: Path, path: Any, options: dict[str, Any]) -> SplitDataset:

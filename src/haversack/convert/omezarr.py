@@ -140,14 +140,18 @@ def open_zarr(place: Path, name: str | None) -> tuple[Any, dict[str, Any]]:
 def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]]:
     found = zarr.open(str(place), mode="r")
     if isinstance(found, zarr.Array):
+        if name is not None:
+            raise FormatError(f"{place} is one array, which holds no {name!r}")
         return found, {}
     image = find_image(found.attrs, place)
     if name is None and image:
         name = first_level(image)
-    if name is None:
-        arrays = [each for each, node in found.members(None) if isinstance(node, zarr.Array)]
-        name = the_only(arrays, place)
-    array = found.get(name)
+    array = None if name is None else found.get(name)
     if not isinstance(array, zarr.Array):
-        raise FormatError(f"{place} has no array {name!r}")
+        arrays = [each for each, node in found.members(None) if isinstance(node, zarr.Array)]
+        if name is not None:
+            told = ", ".join(arrays) or "none"
+            raise FormatError(f"{place} has no array {name!r}; those it has: {told}")
+        name = the_only(arrays, place)
+        array = found[name]
     return array, described(image, name, array.shape) if image else {}

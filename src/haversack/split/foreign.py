@@ -218,7 +218,7 @@ def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Datas
         step = "/".join(parts[:count])
         if not isinstance(hdf5.get(step, getlink=True), h5py.HardLink):
             raise FormatError(f"{path} has no array {name!r} of its own")
-    found = hdf5[name]
+    found = hdf5["/".join(parts) or "/"]
     if not isinstance(found, h5py.Dataset):
         raise FormatError(f"{path}: {name!r} is no array")
     _refuse_elsewhere(found, path)
@@ -251,7 +251,7 @@ def the_only(names: list[str], path: Path) -> str:
     if len(names) == 1:
         return names[0]
     if not names:
-        raise FormatError(f"{path} has no array")
+        raise FormatError(f"{path} has no array of its own")
     raise FormatError(
         f"{path} has the arrays {_told(names)}: name one by --dataset (in Python dataset=)"
     )

@@ -222,7 +222,8 @@ def _check_own(document: dict[str, Any], own: Any, path: Path) -> None:
 def checksum_of(document: dict[str, Any]) -> str:
     """Work out the checksum of a document that haversack wrote."""
     own = {key: value for key, value in document["haversack"].items() if key != "crc32c"}
-    text = json.dumps({**document, "haversack": own}, sort_keys=True, separators=(",", ":"))
+    whole = {**document, "haversack": own}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"{crc32c(text.encode()):08x}"
 
 
