@@ -154,4 +154,4 @@ def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]
             raise FormatError(f"{place} has no array {name!r}; those it has: {told}")
         name = the_only(arrays, place)
         array = found[name]
-    return array, described(image, name, array.shape) if image else {}
+    return array, described(image, name, array.shape) if image and name is not None else {}
