@@ -38,7 +38,50 @@ def test_a_part_is_described_or_saved(typed, volumes):
     assert typed("read", "series", "0", "--out", "part.npy").code == 6
 
 
-@pytest.mark.parametrize("index", ["9", "a", "1:2:0", "0,0,0,0,0", "__import__('os')", "1:2:3:4"])
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("[1,2]", [1, 2]),
+        ("[ 3, -1 ],:,3", ([3, -1], slice(None), 3)),
+        ("..., [0,7],2:5:2", (..., [0, 7], slice(2, 5, 2))),
+        ("[1,2,0], 1, [4, 5, 6]", ([1, 2, 0], 1, [4, 5, 6])),
+        ("[4],[2],[7],[8]", ([4], [2], [7], [8])),
+    ],
+)
+def test_a_list_in_an_index_takes_what_numpy_takes(typed, volumes, text, index):
+    result = typed("read", "series", text, "--out", "part.npy", "--json")
+    assert result.code == 0, result.err
+    np.testing.assert_array_equal(np.load("part.npy"), volumes[index], strict=True)
+    about = json.loads(result.out)
+    expected = volumes[index]
+    assert (about["shape"], about["dtype"]) == (list(expected.shape), "uint16")
+    assert (about["min"], about["mean"]) == (expected.min(), pytest.approx(expected.mean()))
+    assert typed("read", "series", text, "--out", "part.npy").code == 6
+
+
+@pytest.mark.parametrize("index", ["", " ", "5,,3", ", 3", "3,", ",,,5", "[]", "[1,]", "[,1]"])
+@pytest.mark.parametrize("verb", [("read",), ("view", "--out", "a.png")])
+def test_an_empty_place_in_an_index_is_never_passed_over(typed, verb, index):
+    result = typed(verb[0], "series", index, *verb[1:])
+    assert (result.code, f"{index!r} is no index" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("index", ["[5, :, 3]", "[[1, 2]]", "[1, 2", "1, 2]", "[1:2]", "[...]"])
+def test_brackets_in_an_index_are_those_of_a_list_of_integers(typed, index):
+    result = typed("read", "series", index)
+    assert (result.code, f"{index!r} is no index" in result.err) == (2, True)
+
+
+def test_a_picture_of_what_a_list_takes_is_refused(typed, tmp_path):
+    result = typed("view", "series", "[1,2], 1", "--out", "a.png")
+    assert (result.code, "integers and slices only" in result.err) == (2, True)
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["9", "a", "1:2:0", "0,0,0,0,0", "__import__('os')", "1:2:3:4", "[9]", "[1],[1,2],[1,2,3]"],
+)
 def test_an_index_that_does_not_fit_is_one_clear_line(typed, index):
     result = typed("read", "series", index)
     assert (result.code, len(result.err.splitlines())) == (2, 1)

@@ -33,8 +33,9 @@ _PROJECTIONS = ["max", "mean", "min", "std", "sum"]
 def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
     """Draw what INDEX leaves of the split ARRAY: two axes as a plane, one as a trace.
 
-    INDEX is written as in numpy: "12, 3" is one plane of a series of volumes, ":, 3, 40, 40" the
-    trace of a pixel. Of more than two axes the middle of the first ones is shown.
+    INDEX is integers and slices as in numpy's brackets: "12, 3" is one plane of a series of
+    volumes, ":, 3, 40, 40" the trace of a pixel. Of more than two axes the middle of the first ones
+    is shown.
     """
     from haversack.split import SplitDataset
     from haversack.split.text import parse_index
