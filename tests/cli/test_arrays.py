@@ -127,6 +127,17 @@ def test_planes_and_traces_become_pictures(typed, tmp_path):
     assert typed("view", "series", "77", "--out", "picture.png").code == 2
 
 
+@pytest.mark.parametrize("name", ["\u65e5\u672c $x_{", "huge"])
+def test_nothing_is_said_of_a_picture_but_where_it_is(haversack, name):
+    pytest.importorskip("matplotlib")
+    save_to_split_dataset(np.full((3, 2, 2), 1e308), name)
+    for more in ((), ("--project", "sum"), ("--project", "std")):
+        result = haversack("view", name, *more, "--out", "picture.png")
+        assert (result.code, result.err) == (0, "wrote picture.png\n")
+        Path("picture.png").unlink()
+    assert "inf" in haversack("read", name).out
+
+
 def test_a_picture_never_takes_the_place_of_a_file(typed, tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "mine.png").write_bytes(b"mine")

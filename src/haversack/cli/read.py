@@ -109,7 +109,8 @@ def _read_part(dataset: Any, index: str, out: Path | None, *, as_json: bool) -> 
         click.echo(f"saved {out}", err=True)
     about: dict[str, Any] = {"shape": list(part.shape), "dtype": str(part.dtype)}
     if part.size and part.dtype.kind in "biuf":
-        about |= {name: getattr(part, name)().item() for name in ("min", "max", "mean")}
+        with np.errstate(over="ignore", invalid="ignore"):  # the mean is then infinite, or none
+            about |= {name: getattr(part, name)().item() for name in ("min", "max", "mean")}
     if part.size <= _FEW:
         about["values"] = part[...].tolist()
     write_info(about, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import click
@@ -48,5 +49,8 @@ def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
         view = dataset.view[parse_index(index)]
     except IndexError as error:
         raise UsageError(f"{index!r} does not fit {dataset.shape}: {error}") from error
-    drawn = draw_array(view, out, project=project, overwrite=False)
+    with warnings.catch_warnings():
+        # A character that no font here has is drawn as a box, which says it.
+        warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
+        drawn = draw_array(view, out, project=project, overwrite=False)
     click.echo(f"wrote {drawn}", err=True)

@@ -49,6 +49,7 @@ def new_figure(width: float, height: float) -> Any:
 def write_png(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
     """Publish a figure as a PNG; its directory is made when missing."""
     target = Path(path)
+    _take_literally(figure)
     publish.make_directory(target.absolute().parent)
     figure.canvas.draw()
     opaque = np.asarray(figure.canvas.buffer_rgba())[..., :3]
@@ -57,6 +58,16 @@ def write_png(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = Tr
     put = publish.replace if overwrite else publish.create
     put(target, content.getvalue())
     return target
+
+
+def _take_literally(figure: Any) -> None:
+    """Let all that is written stand for itself: a name may have dollars, or bytes of no text."""
+    from matplotlib.text import Text
+
+    for written in figure.findobj(Text):
+        written.set_parse_math(False)
+        text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in written.get_text())
+        written.set_text(text)
 
 
 def _pillow() -> Any:
