@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+import haversack as library
 from haversack import FrameWriter, PackWriter
 from haversack.split import SplitDataset, save_to_split_dataset
 
@@ -223,6 +224,46 @@ def test_the_arrays_of_a_file_are_named_and_one_is_chosen(typed, volumes):
     assert typed("convert", "rec.h5", "new", "--to", "split", "--dataset", "right").code == 0
     np.testing.assert_array_equal(SplitDataset("new"), volumes + 1)
     assert typed("convert", "series", "b.npy", "--to", "npy", "--dataset", "right").code == 2
+
+
+@pytest.mark.parametrize("source", ["series", "a.npy", "a.tif", "tiffs", "chips", "a.zarr"])
+def test_a_name_is_refused_where_one_array_has_none(typed, tmp_path, volumes, source):
+    if source == "a.npy":
+        np.save(source, volumes)
+    elif source == "a.zarr":
+        pytest.importorskip("zarr").save_array(source, volumes)
+    elif source == "chips":
+        library.pack([(volumes, {})], source)
+    elif source != "series":
+        image = pytest.importorskip("PIL.Image").fromarray(volumes[0, 0])
+        (tmp_path / "tiffs").mkdir()
+        image.save("tiffs/a.tif" if source == "tiffs" else source)
+    result = typed("convert", source, "new", "--to", "split", "--dataset", "nonsense")
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert f"{source} is one array, which has no name: leave the dataset 'non" in result.err
+    assert not (tmp_path / "new").exists()
+    assert typed("convert", source, "new", "--to", "split").code == 0
+
+
+@pytest.mark.parametrize("option", ["--block", "--dataset"])
+def test_an_option_of_a_variable_without_a_value_is_refused(typed, tmp_path, option):
+    result = typed("convert", "series", "new", "--to", "split", option, "")
+    assert (result.code, "it is empty" in result.err) == (2, True)
+    assert typed("convert", "series", "new", "--to", "split", "--block", "2,,3").code == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_messages_say_what_is_to_be_given(typed, tmp_path, volumes):
+    np.save("a.npy", volumes)
+    result = typed("read", "series", "--out", "b.npy")
+    assert (result.code, "name one too, such as 0" in result.err) == (2, True)
+    result = typed("convert", "a.npy", "new")
+    assert (result.code, "give --to split" in result.err) == (2, True)
+    assert typed("convert", "nothing.npy", "new").code == 3
+    result = typed("convert", "a.npy", "new", "--to", "split", "--block", "-,-,-,-,-")
+    assert result.code == 2
+    assert result.err.endswith("is not a number >= 1, or None, for each of 4 axes\n")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("to", [(), ("--to", "packed"), ("--to", "acumen")])

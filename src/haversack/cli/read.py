@@ -60,16 +60,18 @@ def command(
     from haversack.packed import PackedDataset
     from haversack.split import SplitDataset
 
-    if out is not None and key is None:
-        raise UsageError("--out saves one record: name its KEY too")
     of_a_list = {"--columns": columns, "--limit": limit}
     opened = open_version(dataset, version)
     if isinstance(opened, SplitDataset):
         _refuse({"--where": where, **of_a_list}, f"for packed datasets; {dataset} is a split array")
+        if out is not None and key is None:
+            raise UsageError('--out saves what an index takes: name one too, such as 0, or "..."')
         _read_part(opened, "..." if key is None else key, out, as_json=as_json)
         return
     if not isinstance(opened, PackedDataset):
         raise UsageError(f"{dataset} is no packed dataset: try `haversack info {dataset}`")
+    if out is not None and key is None:
+        raise UsageError("--out saves one record: name its KEY too")
     if key is not None:
         _refuse(of_a_list, "for lists of records, not for the one of a KEY")
     with opened:
@@ -144,7 +146,8 @@ def _show_one(record: Any, out: Path | None, *, as_json: bool) -> None:
 def _save(out: Path, data: NDArray[Any]) -> None:
     content = io.BytesIO()
     np.save(content, data, allow_pickle=False)
-    create(out, content.getvalue())
+    with publish.directory(out.absolute().parent):
+        publish.create(out, content.getvalue())
 
 
 def _list(rows: list[dict[str, Any]], columns: str | None, *, as_json: bool) -> None:

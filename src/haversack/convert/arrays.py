@@ -15,7 +15,7 @@ import numpy as np
 from haversack import events
 from haversack.convert import omezarr
 from haversack.convert.filling import fill
-from haversack.convert.sources import ForeignArray, check_file, reading
+from haversack.convert.sources import ForeignArray, check_file, reading, refuse_name
 from haversack.errors import (
     ExistsError,
     FormatError,
@@ -179,7 +179,8 @@ def import_array(
     ExistsError
         The directory already holds a split array.
     UsageError
-        A page or record differs from the first in its shape or dtype.
+        A page or record differs from the first in its shape or dtype; or a dataset is named where
+        there is one array without a name.
     MissingExtraError
         zarr or imagecodecs is not installed.
 
@@ -191,6 +192,7 @@ def import_array(
     """
     options = {**options, "progress": progress}
     if not isinstance(source, str | os.PathLike):
+        refuse_name("a list of files", dataset)
         return _import_tiffs([*map(as_path, source)], path, options)
     place = as_path(source)
     if not place.exists():
@@ -198,8 +200,10 @@ def import_array(
     if place.is_dir():
         return _import_directory(place, path, dataset, options)
     if place.suffix == ".npy":
+        refuse_name(place, dataset)
         return _import_npy(place, path, options)
     if place.suffix.lower() in {".tif", ".tiff"}:
+        refuse_name(place, dataset)
         return _import_tiffs([place], path, options)
     return _import_hdf5(place, path, dataset, options)
 
@@ -217,6 +221,8 @@ def _import_directory(
     from haversack.packed import is_packed, open_packed
     from haversack.split import is_split
 
+    if is_split(place) or is_packed(place):
+        refuse_name(place, dataset)
     if is_split(place):
         return save_to_split_dataset(SplitDataset(place), path, **options)
     if is_packed(place):
@@ -229,6 +235,7 @@ def _import_directory(
     tiffs = sorted((each for each in tiffs if each.name[0] != "."), key=natural_order)
     if not tiffs:
         raise FormatError(f"{place} holds neither Zarr, nor a packed dataset, nor TIFF files")
+    refuse_name(place, dataset)
     return _import_tiffs(tiffs, path, options)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from haversack import events
 from haversack.convert.filling import fill
-from haversack.convert.sources import files_in, reading
+from haversack.convert.sources import files_in, reading, refuse_name
 from haversack.errors import FormatError, MissingExtraError, UsageError
 from haversack.split import SplitView
 from haversack.split.about import About
@@ -128,6 +128,7 @@ def open_zarr(place: Path, name: str | None) -> tuple[Any, dict[str, Any]]:
 def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]]:
     found = zarr.open(str(place), mode="r")
     if isinstance(found, zarr.Array):
+        refuse_name(place, name)
         return found, {}
     image = _image(found)
     if name is None and image:

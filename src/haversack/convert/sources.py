@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from haversack.errors import FormatError, HaversackError
+from haversack.errors import FormatError, HaversackError, UsageError
 from haversack.storage.publish import storage_error
 from haversack.storage.ranges import RangeFile
 
@@ -55,6 +55,12 @@ def check_file(place: Path) -> None:
         if not place.exists() and place.is_symlink():
             raise FormatError(f"{place} is a link that leads to no file")
         RangeFile(place)
+
+
+def refuse_name(place: Path | str, name: str | None) -> None:
+    """Refuse the name of an array where there is one alone, which has none."""
+    if name is not None:
+        raise UsageError(f"{place} is one array, which has no name: leave the dataset {name!r} out")
 
 
 def files_in(place: Path) -> Iterator[str]:
