@@ -147,8 +147,29 @@ def test_make_directory_makes_parents(tmp_path):
 
 def test_make_directory_over_a_file_says_so(tmp_path):
     (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(StorageError, match="cannot create the directory"):
-        publish.make_directory(tmp_path / "a" / "b")
+    for name in ("a", "a/b", "a/b/c"):
+        with pytest.raises(ExistsError, match="a is a file, not a directory"):
+            publish.make_directory(tmp_path / name)
+
+
+def test_a_directory_made_for_what_fails_goes_again_but_for_what_others_put_there(tmp_path):
+    (tmp_path / "old").mkdir()
+    for path, left in (
+        ("a/b", []),
+        ("old/a", []),
+        ("old", []),
+        ("shared/a", ["shared", "shared/a"]),
+    ):
+        with pytest.raises(KeyError), publish.directory(tmp_path / path):
+            assert (tmp_path / path).is_dir()
+            if left:
+                (tmp_path / "shared" / "a" / "mine").touch()
+            raise KeyError
+        there = {each.relative_to(tmp_path).as_posix() for each in tmp_path.rglob("*")}
+        assert there == {"old", *left, *(f"{each}/mine" for each in left[1:])}
+    with publish.directory(tmp_path / "kept"):
+        pass
+    assert (tmp_path / "kept").is_dir()
 
 
 @pytest.mark.parametrize("older_than", [0, 3600])

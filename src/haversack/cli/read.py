@@ -22,7 +22,7 @@ from haversack.cli.console import (
     write_rows,
 )
 from haversack.errors import UsageError
-from haversack.storage.publish import create
+from haversack.storage import publish
 
 _COLUMNS, _SHORT, _FEW, _LISTED = 4, 24, 20, 10
 

@@ -73,8 +73,11 @@ def export_array(
     if place.exists():
         raise ExistsError(f"{place} already exists")
     view = array if isinstance(array, SplitView) else array.view[...]
-    publish.make_directory(place.absolute().parent)
-    with _made(place) as temporary, publish.telling("write", place):
+    with (
+        publish.directory(place.absolute().parent),
+        _made(place) as temporary,
+        publish.telling("write", place),
+    ):
         if name == "npy":
             _write_npy(view, temporary, progress)
         elif name == "hdf5":

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack import events
-from haversack.errors import FormatError, UnsupportedError
+from haversack.errors import FormatError, StorageError, UnsupportedError
 from haversack.split.about import About
 from haversack.split.block import Shape
 from haversack.split.blocks import Blocks
@@ -237,7 +237,8 @@ class SplitDataset(BlockStore, DiskArray):
                 check_reach(block, Part(owned, (), None))
             yield from block.verify()
         except (FormatError, OSError, TypeError) as error:
-            yield Damage(self._path(number), f"block {number}", str(error))
+            refused = isinstance(error, StorageError)
+            yield Damage(self._path(number), f"block {number}", str(error), refused)
 
     @property
     def pyramid(self) -> list[SplitDataset]:

@@ -122,17 +122,41 @@ def is_worth_a_syncfs(count: int) -> bool:
 
 
 def make_directory(path: Path) -> None:
-    """Create a directory and its missing parents, each durable in its own parent."""
+    """Create a directory and its missing parents, each durable in its own parent.
+
+    Raises
+    ------
+    ExistsError
+        A file has the name of one of them.
+    StorageError
+        The disk refuses.
+    """
     try:
         if path.is_dir():
             return
         make_directory(path.parent)
         path.mkdir(exist_ok=True)
         sync_directory(path.parent)
-    except StorageError:
+    except HaversackError:
         raise
+    except FileExistsError as error:
+        raise ExistsError(f"{path} is a file, not a directory") from error
     except OSError as error:
         raise storage_error("create the directory", path, error) from error
+
+
+@contextmanager
+def directory(path: Path) -> Iterator[None]:
+    """Create a directory as :func:`make_directory` does; if the block fails, what is new goes."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    try:
+        make_directory(path)
+        yield
+    except BaseException:
+        with suppress(OSError):  # another may have put something there
+            for each in missing:
+                each.rmdir()
+        raise
 
 
 @contextmanager

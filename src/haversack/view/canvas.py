@@ -50,13 +50,13 @@ def write_png(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = Tr
     """Publish a figure as a PNG; its directory is made when missing."""
     target = Path(path)
     _take_literally(figure)
-    publish.make_directory(target.absolute().parent)
     figure.canvas.draw()
     opaque = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     content = io.BytesIO()
     _pillow().fromarray(opaque).save(content, "png")
     put = publish.replace if overwrite else publish.create
-    put(target, content.getvalue())
+    with publish.directory(target.absolute().parent):
+        put(target, content.getvalue())
     return target
 
 
