@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+import haversack as library
 from haversack import FrameWriter, PackWriter
 from haversack.split import SplitDataset, save_to_split_dataset
 
@@ -38,7 +39,50 @@ def test_a_part_is_described_or_saved(typed, volumes):
     assert typed("read", "series", "0", "--out", "part.npy").code == 6
 
 
-@pytest.mark.parametrize("index", ["9", "a", "1:2:0", "0,0,0,0,0", "__import__('os')", "1:2:3:4"])
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("[1,2]", [1, 2]),
+        ("[ 3, -1 ],:,3", ([3, -1], slice(None), 3)),
+        ("..., [0,7],2:5:2", (..., [0, 7], slice(2, 5, 2))),
+        ("[1,2,0], 1, [4, 5, 6]", ([1, 2, 0], 1, [4, 5, 6])),
+        ("[4],[2],[7],[8]", ([4], [2], [7], [8])),
+    ],
+)
+def test_a_list_in_an_index_takes_what_numpy_takes(typed, volumes, text, index):
+    result = typed("read", "series", text, "--out", "part.npy", "--json")
+    assert result.code == 0, result.err
+    np.testing.assert_array_equal(np.load("part.npy"), volumes[index], strict=True)
+    about = json.loads(result.out)
+    expected = volumes[index]
+    assert (about["shape"], about["dtype"]) == (list(expected.shape), "uint16")
+    assert (about["min"], about["mean"]) == (expected.min(), pytest.approx(expected.mean()))
+    assert typed("read", "series", text, "--out", "part.npy").code == 6
+
+
+@pytest.mark.parametrize("index", ["", " ", "5,,3", ", 3", "3,", ",,,5", "[]", "[1,]", "[,1]"])
+@pytest.mark.parametrize("verb", [("read",), ("view", "--out", "a.png")])
+def test_an_empty_place_in_an_index_is_never_passed_over(typed, verb, index):
+    result = typed(verb[0], "series", index, *verb[1:])
+    assert (result.code, f"{index!r} is no index" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("index", ["[5, :, 3]", "[[1, 2]]", "[1, 2", "1, 2]", "[1:2]", "[...]"])
+def test_brackets_in_an_index_are_those_of_a_list_of_integers(typed, index):
+    result = typed("read", "series", index)
+    assert (result.code, f"{index!r} is no index" in result.err) == (2, True)
+
+
+def test_a_picture_of_what_a_list_takes_is_refused(typed, tmp_path):
+    result = typed("view", "series", "[1,2], 1", "--out", "a.png")
+    assert (result.code, "integers and slices only" in result.err) == (2, True)
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["9", "a", "1:2:0", "0,0,0,0,0", "__import__('os')", "1:2:3:4", "[9]", "[1],[1,2],[1,2,3]"],
+)
 def test_an_index_that_does_not_fit_is_one_clear_line(typed, index):
     result = typed("read", "series", index)
     assert (result.code, len(result.err.splitlines())) == (2, 1)
@@ -82,6 +126,17 @@ def test_planes_and_traces_become_pictures(typed, tmp_path):
         assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
         (tmp_path / "picture.png").unlink()
     assert typed("view", "series", "77", "--out", "picture.png").code == 2
+
+
+@pytest.mark.parametrize("name", ["\u65e5\u672c $x_{", "huge"])
+def test_nothing_is_said_of_a_picture_but_where_it_is(haversack, name):
+    pytest.importorskip("matplotlib")
+    save_to_split_dataset(np.full((3, 2, 2), 1e308), name)
+    for more in ((), ("--project", "sum"), ("--project", "std")):
+        result = haversack("view", name, *more, "--out", "picture.png")
+        assert (result.code, result.err) == (0, "wrote picture.png\n")
+        Path("picture.png").unlink()
+    assert "inf" in haversack("read", name).out
 
 
 def test_a_picture_never_takes_the_place_of_a_file(typed, tmp_path):
@@ -169,6 +224,46 @@ def test_the_arrays_of_a_file_are_named_and_one_is_chosen(typed, volumes):
     assert typed("convert", "rec.h5", "new", "--to", "split", "--dataset", "right").code == 0
     np.testing.assert_array_equal(SplitDataset("new"), volumes + 1)
     assert typed("convert", "series", "b.npy", "--to", "npy", "--dataset", "right").code == 2
+
+
+@pytest.mark.parametrize("source", ["series", "a.npy", "a.tif", "tiffs", "chips", "a.zarr"])
+def test_a_name_is_refused_where_one_array_has_none(typed, tmp_path, volumes, source):
+    if source == "a.npy":
+        np.save(source, volumes)
+    elif source == "a.zarr":
+        pytest.importorskip("zarr").save_array(source, volumes)
+    elif source == "chips":
+        library.pack([(volumes, {})], source)
+    elif source != "series":
+        image = pytest.importorskip("PIL.Image").fromarray(volumes[0, 0])
+        (tmp_path / "tiffs").mkdir()
+        image.save("tiffs/a.tif" if source == "tiffs" else source)
+    result = typed("convert", source, "new", "--to", "split", "--dataset", "nonsense")
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert f"{source} is one array, which has no name: leave the dataset 'non" in result.err
+    assert not (tmp_path / "new").exists()
+    assert typed("convert", source, "new", "--to", "split").code == 0
+
+
+@pytest.mark.parametrize("option", ["--block", "--dataset"])
+def test_an_option_of_a_variable_without_a_value_is_refused(typed, tmp_path, option):
+    result = typed("convert", "series", "new", "--to", "split", option, "")
+    assert (result.code, "it is empty" in result.err) == (2, True)
+    assert typed("convert", "series", "new", "--to", "split", "--block", "2,,3").code == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_messages_say_what_is_to_be_given(typed, tmp_path, volumes):
+    np.save("a.npy", volumes)
+    result = typed("read", "series", "--out", "b.npy")
+    assert (result.code, "name one too, such as 0" in result.err) == (2, True)
+    result = typed("convert", "a.npy", "new")
+    assert (result.code, "give --to split" in result.err) == (2, True)
+    assert typed("convert", "nothing.npy", "new").code == 3
+    result = typed("convert", "a.npy", "new", "--to", "split", "--block", "-,-,-,-,-")
+    assert result.code == 2
+    assert result.err.endswith("is not a number >= 1, or None, for each of 4 axes\n")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("to", [(), ("--to", "packed"), ("--to", "acumen")])

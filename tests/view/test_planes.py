@@ -1,5 +1,6 @@
 """Planes, projections and traces are drawn; napari finds layers at their scale."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from haversack.errors import UsageError
 from haversack.split import save_to_split_dataset
+from haversack.view import planes
 from haversack.view.napari import contrast_limits, get_reader, read_layers
 
 
@@ -14,6 +16,29 @@ from haversack.view.napari import contrast_limits, get_reader, read_layers
 def series(tmp_path):
     data = np.random.default_rng(0).integers(0, 99, (6, 3, 60, 80)).astype("u2")
     return save_to_split_dataset(data, tmp_path / "series", (4, None, None, None), frequency=2)
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Draw to a file, and give the figure that it was made of."""
+    pytest.importorskip("matplotlib")
+    figures = []
+    monkeypatch.setattr(planes, "write_png", _keeping(figures, planes.write_png))
+
+    def draw(array, **how):
+        planes.draw_array(array, tmp_path / "drawn.png", **how)
+        return figures[-1]
+
+    return draw
+
+
+def _keeping(figures, write):
+    return lambda figure, *given, **how: (figures.append(figure), write(figure, *given, **how))[1]
+
+
+def _heading(figure):
+    name, note = (text.get_text() for text in figure.texts)
+    return name, note
 
 
 def test_planes_projections_and_traces_are_drawn(tmp_path, series):
@@ -121,3 +146,130 @@ def test_a_picture_of_a_wide_plane_reads_every_nth_element(tmp_path):
             assert {0, 255} <= {*middle.tolist()}
     with pytest.raises(UsageError, match="nothing to project"):
         draw_array(wide.view[0], tmp_path / "none.png", project="max")
+
+
+@pytest.mark.parametrize("about", [{"frequency": 20}, {"resolution": (0.5,), "units": ["mm"]}, {}])
+@pytest.mark.parametrize(
+    "index", [slice(20, 30), slice(None, None, -1), slice(35, 2, -3), slice(7, 8)]
+)
+def test_a_trace_lies_at_the_coordinates_of_its_elements(tmp_path, drawn, index, about):
+    pytest.importorskip("xarray")
+    array = save_to_split_dataset(np.arange(40.0) ** 2, tmp_path / "a", **about)
+    expected = array.view[index].to_xarray()
+    figure = drawn(array.view[index])
+    line = figure.axes[0].lines[0]
+    np.testing.assert_allclose(line.get_xdata(), expected.x)
+    np.testing.assert_array_equal(line.get_ydata(), expected)
+    unit = expected.x.attrs.get("units")
+    assert figure.axes[0].get_xlabel() == (f"x ({unit})" if unit else "x")
+
+
+def test_a_trace_along_another_axis_has_its_distances_and_units(tmp_path, drawn):
+    known: dict[str, Any] = {"resolution": (3, 0.5), "units": ("s", "mm"), "frequency": 20}
+    array = save_to_split_dataset(np.arange(5000).reshape(2, 2500), tmp_path / "a", **known)
+    axes = drawn(array.view[1, 10:]).axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_xdata()[:3], (5, 6, 7))
+    assert axes.get_xlabel() == "x (mm)"
+    short = save_to_split_dataset(
+        np.ones((2, 9)), tmp_path / "short", resolution=(0.5,), units=known["units"]
+    )
+    axes = drawn(short.view[:, 3]).axes[0]  # how far its elements are from each other is not known
+    assert (axes.lines[0].get_xdata().tolist(), axes.get_xlabel()) == ([0, 1], "y")
+
+
+@pytest.mark.parametrize("text", [r"$\frac{$", "price $5 and $6", "a_b^c", "tab\there", "\x1b[1m"])
+def test_what_is_written_stands_for_itself(tmp_path, drawn, text):
+    for data in (np.arange(9.0), np.arange(9.0).reshape(3, 3)):
+        root = tmp_path / f"{data.ndim}" / text
+        words = [text, "b"][: data.ndim]
+        about: dict[str, Any] = {"axes": words, "units": words}
+        figure = drawn(save_to_split_dataset(data, root, **about))
+        shown = text.replace("\t", "\ufffd").replace("\x1b", "\ufffd")
+        assert _heading(figure)[0] == shown
+        if data.ndim == 1:
+            assert figure.axes[0].get_xlabel() == f"{shown} ({shown})"
+        for written in [*figure.texts, figure.axes[0].xaxis.label]:
+            assert not written.get_parse_math()
+
+
+def test_a_name_that_is_no_text_is_drawn(tmp_path, drawn):
+    try:
+        array = save_to_split_dataset(np.eye(3), tmp_path / os.fsdecode(b"caf\xe9"))
+    except OSError:
+        pytest.skip("a file system of Unicode names")
+    assert _heading(drawn(array))[0] == "caf\ufffd"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e308, -1e308, 0],
+        [1.7e308] * 3,
+        [-1.7e308] * 3,
+        [1e308],
+        [0, 1e300, 1e308],
+        [0, 5e-324, 1e-320],
+    ],
+)
+def test_the_largest_and_smallest_doubles_are_drawn(tmp_path, drawn, values):
+    _, note = _heading(drawn(save_to_split_dataset([values], tmp_path / "plane")))
+    low, high = min(values), max(values)
+    assert note.endswith(f"; {low:g} to {high:g}" if low < high else f"; constant {low:g}")
+    trace = drawn(save_to_split_dataset(values, tmp_path / "trace"))
+    by = 1e300 if high >= 1e308 or low <= -1e308 else 1
+    np.testing.assert_allclose(trace.axes[0].lines[0].get_ydata() * by, values)
+    assert _heading(trace)[1].endswith("divided by 1e+300") == (by > 1)
+
+
+@pytest.mark.parametrize("project", ["mean", "std", "sum"])
+def test_a_projection_that_overflows_is_told_as_infinite(tmp_path, drawn, project):
+    array = save_to_split_dataset(np.full((2, 2, 3), 1e308), tmp_path / "a")
+    assert " infinite" in _heading(drawn(array, project=project))[1] or project == "std"
+
+
+@pytest.mark.parametrize("about", [{"resolution": (1e308,)}, {"frequency": 1e-320}])
+def test_distances_that_no_axis_has_room_for_are_left_out(tmp_path, drawn, about):
+    axes = drawn(save_to_split_dataset(np.arange(9.0), tmp_path / "a", units=["m"], **about)).axes[
+        0
+    ]
+    assert (axes.lines[0].get_xdata().tolist(), axes.get_xlabel()) == ([*range(9)], "x")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.full((3, 4), 7, "u1"), "constant 7"),
+        (np.ones((3, 4), bool), "constant 1"),
+        (np.full((3, 4), np.nan), "nothing finite, 12 NaN (blue)"),
+        (np.array([[np.nan, 2], [np.inf, 2]]), "constant 2, 1 NaN (blue), 1 infinite"),
+        (np.array([[1, 2], [3, -np.inf]]), "1 to 3, 1 infinite"),
+        (np.array([[3 + 4j, 0]], "c8"), "complex64, magnitude; 0 to 5"),
+    ],
+)
+def test_a_caption_says_what_the_greys_are(tmp_path, drawn, values, told):
+    _, note = _heading(drawn(save_to_split_dataset(values, tmp_path / "a")))
+    assert note.endswith(told)
+    if "magnitude" not in told:
+        assert note.endswith(f"{values.dtype}; {told}")
+
+
+def test_infinite_values_are_black_and_white_and_what_is_no_number_has_a_colour(tmp_path, drawn):
+    values = np.array([[np.nan, np.inf, -np.inf, 1, 2, 3]])
+    figure = drawn(save_to_split_dataset(values, tmp_path / "a"))
+    shown = np.asarray(figure.axes[0].images[0].get_array())[0]
+    assert len(set(shown[0].tolist())) > 1, "the colour of NaN is a grey"
+    np.testing.assert_allclose(shown[1:], np.repeat([[1], [0], [0], [0.5], [1]], 3, axis=1))
+
+
+def test_an_element_without_neighbours_is_a_point(tmp_path, drawn):
+    values = np.array([np.nan, 1, np.nan, 2, 3, np.inf, 4])
+    figure = drawn(save_to_split_dataset(values, tmp_path / "a"))
+    points = figure.axes[0].lines[1]
+    assert points.get_xydata().tolist() == [[1, 1], [6, 4]]
+    assert points.get_marker() == "."
+    assert _heading(figure)[1].endswith("float64, 2 NaN, 1 infinite")
+    alone = drawn(save_to_split_dataset(np.ones(1), tmp_path / "b")).axes[0].lines[1]
+    assert alone.get_xydata().tolist() == [[0, 1]]
+    magnitude = drawn(save_to_split_dataset(np.array([3 + 4j, 0]), tmp_path / "c"))
+    assert magnitude.axes[0].lines[0].get_ydata().tolist() == [5, 0]
+    assert _heading(magnitude)[1].endswith("complex128, magnitude")

@@ -49,7 +49,8 @@ def _filled(
     return value
 
 
-FILE_PATH = _FilePath(path_type=Path)
+# Who opens a path tells whether it can be read: that is the disk's to refuse, not wrong use.
+FILE_PATH = _FilePath(path_type=Path, readable=False)
 FILLED_TEXT = _Text()
 
 

@@ -7,9 +7,20 @@ from typing import Any
 
 import click
 
-from haversack.cli.console import FILE_PATH, as_json, lengths, progress, verbosity, write_info
+from haversack.cli.console import (
+    FILE_PATH,
+    FILLED_TEXT,
+    as_json,
+    lengths,
+    progress,
+    verbosity,
+    write_info,
+)
 from haversack.errors import FormatError, UsageError
 from haversack.events import Listener
+from haversack.storage.looking import exists
+
+_OF_ARRAYS = {".npy", ".h5", ".hdf5", ".zarr", ".tif", ".tiff"}
 
 
 @click.command(
@@ -26,10 +37,17 @@ from haversack.events import Listener
     show_default=True,
     help="What NEW becomes; of a directory of bcolz, packed is a DiskDataset.",
 )
-@click.option("--dtype", help="To packed: what OLD was written in. To acumen: what NEW is.")
-@click.option("--codec", help="To packed: how records are compressed.  [default: none]")
+@click.option(
+    "--dtype",
+    type=FILLED_TEXT,
+    help="To packed: what OLD was written in. To acumen: what NEW is.",
+)
+@click.option(
+    "--codec", type=FILLED_TEXT, help="To packed: how records are compressed.  [default: none]"
+)
 @click.option(
     "--block",
+    type=FILLED_TEXT,
     metavar="N,...",
     help="To split: shape of a block, - for a full length.  [default: what OLD has, or 64 MiB]",
 )
@@ -40,6 +58,7 @@ from haversack.events import Listener
 )
 @click.option(
     "--dataset",
+    type=FILLED_TEXT,
     metavar="NAME",
     help="To split: which array of an HDF5 or Zarr file, where there are several.",
 )
@@ -102,6 +121,8 @@ def _refuse_array(old: Path, to: str) -> None:
             f"{old} is a split array, which does not become {to}: give --to split, npy, hdf5, zarr "
             "or ome-zarr"
         )
+    if to == "packed" and old.suffix.lower() in _OF_ARRAYS and exists(old):
+        raise UsageError(f"{old} does not become packed: give --to split for the array in it")
 
 
 def _convert_array(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -68,10 +70,37 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    _open_messages()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    # As an interrupt does, so that temporary files go and leases end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for name in ("SIGTERM", "SIGHUP"):  # the latter where a system has it
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
+            signal.signal(number, _end)
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_messages() -> None:
+    if sys.stderr is None:  # closed, and no file that is opened now may get its number
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (to the end)
+    elif isinstance(sys.stderr, io.TextIOWrapper):
+        told = sys.stderr
+        sys.stderr = _Messages(told.buffer, told.encoding, told.errors, line_buffering=True)
+
+
+def _end(number: int, _frame: object) -> None:
+    """End as an interrupt does, so that temporary files go and leases end."""
+    sys.exit(128 + number)
+
+
+class _Messages(io.TextIOWrapper):
+    """Stderr. Where it can no longer be written to, nobody reads it, and the work goes on."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return len(text)
 
 
 def run(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from haversack.cli.console import (
     FILE_PATH,
@@ -21,7 +22,7 @@ from haversack.cli.console import (
     write_rows,
 )
 from haversack.errors import UsageError
-from haversack.storage.publish import create
+from haversack.storage import publish
 
 _COLUMNS, _SHORT, _FEW, _LISTED = 4, 24, 20, 10
 
@@ -53,22 +54,24 @@ def command(
 ) -> None:
     """List records of the packed DATASET, or show the one record KEY (a key or a position).
 
-    Of a split array KEY is an index as in numpy ("5, :, ::2" or "-1"): its values are described, or
-    saved.
+    Of a split array KEY is what stands in numpy's brackets ("5, :, ::2", "-1", or "[3, 1], 5" with
+    a list): its values are described, or saved.
     """
     from haversack.packed import PackedDataset
     from haversack.split import SplitDataset
 
-    if out is not None and key is None:
-        raise UsageError("--out saves one record: name its KEY too")
     of_a_list = {"--columns": columns, "--limit": limit}
     opened = open_version(dataset, version)
     if isinstance(opened, SplitDataset):
         _refuse({"--where": where, **of_a_list}, f"for packed datasets; {dataset} is a split array")
-        _read_part(opened, key or "...", out, as_json=as_json)
+        if out is not None and key is None:
+            raise UsageError('--out saves what an index takes: name one too, such as 0, or "..."')
+        _read_part(opened, "..." if key is None else key, out, as_json=as_json)
         return
     if not isinstance(opened, PackedDataset):
         raise UsageError(f"{dataset} is no packed dataset: try `haversack info {dataset}`")
+    if out is not None and key is None:
+        raise UsageError("--out saves one record: name its KEY too")
     if key is not None:
         _refuse(of_a_list, "for lists of records, not for the one of a KEY")
     with opened:
@@ -90,22 +93,28 @@ def _refuse(options: dict[str, Any], what_for: str) -> None:
 
 
 def _read_part(dataset: Any, index: str, out: Path | None, *, as_json: bool) -> None:
-    """Describe, or save, a part of a split array; it is never whole in memory."""
+    """Describe, or save, a part of a split array; only what lists take is whole in memory."""
     from haversack.convert import export_array
     from haversack.split.text import parse_index
 
+    items = parse_index(index)
+    has_lists = any(isinstance(item, list) for item in items)
     try:
-        view = dataset.view[parse_index(index)]
+        part = (dataset if has_lists else dataset.view)[items]
     except IndexError as error:
         raise UsageError(f"{index!r} does not fit {dataset.shape}: {error}") from error
     if out is not None:
-        export_array(view, out, "npy")
+        if has_lists:
+            _save(out, part)
+        else:
+            export_array(part, out, "npy")
         click.echo(f"saved {out}", err=True)
-    about: dict[str, Any] = {"shape": list(view.shape), "dtype": str(view.dtype)}
-    if view.size and view.dtype.kind in "biuf":
-        about |= {name: getattr(view, name)().item() for name in ("min", "max", "mean")}
-    if view.size <= _FEW:
-        about["values"] = view[...].tolist()
+    about: dict[str, Any] = {"shape": list(part.shape), "dtype": str(part.dtype)}
+    if part.size and part.dtype.kind in "biuf":
+        with np.errstate(over="ignore", invalid="ignore"):  # the mean is then infinite, or none
+            about |= {name: getattr(part, name)().item() for name in ("min", "max", "mean")}
+    if part.size <= _FEW:
+        about["values"] = part[...].tolist()
     write_info(about, as_json=as_json)
 
 
@@ -126,14 +135,19 @@ def _row(record: Any) -> dict[str, Any]:
 
 def _show_one(record: Any, out: Path | None, *, as_json: bool) -> None:
     if out is not None:
-        content = io.BytesIO()
-        np.save(content, record.data, allow_pickle=False)
-        create(out, content.getvalue())
+        _save(out, record.data)
         click.echo(f"saved {out}", err=True)
     if as_json:
         write_json(_row(record))
     else:
         write_rows([{"name": name, "value": value} for name, value in _row(record).items()])
+
+
+def _save(out: Path, data: NDArray[Any]) -> None:
+    content = io.BytesIO()
+    np.save(content, data, allow_pickle=False)
+    with publish.in_new_directory(out.absolute().parent):
+        publish.create(out, content.getvalue())
 
 
 def _list(rows: list[dict[str, Any]], columns: str | None, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from haversack.cli.console import (
     verbosity,
     write_json,
 )
-from haversack.errors import IntegrityError
+from haversack.errors import IntegrityError, StorageError
 
 
 @click.command(
@@ -33,22 +33,28 @@ from haversack.errors import IntegrityError
 def command(*, path: Path, version: str | None, quiet: bool, as_json: bool) -> int:
     """Check everything at PATH against its checksums and name what is damaged.
 
+    What the disk does not let us read is no damage; it is named too, and the exit code is then 8.
+
     Files of a catalog that says no checksum of them are counted: they were compared by their size,
     or with nothing. Half files of a download are no damage; they are counted.
     """
     opened = open_version(path, version)
     found = opened.verify(progress=progress(quiet=quiet, as_json=as_json))
+    refused = sum(damage.refused for damage in found)
+    damaged = len(found) - refused
     if as_json:
         write_json(damage_rows(found))
     else:
         for damage in found:
             click.echo(damage)
-        click.echo(
-            f"{path}: {len(found)} damaged" if found else f"{path}: no damage found", err=True
-        )
+        told = f"{damaged} damaged" if damaged else "no damage found"
+        unread = f", {refused} not read: the disk refuses" if refused else ""
+        click.echo(f"{path}: {told}{unread}", err=True)
         _tell_of_uncompared(opened, path)
     _tell_of_halves(opened, path)
-    return IntegrityError.exit_code if found else 0
+    if damaged:
+        return IntegrityError.exit_code
+    return StorageError.exit_code if refused else 0
 
 
 def _tell_of_uncompared(opened: Any, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import click
@@ -33,8 +34,9 @@ _PROJECTIONS = ["max", "mean", "min", "std", "sum"]
 def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
     """Draw what INDEX leaves of the split ARRAY: two axes as a plane, one as a trace.
 
-    INDEX is written as in numpy: "12, 3" is one plane of a series of volumes, ":, 3, 40, 40" the
-    trace of a pixel. Of more than two axes the middle of the first ones is shown.
+    INDEX is integers and slices as in numpy's brackets: "12, 3" is one plane of a series of
+    volumes, ":, 3, 40, 40" the trace of a pixel. Of more than two axes the middle of the first ones
+    is shown.
     """
     from haversack.split import SplitDataset
     from haversack.split.text import parse_index
@@ -47,5 +49,8 @@ def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
         view = dataset.view[parse_index(index)]
     except IndexError as error:
         raise UsageError(f"{index!r} does not fit {dataset.shape}: {error}") from error
-    drawn = draw_array(view, out, project=project, overwrite=False)
+    with warnings.catch_warnings():
+        # A character that no font here has is drawn as a box, which says it.
+        warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
+        drawn = draw_array(view, out, project=project, overwrite=False)
     click.echo(f"wrote {drawn}", err=True)

@@ -76,8 +76,11 @@ def export_array(
     if place.exists():
         raise ExistsError(f"{place} already exists")
     view = array if isinstance(array, SplitView) else array.view[...]
-    publish.make_directory(place.absolute().parent)
-    with _made(place) as temporary, publish.telling("write", place):
+    with (
+        publish.in_new_directory(place.absolute().parent),
+        _made(place) as temporary,
+        publish.telling("write", place),
+    ):
         if name == "npy":
             write_npy(view, temporary, progress)
         elif name == "hdf5":

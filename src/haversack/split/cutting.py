@@ -131,9 +131,9 @@ def _of_axes(
     fits = len(fitting) == len(axes) <= ndim
     if not fits or any(n is not None and n < least for n in values):
         nothing = ", or None," if whole else ""
+        cut = f", or for each that is cut: {axes}" if axes else ""
         raise UsageError(
-            f"{name} {given!r} is not a number >= {least}{nothing} for each of {ndim} axes, or for "
-            f"each that is cut: {axes}"
+            f"{name} {given!r} is not a number >= {least}{nothing} for each of {ndim} axes{cut}"
         )
     return fitting
 

@@ -139,7 +139,8 @@ class ForeignBlock:
         try:
             self._chunk(cell)
         except (FormatError, StorageError) as error:
-            return Damage(self.path, f"chunk {cell}", str(error))
+            refused = isinstance(error, StorageError)
+            return Damage(self.path, f"chunk {cell}", str(error), refused)
         return None
 
     def _stored(self) -> Iterable[Shape]:

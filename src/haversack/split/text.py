@@ -9,30 +9,36 @@ from haversack.errors import UsageError
 
 _NUMBER = r"\s*[+-]?[0-9]{1,18}\s*"
 _SLICE = re.compile(rf"({_NUMBER}|\s*)(?::({_NUMBER}|\s*)(?::({_NUMBER}|\s*))?)?")
+_LIST = re.compile(rf"\s*\[({_NUMBER}(?:,{_NUMBER})*)\]\s*")
+_COMMA = re.compile(r",(?![^\[]*\])")  # of none inside of a list
 
 
 def parse_index(text: str) -> tuple[Any, ...]:
-    """Read integers, slices and an Ellipsis as numpy's brackets have them.
+    """Read integers, slices, lists of integers and an Ellipsis as they stand in numpy's brackets.
 
     Raises
     ------
     UsageError
-        It is something else.
+        It is something else, or there is nothing before or behind a comma.
 
     Examples
     --------
-    >>> parse_index("5, ::-2, ..., 1:")
-    (5, slice(None, None, -2), Ellipsis, slice(1, None, None))
+    >>> parse_index("5, ::-2, ..., 1:, [3, 1]")
+    (5, slice(None, None, -2), Ellipsis, slice(1, None, None), [3, 1])
     """
-    return tuple(_item(item, text) for item in text.strip().strip("[]").split(",") if item.strip())
+    return tuple(_item(item, text) for item in _COMMA.split(text))
 
 
 def _item(item: str, text: str) -> Any:
     if item.strip() == "...":
         return Ellipsis
+    if listed := _LIST.fullmatch(item):
+        return [int(number) for number in listed[1].split(",")]
     match = _SLICE.fullmatch(item)
-    if match is None or (":" not in item and not item.strip()):
-        raise UsageError(f"{text!r} is no index: write it as 5, 10:20, ::2 or ..., with commas")
+    if match is None or not item.strip():
+        raise UsageError(
+            f"{text!r} is no index: write it as 5, 10:20, ::2, [3, 1] or ..., with commas"
+        )
     parts = [int(part) if part and part.strip() else None for part in match.groups()]
     if ":" not in item:
         return parts[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haversack import events
-from haversack.errors import FormatError
+from haversack.errors import FormatError, StorageError
 from haversack.split.finding import numbers_in
 from haversack.split.foreign import ForeignBlock
 from haversack.split.plan import Part
@@ -59,7 +59,7 @@ def _verify_block(dataset: SplitDataset, number: int) -> Iterator[Damage]:
                 yield Damage(path, where, what)
         yield from block.verify()
     except (FormatError, OSError, TypeError) as error:
-        yield Damage(path, where, str(error))
+        yield Damage(path, where, str(error), isinstance(error, StorageError))
 
 
 def _misnumbered(paths: list[Path]) -> Iterator[Damage]:

@@ -8,11 +8,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One thing that is wrong: in which file, where in it (record, chunk, item), and what."""
+    """One thing that is wrong: in which file, where in it (record, chunk, item), and what.
+
+    ``refused`` tells what the disk did not let us read, of which nobody knows whether it is whole.
+    """
 
     path: Path
     where: str
     what: str
+    refused: bool = False
 
     def __post_init__(self) -> None:
         # What an error says begins with its file, which is told anyway.

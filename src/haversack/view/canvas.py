@@ -49,14 +49,25 @@ def new_figure(width: float, height: float) -> Any:
 def write_png(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
     """Publish a figure as a PNG; its directory is made when missing."""
     target = Path(path)
-    publish.make_directory(target.absolute().parent)
+    _take_literally(figure)
     figure.canvas.draw()
     opaque = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     content = io.BytesIO()
     _pillow().fromarray(opaque).save(content, "png")
     put = publish.replace if overwrite else publish.create
-    put(target, content.getvalue())
+    with publish.in_new_directory(target.absolute().parent):
+        put(target, content.getvalue())
     return target
+
+
+def _take_literally(figure: Any) -> None:
+    """Let all that is written stand for itself: a name may have dollars, or bytes of no text."""
+    from matplotlib.text import Text
+
+    for written in figure.findobj(Text):
+        written.set_parse_math(False)
+        text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in written.get_text())
+        written.set_text(text)
 
 
 def _pillow() -> Any:

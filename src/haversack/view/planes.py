@@ -17,6 +17,8 @@ from haversack.view.canvas import FAINT, INK, LINE, PALETTE, new_figure, write_h
 PROJECTIONS = ("max", "mean", "min", "std", "sum")
 _WIDTH, _MARGIN, _TOP = 8.0, 0.3, 0.9
 _MOST = 2048  # elements along an axis that are drawn: a picture has fewer dots
+_LARGEST = 1e300  # no ticks are found for what is much larger
+_NOT_A_NUMBER = (0.7, 0.82, 0.95)
 
 
 def draw_array(
@@ -55,7 +57,9 @@ def draw_array(
         raise ExistsError(f"{path} already exists")
     if project is not None and project not in PROJECTIONS:
         raise UsageError(f"projection {project!r} is not known: use one of {PROJECTIONS}")
-    return write_png(_figure(array.view[...], project), path, overwrite=overwrite)
+    with np.errstate(over="ignore", invalid="ignore"):  # the picture says what is infinite, or none
+        figure = _figure(array.view[...], project)
+    return write_png(figure, path, overwrite=overwrite)
 
 
 def _figure(view: SplitView, project: str | None) -> Any:
@@ -92,35 +96,86 @@ def _thinned(view: SplitView) -> tuple[SplitView, str]:
 
 
 def _draw_plane(data: NDArray[Any], name: str, note: str) -> Any:
-    shown = np.abs(data) if data.dtype.kind == "c" else data.astype(np.float64)
-    low, high = limits(shown)
-    rows, columns = shown.shape
+    values, note = _numbers(data, note)
+    low, high = limits(values)
+    rows, columns = values.shape
     height = min(20.0, max(1.0, _WIDTH * rows / columns))
     figure = new_figure(_WIDTH + 2 * _MARGIN, height + _TOP + _MARGIN)
     width, tall = figure.get_size_inches()
     axes = figure.add_axes(
         (_MARGIN / width, _MARGIN / tall, _WIDTH / width, height / tall), frameon=False
     )
-    axes.imshow(shown, cmap="gray", vmin=low, vmax=high, interpolation="nearest", aspect="equal")
     axes.set_axis_off()
-    write_heading(figure, name, f"{note}; {low:g} to {high:g}", top=0.2)
+    axes.imshow(_greys(values, low, high), interpolation="nearest", aspect="equal")
+    write_heading(figure, name, f"{note}; {_range(values, low, high)}", top=0.2)
     return figure
 
 
+def _numbers(data: NDArray[Any], note: str) -> tuple[NDArray[np.float64], str]:
+    """Make doubles of what is drawn, the magnitude of complex values; say so."""
+    if data.dtype.kind == "c":
+        return np.abs(data).astype(np.float64), f"{note}, magnitude"
+    return data.astype(np.float64), note
+
+
+def _greys(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float32]:
+    """Make colours of values: infinite ones are black and white, and what is no number is blue."""
+    part = 1.0 if np.isfinite(high - low) else 2.0  # where their distance is no double
+    grey = (np.clip(values, low, high) / part - low / part) / (high / part - low / part)
+    colours = np.repeat(grey[..., None].astype(np.float32), 3, axis=-1)
+    colours[np.isnan(values)] = _NOT_A_NUMBER
+    return colours
+
+
+def _range(values: NDArray[np.float64], low: float, high: float) -> str:
+    """Say what is black and what is white, and what has no grey of its own."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        told = "nothing finite"
+    elif known.min() == known.max():
+        told = f"constant {known[0]:g}"
+    else:
+        told = f"{low:g} to {high:g}"
+    return told + _not_finite(values, " (blue)")
+
+
+def _not_finite(values: NDArray[np.float64], how: str = "") -> str:
+    missing, infinite = np.isnan(values).sum(), np.isinf(values).sum()
+    told = f", {missing} NaN{how}" if missing else ""
+    return f"{told}, {infinite} infinite" if infinite else told
+
+
 def _draw_trace(view: SplitView, data: NDArray[Any], name: str, note: str) -> Any:
-    about = view.about
-    step, unit = about.steps[0] or 1.0, about.step_units[0]
+    values, note = _numbers(data, note)
+    note += _not_finite(values)
+    if np.abs(values[np.isfinite(values)]).max(initial=0) > _LARGEST:
+        values, note = values / _LARGEST, f"{note}, divided by {_LARGEST:g}"
+    places, label = _places(view)
     figure = new_figure(_WIDTH + 2 * _MARGIN, 4)
     axes = figure.add_axes((0.1, 0.15, 0.86, 0.6))
-    values = np.abs(data) if data.dtype.kind == "c" else data
-    axes.plot(np.arange(len(values)) * step, values, color=PALETTE[6], linewidth=1)
-    axes.set_xlabel(f"{about.axes[0]} ({unit})" if unit else about.axes[0], color=INK)
+    axes.plot(places, values, color=PALETTE[6], linewidth=1)
+    # What has no neighbour is no line.
+    known = np.pad(np.isfinite(values), 1)
+    lone = known[1:-1] & ~known[:-2] & ~known[2:]
+    axes.plot(places[lone], values[lone], ".", color=PALETTE[6])
+    axes.set_xlabel(label, color=INK)
     axes.tick_params(colors=FAINT)
     axes.grid(color=LINE, linewidth=0.5)
     for side in axes.spines.values():
         side.set_visible(False)
     write_heading(figure, name, note, top=0.2)
     return figure
+
+
+def _places(view: SplitView) -> tuple[NDArray[np.float64], str]:
+    """Say where in the source the elements of a trace lie, and along what."""
+    about = view.source.about
+    [(axis, seen)] = [(n, seen) for n, seen in enumerate(view.seen) if isinstance(seen, range)]
+    name, unit, numbers = about.axes[axis], about.step_units[axis], np.asarray(seen, np.float64)
+    step = about.steps[axis]
+    if not step or not abs(step) <= _LARGEST / max(1.0, numbers.max()):
+        return numbers, name
+    return numbers * step, f"{name} ({unit})" if unit else name
 
 
 def limits(data: NDArray[Any]) -> tuple[float, float]:
@@ -135,4 +190,7 @@ def limits(data: NDArray[Any]) -> tuple[float, float]:
     # Values that are there, as those between the largest ones of a dtype may overflow.
     found = np.percentile(known, (0.5, 99.5), method="nearest")
     low, high = (float(value) for value in found)
-    return (low, high) if high > low else (low, low + max(1.0, abs(low)))
+    if high > low:
+        return low, high
+    width = max(1.0, abs(low))
+    return (low, low + width) if np.isfinite(low + width) else (low - width, low)

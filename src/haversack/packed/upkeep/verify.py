@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from haversack.errors import FormatError, HaversackError, MissingExtraError
+from haversack.errors import FormatError, HaversackError, MissingExtraError, StorageError
 from haversack.events import Progress, task
 from haversack.packed.chunks.fileheader import HEADER_SIZE
 from haversack.packed.chunks.layout import BLOCK, check_header
@@ -132,4 +132,4 @@ def _stray_damage(root: Path) -> Iterator[Damage]:
 
 
 def _damage(path: Path, where: str, error: Exception) -> Damage:
-    return Damage(path, where, str(error).removeprefix(f"{path}: "))
+    return Damage(path, where, str(error), refused=isinstance(error, StorageError))
