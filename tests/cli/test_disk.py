@@ -105,7 +105,7 @@ def test_a_file_in_the_way_of_a_directory_exists_already(haversack, place, there
             pytest.importorskip("matplotlib")
         result = haversack(*command)
         assert result.code == 6, (command, result.err)
-        assert "letter is a file, not a directory" in result.err
+        assert "letter is a file, where a directory is to be made" in result.err
     assert (place / "letter").read_text() == "mine"
 
 

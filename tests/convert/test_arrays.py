@@ -297,7 +297,7 @@ def test_a_name_of_an_array_that_would_do_nothing_is_refused(tmp_path, saved):
     for source in (npy, saved.root, folder, folder / "img0.tif", [folder / "img0.tif"]):
         with pytest.raises(UsageError, match="dataset 'raw' names an array of HDF5 or Zarr"):
             import_array(source, tmp_path / "new", dataset="raw")
-    with pytest.raises(FormatError, match="is one array, which holds no 'raw'"):
+    with pytest.raises(UsageError, match="is one array, which holds no 'raw': leave it out"):
         import_array(export_array(saved, tmp_path / "a.zarr"), tmp_path / "new", dataset="raw")
     assert not (tmp_path / "new").exists()
 

@@ -122,7 +122,7 @@ def lengths(option: str, text: str | None, least: int = 1) -> tuple[int | None, 
 
 
 def _length(option: str, text: str, least: int) -> int | None:
-    if text.strip() in {"-", ""}:
+    if text.strip() == "-":
         return None
     if not text.strip().isdigit() or int(text) < least:
         raise UsageError(

@@ -141,7 +141,7 @@ def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]
     found = zarr.open(str(place), mode="r")
     if isinstance(found, zarr.Array):
         if name is not None:
-            raise FormatError(f"{place} is one array, which holds no {name!r}")
+            raise UsageError(f"{place} is one array, which holds no {name!r}: leave it out")
         return found, {}
     image = find_image(found.attrs, place)
     if name is None and image:
