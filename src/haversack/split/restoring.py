@@ -191,7 +191,10 @@ def _damaged(path: Path) -> bytes | None:
     about = state(path)
     if about is not None and about.st_size > LONGEST_METADATA:
         raise FormatError(f"{path} is too large for metadata: move it elsewhere, and repair again")
-    return None if about is None else read_file(path)
+    try:
+        return None if about is None else read_file(path)
+    except FormatError as error:  # no file
+        raise FormatError(f"{error}: move it elsewhere, and repair again") from error
 
 
 def _assembled(remains: Remains, known: Known, damaged: bytes | None) -> _Plan:
