@@ -19,6 +19,7 @@ from haversack.errors import (
     FormatError,
     NotFoundError,
     PathNotFoundError,
+    StorageError,
     UnsupportedError,
     UsageError,
 )
@@ -194,7 +195,8 @@ def verify_pyramid(dataset: SplitDataset, progress: events.Progress) -> Iterator
         except PathNotFoundError:  # replaced meanwhile
             continue
         except (FormatError, OSError) as error:
-            yield Damage(folder, "level of the pyramid", str(error))
+            refused = isinstance(error, StorageError)
+            yield Damage(folder, "level of the pyramid", str(error), refused)
             continue
         if not level.is_ours or level.made_of == _mark(dataset):
             yield from level.verify(progress)
