@@ -18,9 +18,10 @@ from haversack.split.block import Place
 from haversack.split.codec import Coding
 from haversack.split.finding import block_files
 from haversack.split.growing import LOCK, piece_bounds
-from haversack.split.journal import encode_header, holds_rows, journal_name, slab_of
+from haversack.split.journal import encode_header, holds_rows, journal_name
 from haversack.split.metadata import METADATA, Stack, block_name, metadata_document, read_stack
 from haversack.split.ownblock import OwnBlock
+from haversack.split.remains import journals
 from haversack.split.rows import encode_rows, open_journal, rewrite
 from haversack.split.slabs import OpenSlab
 from haversack.split.tail import read_tail
@@ -45,7 +46,7 @@ def recover(root: Path, coding: Coding) -> tuple[Stack, list[OpenSlab]]:
     """
     stack = _with_all_blocks(root, read_stack(root))
     number = stack.shape[0] // stack.shape_block[0]
-    for slab in _journals(root):
+    for slab in journals(root):
         if slab < number:
             (root / journal_name(slab)).unlink(missing_ok=True)
     _check_full(root, stack, number)
@@ -80,7 +81,7 @@ def _with_all_blocks(root: Path, stack: Stack) -> Stack:
 
 def _check_full(root: Path, stack: Stack, number: int) -> None:
     """Refuse to go on where rows in front of a journal are gone: new ones would mix with old."""
-    last = max(_journals(root), default=number)
+    last = max(journals(root), default=number)
     for slab in range(number, last):
         try:
             journal = open_journal(root, stack, slab)
@@ -104,7 +105,7 @@ def make_room(root: Path) -> None:
         if exists(root / METADATA):
             return
         # Journals are made under this lock, and only where there is metadata.
-        for slab in _journals(root):
+        for slab in journals(root):
             _set_aside(root / journal_name(slab))
         publish.sync_directory(root)  # also for one who died, or failed, before it came to this
 
@@ -116,7 +117,7 @@ def discard(root: Path, array: str) -> None:
             if read_stack(root).array != array:
                 return
             (root / METADATA).unlink()  # first, for without it nobody reads the rest
-        for slab in _journals(root):
+        for slab in journals(root):
             (root / journal_name(slab)).unlink()
         for path in block_files(root):
             with suppress(FormatError):
@@ -141,11 +142,6 @@ def _set_aside(journal: Path) -> None:
         METADATA,
         aside.name,
     )
-
-
-def _journals(root: Path) -> list[int]:
-    """List the slabs that have journals."""
-    return sorted(slab for slab in map(slab_of, publish.names_in(root)) if slab is not None)
 
 
 def _unpublish(root: Path, stack: Stack, number: int, coding: Coding) -> int:
