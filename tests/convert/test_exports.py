@@ -26,7 +26,7 @@ def read(path):
         return np.asarray(hdf5["stack"][()], hdf5["stack"].dtype)
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_others_read_what_was_exported(tmp_path_factory, data):
     tmp_path = tmp_path_factory.mktemp("exports")
@@ -76,7 +76,7 @@ print("alive")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of files")
-@pytest.mark.parametrize("limit", [0, 900, 300_000, 1_000_001, 1_960_000])
+@pytest.mark.parametrize("limit", [0, 900, 1_000_001])
 @pytest.mark.parametrize("name", ["a.npy", "a.h5"])
 def test_a_disk_that_takes_no_more_ends_in_an_error_and_nothing_else(noise, tmp_path, name, limit):
     child = run(LIMITED, noise.root, tmp_path / name, limit)
@@ -114,7 +114,7 @@ except KeyboardInterrupt:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 @pytest.mark.parametrize("name", ["a.npy", "a.h5"])
 def test_who_interrupts_is_heard_at_once_and_nothing_is_left(long, tmp_path, name):
-    for pause in (0.0, 0.03, 0.1):
+    for pause in (0.0, 0.1):
         child = run(INTERRUPTED, long.root, tmp_path / name)
         assert child.stdout is not None
         child.stdout.readline()

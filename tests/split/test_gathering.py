@@ -66,7 +66,7 @@ def ranges(draw, shape):
     return tuple(items)
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_part_is_what_numpy_gives(pair, data):
     array, dataset = pair
