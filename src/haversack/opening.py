@@ -14,7 +14,7 @@ from haversack.errors import (
     UnsupportedError,
     UsageError,
 )
-from haversack.storage.looking import as_path, exists, is_directory
+from haversack.storage.looking import as_path, exists
 from haversack.storage.publish import storage_error
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # Path makes one slash of two
@@ -80,8 +80,8 @@ def _open_existing(place: Path, version: int | str | None) -> Any:
     from haversack.download.ledger import LEDGER_NAME
     from haversack.packed import is_packed, open_packed
     from haversack.packed.reading.versions import check_finished
-    from haversack.split import SplitDataset, is_split
-    from haversack.split.remains import journals
+    from haversack.split import SplitDataset
+    from haversack.split.dataset import holds_array
 
     if version is not None and (is_disk(place) or not is_packed(place)):
         raise UsageError(f"{place} is no packed dataset: only those have versions")
@@ -90,7 +90,7 @@ def _open_existing(place: Path, version: int | str | None) -> Any:
         return DiskDataset(place)
     if is_packed(place):
         return open_packed(place, version=version)
-    if is_split(place) or (is_directory(place) and journals(place)):  # says what is lost of it
+    if holds_array(place):  # of which it says what is lost
         return SplitDataset(place)
     if is_catalog(place):
         return read_catalog(place)

@@ -1,5 +1,6 @@
 """What the disk, or whoever reads what is written, refuses: exit codes, and nothing left behind."""
 
+import json
 import os
 import shutil
 import signal
@@ -52,6 +53,8 @@ def test_what_the_disk_does_not_let_verify_read_is_no_damage(place, name):
     result = _process("verify", name, cwd=place)
     assert result.returncode == 7
     assert f"{name}: 1 damaged, 1 not read: the disk refuses" in result.stderr
+    told = json.loads(_process("verify", name, "--json", cwd=place).stdout)
+    assert sorted(row.get("refused", False) for row in told) == [False, True]
 
 
 @pytest.mark.parametrize("name", ["series", "packed", "a.npy"])

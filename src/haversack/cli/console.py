@@ -131,9 +131,17 @@ def _length(option: str, text: str, least: int) -> int | None:
     return int(text)
 
 
-def damage_rows(found: Sequence[Damage]) -> list[dict[str, str]]:
-    """Write damage as plain values."""
-    return [{"path": str(d.path), "where": d.where, "what": d.what} for d in found]
+def damage_rows(found: Sequence[Damage]) -> list[dict[str, str | bool]]:
+    """Write damage as plain values; ``refused`` where the disk did not let it be read."""
+    return [
+        {
+            "path": str(damage.path),
+            "where": damage.where,
+            "what": damage.what,
+            **({"refused": True} if damage.refused else {}),
+        }
+        for damage in found
+    ]
 
 
 def progress(*, quiet: bool, as_json: bool) -> Listener:

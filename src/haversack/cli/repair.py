@@ -65,21 +65,12 @@ def command(
     Its blocks tell their dtype and shape; the shape of the array is asked for where it is not
     known. What was damaged is kept beside.
     """
+    of_array = {"shape": shape, "block": block, "padding": padding, "dtype": dtype}
     if _is_array(path):
         if undelete:
             raise UsageError(f"--undelete is for packed datasets; {path} is a split array")
-        from haversack.split import repair as repair_array
-
-        array = repair_array(
-            path,
-            lengths("--shape", shape, 0),
-            block_size=lengths("--block", block),
-            padding=_padding(padding),
-            dtype=dtype,
-            dry_run=dry_run,
-        )
-        return _tell_of_array(path, array, dry_run=dry_run, as_json=as_json)
-    if shape or block or padding or dtype:
+        return _repair_array(path, of_array, dry_run=dry_run, as_json=as_json)
+    if any(of_array.values()):
         raise UsageError(
             f"--shape, --block, --padding and --dtype are for split arrays, which {path} is not"
         )
@@ -115,12 +106,23 @@ def command(
 def _is_array(path: Path) -> bool:
     from haversack.disk.place import is_disk
     from haversack.packed import is_packed
-    from haversack.split import is_split
-    from haversack.split.remains import journals
+    from haversack.split.dataset import holds_array
 
-    if not path.is_dir() or is_disk(path) or is_packed(path):
-        return False
-    return is_split(path) or bool(journals(path))
+    return holds_array(path) and not is_disk(path) and not is_packed(path)
+
+
+def _repair_array(path: Path, known: dict[str, str | None], *, dry_run: bool, as_json: bool) -> int:
+    from haversack.split import repair
+
+    done = repair(
+        path,
+        lengths("--shape", known["shape"], 0),
+        block_size=lengths("--block", known["block"]),
+        padding=_padding(known["padding"]),
+        dtype=known["dtype"],
+        dry_run=dry_run,
+    )
+    return _tell_of_array(path, done, dry_run=dry_run, as_json=as_json)
 
 
 def _padding(text: str | None) -> int | tuple[int, ...] | None:

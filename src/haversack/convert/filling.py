@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -34,9 +35,7 @@ def fill(
 def _of_chunks(view: SplitView, chunks: Sequence[int]) -> Iterator[Region]:
     """Cut a view into as many whole chunks at once as are not too large."""
     sizes = [*chunks]
-    nbytes = view.dtype.itemsize
-    for size in chunks:
-        nbytes *= size
+    nbytes = math.prod(chunks) * view.dtype.itemsize
     for axis in reversed(range(view.ndim)):
         count = -(-view.shape[axis] // chunks[axis])
         fitting = max(1, min(count, _PIECE // nbytes))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from haversack import events
 from haversack.convert.filling import fill
 from haversack.split import SplitView
+from haversack.split.block import cells
 from haversack.split.chunking import chunk_shape_for
+from haversack.split.encoding import cut_chunk
 from haversack.split.streaming import Region
 from haversack.split.threads import in_threads
 
@@ -49,7 +51,7 @@ def write_hdf5(view: SplitView, path: Path, progress: events.Progress) -> None:
         def write(region: Region, data: NDArray[Any]) -> None:
             if made.chunks:
                 encode = partial(_encode, data, region, made.chunks)
-                encoded = [*in_threads(encode, _starts(region, made.chunks))]
+                encoded = [*in_threads(encode, cells(data.shape, made.chunks))]
                 thread.submit(made.put, encoded).result()
             else:
                 thread.submit(made.fill, data).result()
@@ -136,25 +138,11 @@ class _Disk:
         """Nothing waits to be written."""
 
 
-def _starts(region: Region, chunks: Sequence[int]) -> list[tuple[int, ...]]:
-    """List where the chunks of a region of whole chunks begin."""
-    sizes = [-(-(each.stop - each.start) // n) for each, n in zip(region, chunks, strict=True)]
-    return [
-        tuple(each.start + i * n for each, i, n in zip(region, cell, chunks, strict=True))
-        for cell in np.ndindex(*sizes)
-    ]
-
-
 def _encode(
-    data: NDArray[Any], region: Region, chunks: tuple[int, ...], start: tuple[int, ...]
+    data: NDArray[Any], region: Region, chunks: tuple[int, ...], cell: tuple[int, ...]
 ) -> Chunk:
-    """Cut out a chunk, filled up with zeros at the edge, and compress it as HDF5's filters do."""
-    begins = [at - each.start for at, each in zip(start, region, strict=True)]
-    part = data[tuple(slice(begin, begin + n) for begin, n in zip(begins, chunks, strict=True))]
-    if part.shape != chunks:
-        full = np.zeros(chunks, data.dtype)
-        full[tuple(map(slice, part.shape))] = part
-        part = full
-    whole = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
+    """Compress a chunk of a region of whole chunks as HDF5's filters do."""
+    start = tuple(each.start + i * n for each, i, n in zip(region, cell, chunks, strict=True))
+    whole = cut_chunk(data, cell, chunks).reshape(-1).view(np.uint8)
     shuffled = whole.reshape(math.prod(chunks), data.itemsize).T
     return start, zlib.compress(shuffled.tobytes(), _LEVEL)

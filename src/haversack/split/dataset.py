@@ -23,6 +23,7 @@ from haversack.split.indexing import Selection
 from haversack.split.layout import finish, lay_out
 from haversack.split.metadata import METADATA, UNFINISHED
 from haversack.split.reading import DiskArray
+from haversack.split.remains import journals
 from haversack.split.store import MUCH, BlockStore
 from haversack.split.view import SplitView
 from haversack.storage.damage import Damage
@@ -48,6 +49,11 @@ def is_split(path: str | os.PathLike[str]) -> bool:
         name.endswith(METADATA) or name == UNFINISHED or re.fullmatch(r"[0-9]{3,}\.h5", name)
         for name in names
     )
+
+
+def holds_array(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory is a split array, or has journals of one whose metadata is lost."""
+    return is_split(path) or (is_directory(as_path(path)) and bool(journals(as_path(path))))
 
 
 class SplitDataset(BlockStore, DiskArray):

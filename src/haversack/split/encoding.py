@@ -45,7 +45,7 @@ def encode_block(
     size = blosc_block_size(chunk_shape, data.itemsize)
 
     def encode(cell: Shape) -> bytes:
-        return encode_in_blocks(_cut(data, cell, chunk_shape), coding, size)
+        return encode_in_blocks(cut_chunk(data, cell, chunk_shape), coding, size)
 
     file = io.BytesIO()
     grid = list(cells(data.shape, chunk_shape))
@@ -80,7 +80,7 @@ def encode_block(
     return whole + encode_tail(Tail(head, np.array(table, CHUNK), np.array(pieces, PIECE)))
 
 
-def _cut(data: NDArray[Any], cell: Shape, chunk_shape: Shape) -> NDArray[Any]:
+def cut_chunk(data: NDArray[Any], cell: Shape, chunk_shape: Shape) -> NDArray[Any]:
     """Copy out one chunk; HDF5 stores those at the edge in full, here filled with zeros."""
     places = tuple(slice(i * n, i * n + n) for i, n in zip(cell, chunk_shape, strict=True))
     part = data[places]
