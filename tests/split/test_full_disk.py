@@ -35,17 +35,19 @@ def full(monkeypatch):
     return fill, monkeypatch.undo
 
 
+def filling_up(kept, fill):
+    """All frames; the disk fills up behind some."""
+    yield from FRAMES[:kept]
+    fill()
+    yield from FRAMES[kept:]
+
+
 @pytest.mark.parametrize("kept", [3, 4, 9])
 def test_frames_before_a_full_disk_are_kept_and_a_writer_goes_on(tmp_path, full, kept):
     fill, free = full
 
-    def frames():
-        yield from FRAMES[:kept]
-        fill()
-        yield from FRAMES[kept:]
-
     with pytest.raises(StorageError, match="No space left.* before are kept") as told:
-        save_frames(frames(), tmp_path / "a", (2, None, None))
+        save_frames(filling_up(kept, fill), tmp_path / "a", (2, None, None))
     free()
     assert "run the same again" not in str(told.value)
     whole = kept // 2 * 2  # frames are gathered into blocks
@@ -60,13 +62,8 @@ def test_frames_before_a_full_disk_are_kept_and_a_writer_goes_on(tmp_path, full,
 def test_where_no_frame_is_kept_the_same_can_be_run_again(tmp_path, full, kept):
     fill, free = full
 
-    def frames():
-        yield from FRAMES[:kept]
-        fill()
-        yield from FRAMES[kept:]
-
     with pytest.raises(StorageError, match="run the same again"):
-        save_frames(frames(), tmp_path / "a", (2, None, None))
+        save_frames(filling_up(kept, fill), tmp_path / "a", (2, None, None))
     free()
     assert not [*tmp_path.rglob("*.h5"), *tmp_path.rglob("*.json")]
     np.testing.assert_array_equal(save_frames(FRAMES, tmp_path / "a"), FRAMES)
