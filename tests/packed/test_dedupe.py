@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from haversack.errors import FormatError
 from haversack.packed import PackWriter, open_packed, pack
-from haversack.packed.build import runs
+from haversack.packed.build import portions, runs
 from haversack.packed.chunks.reader import Chunk
 from haversack.packed.encoding.encoder import Stored
 from haversack.packed.writing.drafts import Draft
@@ -142,6 +142,19 @@ def test_a_build_keeps_equal_payloads_once_whatever_the_number_of_workers(
     assert content(tmp_path / "alone") == content(tmp_path / "threads")
     slots = sum(chunk.slots for chunk in open_packed(tmp_path / "alone")._snapshot.chunks())
     assert slots < 600 / (1 if chunk_bytes == 1000 else 5)
+
+
+@pytest.mark.parametrize("dedupe", [True, False])
+@pytest.mark.parametrize("codec", ["none", "auto", "zstd"])
+def test_chunks_do_not_depend_on_how_many_items_are_read_at_once(
+    tmp_path, small_runs, monkeypatch, codec, dedupe
+):
+    options = {"read": from_a_pool, "codec": codec, "chunk_bytes": 1500, "dedupe": dedupe}
+    for most in (1, 2, 5):
+        monkeypatch.setattr(portions, "_MOST", most)
+        pack(range(200), tmp_path / str(most), **options)
+    alone, *others = (content(tmp_path / str(most)) for most in (1, 2, 5))
+    assert [other == alone for other in others] == [True, True]
 
 
 def test_processes_share_payloads_as_one_does(tmp_path):

@@ -162,7 +162,7 @@ class RunWriter:
         if not portion.kinds:
             return
         draft = self._draft or self._begin()
-        if draft.size + portion.size + 64 * len(keys) < self._chunk_bytes:
+        if draft.stays_below(self._chunk_bytes, portion.size, len(keys)):
             draft.extend(portion.kinds, portion.payloads, keys, portion.texts, portion.fields)
             return
         for at, key in enumerate(keys):

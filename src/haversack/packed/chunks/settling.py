@@ -10,7 +10,7 @@ from haversack.packed.encoding.encoder import Stored
 from haversack.packed.encoding.kinds import Kind
 
 HELD: Final = 4 << 20  # bytes of records that may wait
-_OVERHEAD = 512  # bytes that one takes beside its own
+OVERHEAD: Final = 512  # bytes that one takes beside its own
 
 
 class Settler:
@@ -83,4 +83,4 @@ class Settler:
 
 
 def _cost(stored: Stored) -> int:
-    return len(stored.payload) + _OVERHEAD
+    return len(stored.payload) + OVERHEAD

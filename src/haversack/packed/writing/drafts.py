@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from haversack.errors import StorageError
 from haversack.packed.chunks.reader import Chunk
-from haversack.packed.chunks.settling import Settler
+from haversack.packed.chunks.settling import OVERHEAD, Settler
 from haversack.packed.chunks.writer import ChunkWriter, Sealed
 from haversack.packed.encoding.auto import Auto
 from haversack.packed.encoding.encoder import Stored
@@ -92,6 +92,13 @@ class Draft:
     def size(self) -> int:
         """Bytes of payload so far."""
         return self._sink.size
+
+    def stays_below(self, limit: int, size: int, rows: int) -> bool:
+        """Tell whether it does with so many more bytes and rows, however these are stored.
+
+        They may wait for their codec, be padded, or be of bytes that their codec makes more.
+        """
+        return self.size + size + (size >> 8) + OVERHEAD * rows < limit
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._writer.keys
