@@ -11,7 +11,9 @@ from haversack.demo import make_hub
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that is busy makes no test fail.
-settings.register_profile("haversack", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "haversack", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("haversack")
 
 

@@ -48,9 +48,9 @@ def _meant(jobs, scenario):
 
 
 def sample_of(scenario, number):
-    """List jobs of one point each; of errors, those that the scenario's number comes to."""
-    errors = [runner.ERRORS[(2 * number + more) % len(runner.ERRORS)] for more in range(2)]
-    kinds = [("struck", "kill"), *(("struck", kind) for kind in errors), ("powerless", None)]
+    """List jobs of one point each; of errors, the one that the scenario's number comes to."""
+    error = runner.ERRORS[number % len(runner.ERRORS)]
+    kinds = [("struck", "kill"), ("struck", error), ("powerless", None)]
     kinds.append(("powerless_after", ("kill", "sync EIO", "kill in sync EIO", "hold")[number % 4]))
     return _meant([Job(scenario.name, what, kind, sample=1) for what, kind in kinds], scenario)
 

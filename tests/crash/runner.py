@@ -13,7 +13,8 @@ from .power import Disk, cuts
 from .tracer import Fault, run
 
 ERRORS = ("ENOSPC", "EIO", "EINTR", "late EIO", "short", "reading EIO")
-_FEW = 20  # states checked at each point of another fault, and of a sample
+_FEW = 20  # states checked at each point of another fault
+_SAMPLED = 12  # and of a sample
 
 
 def struck(scenario, kind, *, share=(0, 1), sample=None, writer=None):
@@ -76,9 +77,9 @@ def powerless(scenario, *, share=(0, 1), sample=None):
             states = list(islice(cuts(disk, done.calls), share[0], None, share[1]))
         else:
             chance, count = random.Random(scenario.name), len(done.calls)
-            instants = chance.sample(range(count), min(_FEW * sample, count))
+            instants = chance.sample(range(count), min(_SAMPLED * sample, count))
             states = list(cuts(disk, done.calls, instants=instants))
-            states = chance.sample(states, min(_FEW * sample, len(states)))
+            states = chance.sample(states, min(_SAMPLED * sample, len(states)))
         tally.counts["power cut"] += len(states)
         place.check_states(f"{scenario.name}: power cut", scenario, states, tally)
     return tally
@@ -103,7 +104,7 @@ def powerless_after(scenario, kind, *, share=(0, 1), sample=None, writer=None):
                 affected, calls = _succeeded(scenario, calls, root)
                 since = len(calls) - 1
             states = list(cuts(disk, calls, since=since, chance=chance))
-            states = chance.sample(states, min(_FEW, len(states)))
+            states = chance.sample(states, min(_SAMPLED if sample else _FEW, len(states)))
             tally.counts[f"{kind}, then power cut"] += len(states)
             name = f"{scenario.name}: {kind} at call {done.met - 1}, {done.struck}, then power cut"
             place.check_states(name, affected, states, tally)

@@ -137,11 +137,11 @@ def test_a_build_keeps_equal_payloads_once_whatever_the_number_of_workers(
     options = {"read": from_a_pool, "key": "n", "codec": codec, "chunk_bytes": chunk_bytes}
     with ThreadPoolExecutor(3) as threads:
         for name, executor in (("alone", None), ("threads", threads)):
-            pack(range(600), tmp_path / name, executor=executor, dedupe=True, **options)
-            check(tmp_path / name, [from_a_pool(n)[0] for n in range(600)])
+            pack(range(300), tmp_path / name, executor=executor, dedupe=True, **options)
+            check(tmp_path / name, [from_a_pool(n)[0] for n in range(300)])
     assert content(tmp_path / "alone") == content(tmp_path / "threads")
     slots = sum(chunk.slots for chunk in open_packed(tmp_path / "alone")._snapshot.chunks())
-    assert slots < 600 / (1 if chunk_bytes == 1000 else 5)
+    assert slots < 300 / (1 if chunk_bytes == 1000 else 5)
 
 
 @pytest.mark.parametrize("dedupe", [True, False])

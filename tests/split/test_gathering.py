@@ -66,7 +66,7 @@ def ranges(draw, shape):
     return tuple(items)
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_part_is_what_numpy_gives(pair, data):
     array, dataset = pair
@@ -141,7 +141,7 @@ def test_a_flipped_byte_is_told_or_harmless(tmp_path, monkeypatch, by_tiles, com
     save_to_split_dataset(array, folder, block_size=(3, None, None), compression=compression)
     path = folder / "0000.h5"
     good, told = path.read_bytes(), []
-    for place in range(0, len(good), 3):
+    for place in range(0, len(good), 7):
         path.write_bytes(good[:place] + bytes([good[place] ^ 0x41]) + good[place + 1 :])
         try:
             found = SplitDataset(folder)[...]
@@ -149,7 +149,7 @@ def test_a_flipped_byte_is_told_or_harmless(tmp_path, monkeypatch, by_tiles, com
             told.append(str(error))
         else:
             np.testing.assert_array_equal(found, array)
-    assert len(told) > 200
+    assert len(told) > 100
     assert all(str(path) in text for text in told)
 
 

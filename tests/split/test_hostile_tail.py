@@ -96,7 +96,7 @@ def test_a_lying_table_of_blosc_blocks_is_refused(one, start):
             SplitDataset(folder)[...]
 
 
-@pytest.mark.parametrize("flags", range(256))
+@pytest.mark.parametrize("flags", [*range(64), *range(64, 256, 7)])
 def test_no_flags_of_a_chunk_harm(one, flags):
     folder, path, tail = one
     chunks = tail.chunks.copy()

@@ -144,7 +144,7 @@ def pair(request, tmp_path_factory):
     return array, save_to_split_dataset(array, folder, block_size=size)
 
 
-@settings(QUICK, max_examples=150)
+@settings(QUICK, max_examples=60)
 @given(st.data())
 def test_any_index_reads_from_files_what_numpy_gives(pair, data):
     array, split = pair

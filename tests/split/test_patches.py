@@ -61,7 +61,7 @@ def boxes(draw, shape):
     return tuple(items)
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_each_box_is_what_numpy_gives(pair, data):
     array, dataset = pair

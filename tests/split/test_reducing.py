@@ -45,7 +45,7 @@ def is_defined(kind, asked):
     return asked in FLOATS and (kind[0] == "f" or asked[0] == "c")
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 @pytest.mark.parametrize("kind", INTEGERS + FLOATS)
 def test_sums_and_means_overflow_where_numpys_do(tmp_path, kind, data):

@@ -14,7 +14,7 @@ from haversack.split import save_to_split_dataset
 
 from .test_indexing import assert_same, indices, outcome
 
-QUICK = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 SLOW = settings(QUICK, max_examples=10_000)
 SHAPE = (5, 4, 3, 6)
 
