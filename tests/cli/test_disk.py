@@ -19,13 +19,37 @@ _AS_USER = ("setpriv", f"--inh-caps={_WITHOUT}", f"--bounding-set={_WITHOUT}")
 
 
 def _process(*arguments, cwd, **streams):
-    """Run the command line in a process that permissions hold for, be it root's."""
+    """Run the command line in a process that permissions hold for."""
+    return _python("-m", "haversack", *arguments, cwd=cwd, **streams)
+
+
+def _python(*arguments, cwd, **streams):
+    """Run Python in a process that permissions hold for, be it root's."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     if is_root and shutil.which("setpriv") is None:
         pytest.skip("permissions do not hold for root")
-    command = [*(_AS_USER if is_root else ()), sys.executable, "-m", "haversack", *arguments]
+    command = [*(_AS_USER if is_root else ()), sys.executable, *arguments]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     return subprocess.run(command, cwd=cwd, text=True, check=False, timeout=100, **streams)
+
+
+_EACH = """
+import contextlib, io, json, sys
+from haversack.cli.main import run
+
+for line in sys.stdin:
+    told, shown = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(shown):
+        code = run(json.loads(line))
+    print(json.dumps([code, told.getvalue()]))
+"""
+
+
+def _one_after_the_other(commands, cwd):
+    """Run commands in one process that permissions hold for; give their codes and messages."""
+    lines = "".join(json.dumps(command) + "\n" for command in commands)
+    result = _python("-c", _EACH, cwd=cwd, input=lines)
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 @pytest.fixture
@@ -64,12 +88,11 @@ def test_a_path_that_cannot_be_read_is_the_disk_refusing_for_every_verb(place, n
     if name == "series":
         verbs["view"] = ("--out", "a.png")
     try:
-        for verb, more in verbs.items():
-            result = _process(verb, name, *more, cwd=place)
-            assert (result.returncode, name in result.stderr) == (8, True), (verb, result.stderr)
-            assert len(result.stderr.splitlines()) == 1
+        results = _one_after_the_other([[verb, name, *more] for verb, more in verbs.items()], place)
     finally:
         (place / name).chmod(0o755)
+    for verb, (code, told) in zip(verbs, results, strict=True):
+        assert (code, name in told, len(told.splitlines())) == (8, True, 1), (verb, told)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
@@ -157,6 +180,26 @@ def test_a_signal_that_ends_a_conversion_leaves_nothing_of_the_array(tmp_path, n
         child.send_signal(number)
         assert child.wait(60) == 128 + number
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM"])
+def test_a_signal_that_finds_python_finalizing_an_object_is_heard_all_the_same(place, name):
+    number = getattr(signal, name, None)
+    if number is None:
+        pytest.skip(f"no {name} here")
+    program = f"""
+import os, signal, sys, time, haversack.cli
+main = sys.modules["haversack.cli.main"]
+
+class Thing:
+    def __del__(self):
+        os.kill(os.getpid(), {int(number)})
+
+main.cli.main = lambda *_, **options: (type(Thing()), time.sleep(20))
+main.main()
+"""
+    result = _python("-c", program, cwd=place)
+    assert (result.returncode, "ignored" in result.stderr) == (128 + number, False), result.stderr
 
 
 def test_a_command_under_nohup_goes_on_when_the_terminal_closes(place):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import click
 
 from haversack import __version__
+from haversack.cli.signals import heed_signals
 from haversack.errors import HaversackError, StorageError, UsageError
 
 VERBS = (
@@ -72,10 +72,7 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     _open_messages()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    for name in ("SIGTERM", "SIGHUP"):  # the latter where a system has it
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
-            signal.signal(number, _end)
+    heed_signals()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -85,11 +82,6 @@ def _open_messages() -> None:
     elif isinstance(sys.stderr, io.TextIOWrapper):
         told = sys.stderr
         sys.stderr = _Messages(told.buffer, told.encoding, told.errors, line_buffering=True)
-
-
-def _end(number: int, _frame: object) -> None:
-    """End as an interrupt does, so that temporary files go and leases end."""
-    sys.exit(128 + number)
 
 
 class _Messages(io.TextIOWrapper):
