@@ -123,7 +123,7 @@ def test_who_interrupts_is_heard_at_once_and_nothing_is_left(long, tmp_path, nam
         time.sleep(pause)
         child.send_signal(signal.SIGINT)
         told, errors = child.communicate()
-        assert (told.splitlines()[-1], errors) == ("interrupted", "")
+        assert ("interrupted" in told.splitlines(), errors) == (True, "")
         assert not [*tmp_path.iterdir()]
 
 
