@@ -48,10 +48,14 @@ def _meant(jobs, scenario):
 
 
 def sample_of(scenario, number):
-    """List jobs of one point each; of errors, the one that the scenario's number comes to."""
-    error = runner.ERRORS[number % len(runner.ERRORS)]
-    kinds = [("struck", "kill"), ("struck", error), ("powerless", None)]
-    kinds.append(("powerless_after", ("kill", "sync EIO", "kill in sync EIO", "hold")[number % 4]))
+    """List jobs of one point each: a kill, power cuts, and what the scenario's number comes to."""
+    turn, errors = divmod(number, 2)
+    after = ("kill", "sync EIO", "kill in sync EIO", "hold")
+    kinds = [("struck", "kill"), ("powerless", None)]
+    if errors:
+        kinds.append(("struck", runner.ERRORS[turn % len(runner.ERRORS)]))
+    else:
+        kinds.append(("powerless_after", after[turn % len(after)]))
     return _meant([Job(scenario.name, what, kind, sample=1) for what, kind in kinds], scenario)
 
 

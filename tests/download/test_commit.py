@@ -215,10 +215,11 @@ def refuse(*_):
 def test_a_failed_sync_says_so_though_its_parts_cannot_be_removed(
     whole, publish, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(os, "fsync", refuse)
-    monkeypatch.setattr(os, "unlink", refuse)
-    with pytest.raises(StorageError, match="publish files in"):
-        publish(whole("a"))
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", refuse)
+        broken.setattr(os, "unlink", refuse)
+        with pytest.raises(StorageError, match="publish files in"):
+            publish(whole("a"))
     assert not (tmp_path / "a").exists()
 
 
