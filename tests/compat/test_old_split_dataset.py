@@ -8,12 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from haversack.split import (
-    EmptySplitDataset,
-    FrameWriter,
-    SplitDataset,
-    save_to_split_dataset,
-)
+from haversack.split import EmptySplitDataset, FrameWriter, SplitDataset, save_to_split_dataset
 
 pytestmark = pytest.mark.compat
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 
 from haversack.split import EmptySplitDataset, SplitDataset
-from haversack.split.block import Place
-from haversack.split.ownblock import OwnBlock
+from haversack.split.blockfiles.block import Place
+from haversack.split.blockfiles.ownblock import OwnBlock
 from haversack.storage.looking import exists
 from haversack.storage.ranges import RangeFile
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from haversack.split import SplitDataset, encoding, save_to_split_dataset
+from haversack.split import SplitDataset, save_to_split_dataset
+from haversack.split.blockfiles import encoding
 
 
 def save_tiled(spec, folder, compression="blosc"):

@@ -26,12 +26,13 @@ from haversack.errors import (
     UnsupportedError,
     UsageError,
 )
-from haversack.split import FrameWriter, SplitDataset, rows, save_frames, save_to_split_dataset
-from haversack.split.codec import coding_named
-from haversack.split.journal import encode_header, journal_name
-from haversack.split.metadata import metadata_document, read_stack
-from haversack.split.rows import encode_rows
-from haversack.split.slabs import OpenSlab
+from haversack.split import FrameWriter, SplitDataset, save_frames, save_to_split_dataset
+from haversack.split.chunks.codec import coding_named
+from haversack.split.directory.journal import encode_header, journal_name
+from haversack.split.directory.metadata import metadata_document, read_stack
+from haversack.split.growth import rows
+from haversack.split.growth.rows import encode_rows
+from haversack.split.growth.slabs import OpenSlab
 
 SIZE = (4, None, 5, None)
 

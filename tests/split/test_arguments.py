@@ -11,11 +11,11 @@ from haversack.split import (
     EmptySplitDataset,
     FrameWriter,
     SplitDataset,
-    about,
     is_split,
     save_frames,
     save_to_split_dataset,
 )
+from haversack.split.directory import about
 from haversack.split.frames import save_all_frames
 
 DATA = np.arange(4 * 6 * 8).reshape(4, 6, 8).astype("u2")

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError, IntegrityError
-from haversack.split import blosc
-from haversack.split.block import Place
-from haversack.split.chunk import StoredChunk, in_order
-from haversack.split.codec import coding_named, encode, encode_in_blocks
-from haversack.split.ownblock import OwnBlock
-from haversack.split.tail import CHUNK, PIECE, BlockHead, Tail, encode_tail
+from haversack.split.blockfiles.block import Place
+from haversack.split.blockfiles.ownblock import OwnBlock
+from haversack.split.blockfiles.tail import CHUNK, PIECE, BlockHead, Tail, encode_tail
+from haversack.split.chunks import blosc
+from haversack.split.chunks.chunk import StoredChunk, in_order
+from haversack.split.chunks.codec import coding_named, encode, encode_in_blocks
 from haversack.storage.checksum import crc32c
 from haversack.storage.ranges import RangeFile
 

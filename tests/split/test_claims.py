@@ -11,7 +11,7 @@ import pytest
 
 from haversack.errors import FormatError, HaversackError, TooLargeError
 from haversack.split import SplitDataset, save_to_split_dataset
-from haversack.split.streaming import pieces
+from haversack.split.reductions.streaming import pieces
 
 from .test_foreign import BRUNOISE, VOLUMES, directory
 

@@ -8,9 +8,9 @@ import pytest
 
 from haversack.errors import FormatError, HaversackError, IntegrityError, NewerFormatError
 from haversack.split import SplitDataset, save_to_split_dataset
-from haversack.split.chunk import StoredChunk
-from haversack.split.codec import coding_named, encode
-from haversack.split.metadata import METADATA, block_name, metadata_document, read_stack
+from haversack.split.chunks.chunk import StoredChunk
+from haversack.split.chunks.codec import coding_named, encode
+from haversack.split.directory.metadata import METADATA, block_name, metadata_document, read_stack
 from haversack.storage.damage import Damage
 
 

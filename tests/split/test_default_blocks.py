@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haversack.convert import export_array, import_array
-from haversack.split import chunking, save_to_split_dataset
-from haversack.split.chunking import default_block_shape
+from haversack.split import save_to_split_dataset
+from haversack.split.chunks import chunking
+from haversack.split.chunks.chunking import default_block_shape
 
 SHAPE = (40, 6, 20)
 MOST = 2000  # bytes

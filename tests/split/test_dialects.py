@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 
 from haversack.errors import FormatError, NewerFormatError, UnsupportedError
-from haversack.split import (
-    SplitDataset,
-    chunk,
-    is_split,
-    repair,
-    save_frames,
-    save_to_split_dataset,
-)
+from haversack.split import SplitDataset, is_split, repair, save_frames, save_to_split_dataset
+from haversack.split.chunks import chunk
 
 from .test_foreign import BRUNOISE, VOLUMES, directory, write
 

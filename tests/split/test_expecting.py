@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from haversack.split import SplitDataset, save_to_split_dataset
-from haversack.split.threads import do_all, in_threads
+from haversack.split.chunks.threads import do_all, in_threads
 from haversack.storage.calls import calls
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from haversack.errors import FormatError, HaversackError, PathNotFoundError, UnsupportedError
 from haversack.split import SplitDataset, is_split
-from haversack.split.codec import coding_named, encode
+from haversack.split.chunks.codec import coding_named, encode
 
 VOLUMES = (np.arange(10 * 3 * 8 * 9) % 997).astype("uint16").reshape(10, 3, 8, 9)
 

@@ -9,9 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import HaversackError, IntegrityError
-from haversack.split import SplitDataset, blosc, encoding, save_to_split_dataset, tiles
-from haversack.split.gathering import Gathering
-from haversack.split.scattering import Scattering
+from haversack.split import SplitDataset, save_to_split_dataset
+from haversack.split.blockfiles import encoding
+from haversack.split.chunks import blosc
+from haversack.split.results import tiles
+from haversack.split.results.gathering import Gathering
+from haversack.split.results.scattering import Scattering
 from haversack.storage.calls import calls
 
 from .conftest import save_tiled

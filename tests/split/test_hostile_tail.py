@@ -9,9 +9,9 @@ import pytest
 
 from haversack.errors import HaversackError
 from haversack.split import SplitDataset, save_to_split_dataset
-from haversack.split.block import Place
-from haversack.split.ownblock import OwnBlock
-from haversack.split.tail import CHUNK, MAGIC, PIECE, Tail, encode_tail, read_tail
+from haversack.split.blockfiles.block import Place
+from haversack.split.blockfiles.ownblock import OwnBlock
+from haversack.split.blockfiles.tail import CHUNK, MAGIC, PIECE, Tail, encode_tail, read_tail
 from haversack.storage.checksum import crc32c
 from haversack.storage.ranges import RangeFile
 
@@ -197,7 +197,7 @@ def test_a_lying_size_of_the_hdf5_part_is_found_by_verify(one):
 def test_a_newer_tail_says_upgrade(one, monkeypatch):
     _, path, tail = one
     data = path.read_bytes()[: tail.head.hdf5_size]
-    monkeypatch.setattr("haversack.split.tail.FORMAT", 2)
+    monkeypatch.setattr("haversack.split.blockfiles.tail.FORMAT", 2)
     path.write_bytes(data + encode_tail(tail))
     monkeypatch.undo()
     with pytest.raises(HaversackError, match="format 2, this haversack reads up to 1: upgrade"):

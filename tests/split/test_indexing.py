@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from haversack.errors import TooLargeError
 from haversack.split import SplitDataset, save_to_split_dataset
-from haversack.split.indexing import select
-from haversack.split.plan import copy, divide
+from haversack.split.planning.indexing import select
+from haversack.split.planning.plan import copy, divide
 
 SHAPES = [(7,), (5, 6), (4, 3, 5), (3, 2, 4, 5), (2, 3, 2, 3, 2), (0, 4), (3, 0, 2), (1, 1)]
 QUICK = settings(max_examples=400, suppress_health_check=list(HealthCheck), derandomize=False)

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import FormatError, IntegrityError
-from haversack.split import SplitDataset, patches, save_to_split_dataset, tasks
-from haversack.split.patches import Patches
+from haversack.split import SplitDataset, save_to_split_dataset
+from haversack.split.results import patches, tasks
+from haversack.split.results.patches import Patches
 
 from .conftest import save_tiled
 

@@ -34,13 +34,13 @@ from haversack.split import (
     FrameWriter,
     SplitDataset,
     repair,
-    restoring,
     save_frames,
     save_to_split_dataset,
 )
-from haversack.split.growing import LOCK
-from haversack.split.journal import journal_name
-from haversack.split.metadata import METADATA, checksum_of, read_stack
+from haversack.split.directory.growing import LOCK
+from haversack.split.directory.journal import journal_name
+from haversack.split.directory.metadata import METADATA, checksum_of, read_stack
+from haversack.split.upkeep import restoring
 from haversack.storage.lock import exclusive
 
 ABOUT: dict[str, Any] = {
@@ -451,9 +451,9 @@ def test_frames_behind_a_journal_that_is_lost_are_not_hidden(tmp_path, numbers):
     folder = tmp_path / "live"
     FrameWriter(folder, block_size=(2, None)).append(numbers[0])
     stack = read_stack(folder)
-    from haversack.split.codec import coding_named
-    from haversack.split.journal import encode_header
-    from haversack.split.rows import encode_rows
+    from haversack.split.chunks.codec import coding_named
+    from haversack.split.directory.journal import encode_header
+    from haversack.split.growth.rows import encode_rows
 
     for slab in (1, 3):
         rows = encode_rows(numbers[2 * slab : 2 * slab + 2], stack, 2 * slab, coding_named(None))

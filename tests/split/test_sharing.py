@@ -8,7 +8,7 @@ import pytest
 from tests.running import run_python
 
 from haversack.split import FrameWriter, SplitDataset, save_to_split_dataset
-from haversack.split.growing import Growth
+from haversack.split.directory.growing import Growth
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haversack.errors import UnsupportedError, UsageError
-from haversack.split import SplitDataset, save_to_split_dataset, streaming
-from haversack.split.about import describe
+from haversack.split import SplitDataset, save_to_split_dataset
+from haversack.split.directory.about import describe
+from haversack.split.reductions import streaming
 
 NAMES = ["sum", "mean", "max", "min", "std", "var"]
 SHAPE = (7, 3, 5, 4)

@@ -7,7 +7,7 @@ import pytest
 
 from haversack.errors import FormatError, HaversackError, IntegrityError, StorageError
 from haversack.split import FrameWriter, SplitDataset
-from haversack.split import publishing as publishing_module
+from haversack.split.growth import publishing as publishing_module
 
 FRAMES = np.arange(22 * 6 * 5, dtype="<u2").reshape(22, 6, 5)
 SIZES = [(4, None, None), (4, 3, 2)]

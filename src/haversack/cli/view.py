@@ -39,7 +39,7 @@ def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
     is shown.
     """
     from haversack.split import SplitDataset
-    from haversack.split.text import parse_index
+    from haversack.split.planning.text import parse_index
     from haversack.view import draw_array
 
     if out.suffix.lower() != ".png":

@@ -238,7 +238,7 @@ def _import_directory(
 def _import_hdf5(
     place: Path, path: Any, dataset: str | None, options: dict[str, Any]
 ) -> SplitDataset:
-    from haversack.split.foreign import checked_dataset, open_hdf5
+    from haversack.split.blockfiles.foreign import checked_dataset, open_hdf5
 
     check_file(place, "hdf5")
     with open_hdf5(place) as hdf5:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.split import SplitView
-from haversack.split.streaming import Region, pieces
+from haversack.split.reductions.streaming import Region, pieces
 
 _PIECE = 32 << 20  # bytes
 

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from haversack import events
 from haversack.convert.filling import fill
 from haversack.split import SplitView
-from haversack.split.block import cells
-from haversack.split.chunking import chunk_shape_for
-from haversack.split.encoding import cut_chunk
-from haversack.split.streaming import Region
-from haversack.split.threads import in_threads
+from haversack.split.blockfiles.block import cells
+from haversack.split.blockfiles.encoding import cut_chunk
+from haversack.split.chunks.chunking import chunk_shape_for
+from haversack.split.chunks.threads import in_threads
+from haversack.split.reductions.streaming import Region
 
 _LEVEL = 4  # of gzip
 

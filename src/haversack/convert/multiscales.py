@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from haversack.errors import FormatError, UsageError
-from haversack.split.about import check_distances, describe
-from haversack.split.fields import shown
+from haversack.split.directory.about import check_distances, describe
+from haversack.split.directory.fields import shown
 
 log = logging.getLogger("haversack.convert")
 _KINDS = {dict: "an object", list: "a list", str: "a text", (int, float): "a number"}
@@ -62,7 +62,7 @@ def first_level(image: Field) -> str:
 
 
 def described(image: Field, name: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Describe a level as :func:`haversack.split.about.describe` takes it.
+    """Describe a level as :func:`haversack.split.directory.about.describe` takes it.
 
     Raises
     ------

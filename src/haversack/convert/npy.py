@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from haversack import events
 from haversack.convert.filling import fill
 from haversack.split import SplitView
-from haversack.split.streaming import Region
+from haversack.split.reductions.streaming import Region
 
 
 def write_npy(view: SplitView, path: Path, progress: events.Progress) -> None:

@@ -14,8 +14,8 @@ from haversack.convert.multiscales import described, find_image, first_level
 from haversack.convert.sources import files_in, reading
 from haversack.errors import FormatError, MissingExtraError, UnsupportedError, UsageError
 from haversack.split import SplitView
-from haversack.split.about import About
-from haversack.split.foreign import the_only
+from haversack.split.blockfiles.foreign import the_only
+from haversack.split.directory.about import About
 
 _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 _UNITS = {"s": "second", "ms": "millisecond", "um": "micrometer", "µm": "micrometer"}

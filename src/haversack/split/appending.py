@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack.errors import ConflictError, ExistsError, UsageError
-from haversack.split.about import check_distances, check_names, describe
-from haversack.split.block import Shape, as_array, as_dtype, check_dtype, refuse_masked
-from haversack.split.chunking import block_shape_for
-from haversack.split.codec import coding_named
-from haversack.split.cutting import PartialShape, whole_sizes
+from haversack.split.blockfiles.block import Shape, as_array, as_dtype, check_dtype, refuse_masked
+from haversack.split.chunks.chunking import block_shape_for
+from haversack.split.chunks.codec import coding_named
 from haversack.split.dataset import is_split
-from haversack.split.growing import LOCK
-from haversack.split.metadata import METADATA, Stack, metadata_document, read_stack
-from haversack.split.recovery import discard, make_room, recover
-from haversack.split.rows import check_frame
-from haversack.split.slabs import OpenSlab, publish_slab
+from haversack.split.directory.about import check_distances, check_names, describe
+from haversack.split.directory.growing import LOCK
+from haversack.split.directory.metadata import METADATA, Stack, metadata_document, read_stack
+from haversack.split.growth.recovery import discard, make_room, recover
+from haversack.split.growth.rows import check_frame
+from haversack.split.growth.slabs import OpenSlab, publish_slab
+from haversack.split.planning.cutting import PartialShape, whole_sizes
 from haversack.split.writing import taken
 from haversack.storage import publish
 from haversack.storage.lock import exclusive

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import UnsupportedError
-from haversack.split.about import About
-from haversack.split.block import Shape
-from haversack.split.blocks import Blocks
-from haversack.split.indexers import window
-from haversack.split.indexing import Selection
-from haversack.split.layout import finish, lay_out
-from haversack.split.metadata import METADATA, UNFINISHED
+from haversack.split.blockfiles.block import Shape
+from haversack.split.directory.about import About
+from haversack.split.directory.metadata import METADATA, UNFINISHED
+from haversack.split.directory.remains import journals
+from haversack.split.directory.store import MUCH, BlockStore
+from haversack.split.planning.blocks import Blocks
+from haversack.split.planning.indexers import window
+from haversack.split.planning.indexing import Selection
+from haversack.split.planning.layout import finish, lay_out
 from haversack.split.reading import DiskArray
-from haversack.split.remains import journals
-from haversack.split.store import MUCH, BlockStore
 from haversack.split.view import SplitView
 from haversack.storage.damage import Damage
 from haversack.storage.looking import as_path, is_directory, listed, state

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from haversack import events
 from haversack.errors import ConflictError, ExistsError, StorageError, UnsupportedError, UsageError
 from haversack.split.appending import FrameWriter
-from haversack.split.block import as_array
-from haversack.split.cutting import PartialShape
+from haversack.split.blockfiles.block import as_array
 from haversack.split.dataset import SplitDataset, is_split
-from haversack.split.metadata import METADATA
+from haversack.split.directory.metadata import METADATA
+from haversack.split.planning.cutting import PartialShape
 from haversack.split.writing import taken
 from haversack.storage.looking import as_path, exists
 

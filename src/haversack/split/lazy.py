@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import MissingExtraError
-from haversack.split.layout import too_large
-from haversack.split.streaming import cut
+from haversack.split.planning.layout import too_large
+from haversack.split.reductions.streaming import cut
 
 if TYPE_CHECKING:
     from haversack.split.view import SplitView

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import UnsupportedError, UsageError
-from haversack.split.block import as_array
-from haversack.split.cutting import Numbers, for_each_axis
-from haversack.split.streaming import cuts, in_order
+from haversack.split.blockfiles.block import as_array
+from haversack.split.planning.cutting import Numbers, for_each_axis
+from haversack.split.reductions.streaming import cuts, in_order
 from haversack.storage.looking import as_path
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from haversack.errors import (
     UnsupportedError,
     UsageError,
 )
-from haversack.split.about import About
 from haversack.split.averaging import mean_of_pairs
-from haversack.split.metadata import PYRAMID
+from haversack.split.directory.about import About
+from haversack.split.directory.metadata import PYRAMID
 from haversack.split.writing import LoneWriter
 from haversack.storage import publish
 from haversack.storage.damage import Damage

@@ -15,11 +15,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from haversack import events
 from haversack.errors import UnsupportedError
-from haversack.split.about import About
-from haversack.split.cutting import Numbers
-from haversack.split.indexers import select_orthogonal
-from haversack.split.indexing import Selection, select
-from haversack.split.reductions import Reductions
+from haversack.split.directory.about import About
+from haversack.split.planning.cutting import Numbers
+from haversack.split.planning.indexers import select_orthogonal
+from haversack.split.planning.indexing import Selection, select
+from haversack.split.reductions.methods import Reductions
 
 if TYPE_CHECKING:
     from haversack.split.view import BlockViews

@@ -6,16 +6,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from haversack.errors import ConflictError, UnsupportedError
-from haversack.split.block import Place, refuse_masked
-from haversack.split.encoding import encode_block
-from haversack.split.growing import LOCK
-from haversack.split.indexing import select
-from haversack.split.layout import lay_out
-from haversack.split.ownblock import OwnBlock
-from haversack.split.plan import Part, divide, put
+from haversack.split.blockfiles.block import Place, refuse_masked
+from haversack.split.blockfiles.encoding import encode_block
+from haversack.split.blockfiles.ownblock import OwnBlock
+from haversack.split.blockfiles.tail import read_tail
+from haversack.split.chunks.threads import in_threads
+from haversack.split.directory.growing import LOCK
+from haversack.split.planning.indexing import select
+from haversack.split.planning.layout import lay_out
+from haversack.split.planning.plan import Part, divide, put
 from haversack.split.pyramid import remove_pyramid
-from haversack.split.tail import read_tail
-from haversack.split.threads import in_threads
 from haversack.storage import publish
 from haversack.storage.lock import exclusive
 from haversack.storage.ranges import RangeFile

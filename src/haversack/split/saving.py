@@ -11,13 +11,13 @@ import numpy as np
 
 from haversack import events
 from haversack.errors import UnsupportedError
-from haversack.split.about import check_distances
-from haversack.split.block import check_dtype, refuse_masked
-from haversack.split.blocks import Blocks
-from haversack.split.chunking import default_block_shape
-from haversack.split.cutting import Numbers, PartialShape
+from haversack.split.blockfiles.block import check_dtype, refuse_masked
+from haversack.split.chunks.chunking import default_block_shape
 from haversack.split.dataset import SplitDataset, is_split
-from haversack.split.finding import prefix_of
+from haversack.split.directory.about import check_distances
+from haversack.split.directory.finding import prefix_of
+from haversack.split.planning.blocks import Blocks
+from haversack.split.planning.cutting import Numbers, PartialShape
 from haversack.split.reading import DiskArray
 from haversack.split.writing import LoneWriter, taken
 from haversack.storage.looking import as_path

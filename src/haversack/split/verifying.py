@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from haversack import events
 from haversack.errors import FormatError, StorageError
-from haversack.split.finding import numbers_in
-from haversack.split.foreign import ForeignBlock
-from haversack.split.plan import Part
+from haversack.split.blockfiles.foreign import ForeignBlock
+from haversack.split.directory.finding import numbers_in
+from haversack.split.planning.plan import Part
 from haversack.split.pyramid import verify_pyramid
-from haversack.split.tasks import check_reach
+from haversack.split.results.tasks import check_reach
 from haversack.storage.damage import Damage
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.split.about import About
-from haversack.split.indexers import window
-from haversack.split.indexing import Axis, Selection
+from haversack.split.directory.about import About
+from haversack.split.planning.indexers import window
+from haversack.split.planning.indexing import Axis, Selection
 from haversack.split.reading import DiskArray, Shape
-from haversack.split.streaming import cuts
+from haversack.split.reductions.streaming import cuts
 
 if TYPE_CHECKING:
     from haversack.split.dataset import SplitDataset

@@ -18,16 +18,16 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack import events
 from haversack.errors import ExistsError, FormatError, UsageError
-from haversack.split.about import check_distances, check_names, describe
-from haversack.split.block import MOST_AXES, Place, as_array, as_dtype, check_dtype
-from haversack.split.blocks import Blocks
-from haversack.split.codec import coding_named
-from haversack.split.cutting import Numbers, PartialShape
+from haversack.split.blockfiles.block import MOST_AXES, Place, as_array, as_dtype, check_dtype
+from haversack.split.blockfiles.encoding import encode_block
+from haversack.split.blockfiles.finishing import check_blocks
+from haversack.split.blockfiles.tail import read_tail
+from haversack.split.chunks.codec import coding_named
+from haversack.split.chunks.threads import in_threads
 from haversack.split.dataset import SplitDataset, is_split
-from haversack.split.encoding import encode_block
-from haversack.split.finding import part_of_name
-from haversack.split.finishing import check_blocks
-from haversack.split.metadata import (
+from haversack.split.directory.about import check_distances, check_names, describe
+from haversack.split.directory.finding import part_of_name
+from haversack.split.directory.metadata import (
     FORMAT,
     METADATA,
     UNFINISHED,
@@ -36,9 +36,9 @@ from haversack.split.metadata import (
     is_unfinished,
     metadata_document,
 )
-from haversack.split.remains import has_remains, repair_advice
-from haversack.split.tail import read_tail
-from haversack.split.threads import in_threads
+from haversack.split.directory.remains import has_remains, repair_advice
+from haversack.split.planning.blocks import Blocks
+from haversack.split.planning.cutting import Numbers, PartialShape
 from haversack.storage import publish
 from haversack.storage.looking import as_path, exists, listed, read_file
 from haversack.storage.ranges import RangeFile

@@ -1,0 +1,73 @@
+"""Rows that blocks of a growing array hold and its metadata does not count.
+
+Metadata never falls behind by more than one slab that was being published, so where it counts less
+it is older than the blocks: a backup was put back, or a copy brought an old file. A single whole
+slab proves nothing: who wrote it may have been told that it was not appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from haversack.split.blockfiles.tail import read_tail
+from haversack.split.directory.growing import piece_bounds
+from haversack.split.directory.journal import journal_name
+from haversack.split.directory.metadata import METADATA, Stack, block_name, read_stack
+from haversack.storage.damage import Damage
+from haversack.storage.looking import exists
+from haversack.storage.ranges import RangeFile
+
+
+def rows_in_blocks(root: Path, stack: Stack) -> int:
+    """Count the rows of an array as its blocks prove them, at least those that are counted.
+
+    Raises
+    ------
+    IntegrityError, FormatError
+        A block that would count is damaged.
+    """
+    per_slab, counted = stack.shape_block[0], stack.shape[0]
+    end, is_older = counted, False
+    while not exists(root / journal_name(end // per_slab)):
+        slab, before = divmod(end, per_slab)
+        rows = _rows_of(root, stack, slab)
+        if rows <= before:
+            break
+        is_older |= before > 0 or rows < per_slab
+        end = slab * per_slab + rows
+        if rows < per_slab:
+            break
+    return end if is_older or end - counted > per_slab else counted
+
+
+def verify_count(root: Path) -> Iterator[Damage]:
+    """Tell of metadata that is older than the blocks."""
+    stack = read_stack(root)
+    while stack.growable:
+        counted, held = stack.shape[0], rows_in_blocks(root, stack)
+        stack = read_stack(root)
+        if stack.shape[0] == counted:  # else a writer went on meanwhile
+            if held > counted:
+                what = (
+                    f"it counts {counted} rows and is older than the blocks, which hold {held}: "
+                    "the next FrameWriter counts all of them again"
+                )
+                yield Damage(root / METADATA, f"row {counted}", what)
+            return
+
+
+def _rows_of(root: Path, stack: Stack, slab: int) -> int:
+    """Count the rows that all blocks of a slab hold; none where one is missing or another's."""
+    found: set[int] = set()
+    for piece in range(stack.pieces):
+        number = slab * stack.pieces + piece
+        path = root / block_name(number, number + 1, growable=True)
+        if not exists(path):
+            return 0
+        head = read_tail(RangeFile(path)).head
+        inner = tuple([end - start for start, end in piece_bounds(stack, piece)])
+        if (head.array, head.block, head.shape[1:]) != (stack.array, number, inner):
+            return 0
+        found.add(head.shape[0])
+    return min(found)
