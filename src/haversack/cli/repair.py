@@ -146,10 +146,11 @@ def _tell_of_array(path: Path, done: Repaired, *, dry_run: bool, as_json: bool) 
     for damage in done.lost:
         click.echo(damage)
     array = f"{done.dtype or 'array'} of shape {done.shape} in blocks of {done.shape_block}"
-    if not done.rebuilt:
-        click.echo(f"{path}: {array}: its metadata are whole, nothing to do", err=True)
-        return 0
     would = "would be " if dry_run else ""
+    if not done.rebuilt:
+        aside = f"{len(done.lost)} journals {would}set aside" if done.lost else "nothing to do"
+        click.echo(f"{path}: {array}: its metadata are whole, {aside}", err=True)
+        return 1 if done.lost else 0
     kept = f", the damaged one {would}kept as {done.kept_as.name}" if done.kept_as else ""
     click.echo(
         f"{path}: {array}: {done.rebuilt[0].name} {would}written anew{kept}, "

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,7 +38,8 @@ class FrameWriter:
     One writer appends at a time: where a second one opens the array, the first is told by its next
     ``append``. Whole blocks are published in the background while frames go on to a journal;
     :meth:`close` publishes the rest, after which the old package opens the array too. After a
-    crash the next writer goes on where this one was.
+    crash the next writer goes on where this one was. Threads may share a writer: their calls take
+    turns. A process that is forked has to open one of its own.
 
     Parameters
     ----------
@@ -94,6 +98,7 @@ class FrameWriter:
         self._pool: ThreadPoolExecutor | None = None
         self._publishing: Future[None] | None = None
         self._closed = False
+        self._turns, self._is_busy, self._process = threading.RLock(), False, os.getpid()
         if exists(self.path / METADATA):
             self._open()
         elif is_split(self.path):
@@ -181,7 +186,8 @@ class FrameWriter:
         Raises
         ------
         UsageError
-            Another shape or dtype, or a masked array.
+            Another shape or dtype, or a masked array; or the writer is closed, is of the process
+            that this one was forked from, or was interrupted in an append of this thread.
         ConflictError
             Another writer took the array over.
         StorageError
@@ -203,12 +209,40 @@ class FrameWriter:
         UsageError, ConflictError, StorageError
             As :meth:`append`.
         """
-        if self._closed:
-            raise UsageError(f"the writer of {self.path} is closed")
         refuse_masked(frames)
         frames = frames if hasattr(frames, "dtype") else np.asarray(frames)
         if not frames.ndim:
             raise UsageError("frames have an axis more than one frame has, but this has none")
+        with self._turn():
+            self._extend(frames)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep all others out that would append or close."""
+        if self._is_forked:
+            raise UsageError(
+                f"the writer of {self.path} is of the process that this one was forked from: "
+                "open another one here, which takes the array over"
+            )
+        with self._turns:
+            if self._closed:
+                raise UsageError(f"the writer of {self.path} is closed")
+            if self._is_busy:
+                raise UsageError(
+                    f"the writer of {self.path} is amid another call of this thread, which a "
+                    "signal has interrupted: append when that has returned"
+                )
+            self._is_busy = True
+            try:
+                yield
+            finally:
+                self._is_busy = False
+
+    @property
+    def _is_forked(self) -> bool:
+        return os.getpid() != self._process
+
+    def _extend(self, frames: Any) -> None:
         done = 0
         try:
             while done < len(frames):
@@ -286,8 +320,11 @@ class FrameWriter:
         StorageError
             The disk refuses. The frames are safe; the next writer publishes them.
         """
-        if self._closed:
-            return
+        if not self._closed and not self._is_forked:
+            with self._turn():
+                self._close()
+
+    def _close(self) -> None:
         if self._slab is not None and self._slab.rows:
             self._full.append(self._slab)
         elif self._slab is not None:
@@ -302,8 +339,11 @@ class FrameWriter:
 
     def give_up(self) -> None:
         """Close without publishing, and remove the array if this writer began it."""
+        if self._is_forked:
+            return
         if not self._closed:
-            self._let_go()
+            with self._turn():
+                self._let_go()
         if self._began:
             discard(self.path, self._began)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haversack.errors import FormatError, IntegrityError, NewerFormatError
+from haversack.errors import FormatError, IntegrityError, NewerFormatError, StorageError
 from haversack.split.blockfiles.block import ChunkByChunk, Shape, Wanted
 from haversack.split.chunks.chunk import StoredChunk
 from haversack.storage.checksum import crc32c
@@ -30,6 +30,7 @@ from haversack.storage.ranges import RangeFile
 FORMAT = 1
 MAGIC = b"\x89HVJRN\r\n"
 _HEADER = struct.Struct("<8sIQ16s16sI")  # magic, format, first row, array, generation, crc32c
+_GENERATION = slice(36, 52)  # of a header
 _MARK = 0x5246_5648
 _RECORD = struct.Struct("<IIQQIII")  # mark, block, row, first row of the append, size, crc, crc
 _STEP = 1 << 20
@@ -55,7 +56,11 @@ def holds_rows(path: Path) -> bool:
 
 def encode_header(start: int, array: str) -> bytes:
     """Begin a journal whose first row is ``start``."""
-    body = _HEADER.pack(MAGIC, FORMAT, start, bytes.fromhex(array), os.urandom(16), 0)[:-4]
+    return _encode_header(start, array, os.urandom(16))
+
+
+def _encode_header(start: int, array: str, generation: bytes) -> bytes:
+    body = _HEADER.pack(MAGIC, FORMAT, start, bytes.fromhex(array), generation, 0)[:-4]
     return body + struct.pack("<I", crc32c(body))
 
 
@@ -68,17 +73,46 @@ def encode_record(block: int, row: int, since: int, payload: bytes) -> bytes:
 def read_header(file: RangeFile) -> tuple[int, str]:
     """Read the header of a journal: its first row, its array's id; raises as :class:`Journal`."""
     if file.size < _HEADER.size:
-        raise FormatError(f"{file.path} is too short for a journal")
+        raise IntegrityError(f"{file.path} is too short for a journal: {_advice(file.path)}")
     data = file.read(0, _HEADER.size)
     magic, version, start, owner, _, crc = _HEADER.unpack(data)
     if magic != MAGIC or crc != crc32c(data[:-4]):
-        raise IntegrityError(f"{file.path}: the journal's header is damaged")
+        raise IntegrityError(f"{file.path}: the journal's header is damaged: {_advice(file.path)}")
     if version > FORMAT:
         raise NewerFormatError(
             f"{file.path} was written by format {version}, this haversack reads up to "
             f"{FORMAT}: upgrade haversack"
         )
     return start, owner.hex()
+
+
+def _advice(path: Path) -> str:
+    return f"bring it back, or have `haversack repair {path.parent}` set it aside, to read the rest"
+
+
+def check_header(file: RangeFile, start: int, array: str) -> bool:
+    """See that a journal belongs where it is, and tell whether its header is whole.
+
+    Of what it says, only the generation is not known: where that or the checksum is damaged alone,
+    or all but these two, it is still told from any other.
+
+    Raises
+    ------
+    FormatError, IntegrityError
+        It is of another array, or nobody can tell.
+    """
+    try:
+        if read_header(file) != (start, array):
+            raise FormatError(f"{file.path} does not belong here: it is of another array")
+    except IntegrityError:
+        if file.size < _HEADER.size:
+            raise
+        found = file.read(0, _HEADER.size)
+        right = _encode_header(start, array, found[_GENERATION])
+        if found[: _GENERATION.start] == right[: _GENERATION.start] or found[-4:] == right[-4:]:
+            return False
+        raise
+    return True
 
 
 def count_pieces(file: RangeFile) -> tuple[bool, int]:
@@ -132,7 +166,7 @@ class Journal:
     NewerFormatError, FormatError
         It was written by a later haversack, or is none of this array.
     IntegrityError
-        Its header is damaged, or rows were taken out of its midst.
+        Its header is damaged beyond doubt, or rows were taken out of its midst.
     """
 
     def __init__(self, path: Path, array: str, start: int, pieces: int) -> None:
@@ -140,12 +174,8 @@ class Journal:
         self._file = RangeFile(path)
         self._records: list[_Record | _Lost] = []
         self._end = _HEADER.size
-        self._check_header(array)
+        self._has_whole_header = check_header(self._file, start, array)
         self.refresh()
-
-    def _check_header(self, array: str) -> None:
-        if read_header(self._file) != (self.start, array):
-            raise FormatError(f"{self.path} does not belong here: it is of another array")
 
     @property
     def inode(self) -> int:
@@ -308,12 +338,16 @@ class Journal:
 
     def verify(self) -> Iterator[Damage]:
         """Compare every byte with the checksums."""
+        if not self._has_whole_header:
+            what = "it is damaged, but the rows read: the next FrameWriter writes it anew"
+            yield Damage(self.path, "header", what)
         for row in range(self.rows):
             for block in range(self.pieces):
                 try:
                     self.payload(row, block)
-                except FormatError as error:
-                    yield Damage(self.path, f"row {self.start + row}", str(error))
+                except (FormatError, StorageError) as error:
+                    where, refused = f"row {self.start + row}", isinstance(error, StorageError)
+                    yield Damage(self.path, where, str(error), refused)
 
 
 def _parse(data: bytes, at: int) -> _Record | None:

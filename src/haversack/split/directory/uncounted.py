@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from haversack.errors import FormatError, StorageError
 from haversack.split.blockfiles.tail import read_tail
 from haversack.split.directory.growing import piece_bounds
 from haversack.split.directory.journal import journal_name
@@ -25,13 +26,21 @@ def rows_in_blocks(root: Path, stack: Stack) -> int:
     Raises
     ------
     IntegrityError, FormatError
-        A block that would count is damaged.
+        A block behind them is damaged, and may hold more.
     """
     per_slab, counted = stack.shape_block[0], stack.shape[0]
     end, is_older = counted, False
     while not exists(root / journal_name(end // per_slab)):
         slab, before = divmod(end, per_slab)
-        rows = _rows_of(root, stack, slab)
+        try:
+            rows = _rows_of(root, stack, slab)
+        except FormatError as error:
+            if before:  # it counts, and whoever reads it is told
+                break
+            raise type(error)(
+                f"{error}. It lies behind the {counted} rows that are counted, and may hold more: "
+                "bring it back, or move it elsewhere to go on without it"
+            ) from error
         if rows <= before:
             break
         is_older |= before > 0 or rows < per_slab
@@ -45,7 +54,13 @@ def verify_count(root: Path) -> Iterator[Damage]:
     """Tell of metadata that is older than the blocks."""
     stack = read_stack(root)
     while stack.growable:
-        counted, held = stack.shape[0], rows_in_blocks(root, stack)
+        counted = stack.shape[0]
+        try:
+            held = rows_in_blocks(root, stack)
+        except (FormatError, StorageError) as error:
+            refused = isinstance(error, StorageError)
+            yield Damage(root / METADATA, f"row {counted}", str(error), refused)
+            return
         stack = read_stack(root)
         if stack.shape[0] == counted:  # else a writer went on meanwhile
             if held > counted:

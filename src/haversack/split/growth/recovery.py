@@ -112,7 +112,11 @@ def make_room(root: Path) -> None:
             return
         # Journals are made under this lock, and only where there is metadata.
         for slab in journals(root):
-            _set_aside(root / journal_name(slab))
+            journal = root / journal_name(slab)
+            if holds_rows(journal):
+                set_aside(journal, f"the {METADATA} of their array is gone")
+            else:
+                journal.unlink(missing_ok=True)
         publish.sync_directory(root)  # also for one who died, or failed, before it came to this
 
 
@@ -135,19 +139,18 @@ def discard(root: Path, array: str) -> None:
             root.rmdir()  # unless it holds what others put there
 
 
-def _set_aside(journal: Path) -> None:
-    if not holds_rows(journal):
-        journal.unlink(missing_ok=True)
-        return
+def set_aside(journal: Path, why: str) -> Path:
+    """Give a journal a name that nobody reads; its directory is not yet synced."""
     aside = journal.with_name(f"{journal.name}.lost-{secrets.token_hex(8)}")
     journal.rename(aside)
     log.warning(
-        "%s may hold frames, but the %s of their array is gone. It is set aside as %s: to read it, "
-        "give it its name back in a directory with that metadata",
+        "%s may hold frames, but %s. It is set aside as %s: to read it, give it its name back "
+        "where that is mended",
         journal,
-        METADATA,
+        why,
         aside.name,
     )
+    return aside
 
 
 def _unpublish(root: Path, stack: Stack, number: int, coding: Coding) -> int:

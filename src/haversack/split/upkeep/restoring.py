@@ -19,10 +19,10 @@ from typing import SupportsIndex
 import numpy as np
 from numpy.typing import DTypeLike
 
-from haversack.errors import ExistsError, FormatError, NewerFormatError, UsageError
+from haversack.errors import ExistsError, FormatError, IntegrityError, NewerFormatError, UsageError
 from haversack.split.blockfiles.block import Shape, as_dtype
 from haversack.split.directory.growing import LOCK
-from haversack.split.directory.journal import journal_name
+from haversack.split.directory.journal import check_header, journal_name
 from haversack.split.directory.metadata import (
     LONGEST_METADATA,
     METADATA,
@@ -33,7 +33,8 @@ from haversack.split.directory.metadata import (
     read_stack,
     stack_of,
 )
-from haversack.split.directory.remains import Remains, find_remains, has_remains
+from haversack.split.directory.remains import Remains, find_remains, has_remains, journals
+from haversack.split.growth.recovery import set_aside
 from haversack.split.growth.rows import open_journal
 from haversack.split.planning.blocks import Blocks
 from haversack.split.planning.cutting import Numbers, for_each_axis
@@ -44,6 +45,7 @@ from haversack.storage.checksum import crc32c
 from haversack.storage.damage import Damage
 from haversack.storage.lock import exclusive
 from haversack.storage.looking import as_path, exists, read_file, state
+from haversack.storage.ranges import RangeFile
 
 log = logging.getLogger("haversack.split")
 _MOST_MISSING = 1000  # blocks that are told of one by one
@@ -80,6 +82,7 @@ class _Plan:
     content: bytes | None = None  # of the new metadata; None where they are whole
     damaged: bytes | None = None
     unsure: str = ""
+    unreadable: tuple[Path, ...] = ()  # journals
 
 
 def repair(
@@ -96,7 +99,8 @@ def repair(
     A flipped bit is found by the checksum. Otherwise what the blocks and journals say of themselves
     is put together with what the damaged metadata say, or the caller, and every one of them has to
     fit it. Blocks and journals stay as they are; what was damaged is kept as
-    ``stack_metadata.json.damaged-`` and 8 hexadecimal digits.
+    ``stack_metadata.json.damaged-`` and 8 hexadecimal digits. Where the metadata are whole,
+    journals whose header is damaged are set aside, so that all else reads.
 
     Parameters
     ----------
@@ -144,11 +148,15 @@ def repair(
         dtype=None if dtype is None else as_dtype(dtype),
     )
     plan = _plan(root, known, padding)
-    if plan.content is not None and not dry_run:
-        with publish.telling("repair", root), exclusive(root / LOCK):
-            plan = _plan(root, known, padding)  # another may have been here meanwhile
-            _write(root, plan)
-    return _told(root, plan)
+    if dry_run or (plan.content is None and not plan.unreadable):
+        return _told(root, plan)
+    with publish.telling("repair", root), exclusive(root / LOCK):
+        plan = _plan(root, known, padding)  # another may have been here meanwhile
+        _write(root, plan)
+        for journal in plan.unreadable:
+            set_aside(journal, "its header is damaged, and tells of no array")
+        publish.sync_directory(root)
+        return _told(root, plan)
 
 
 def _lengths(name: str, given: Sequence[SupportsIndex | None] | None, least: int) -> Lengths | None:
@@ -168,7 +176,7 @@ def _plan(root: Path, known: Known, padding: Numbers | None) -> _Plan:
     try:
         stack = read_stack(root)
         if stack.array or not has_remains(root):
-            return _Plan(stack)
+            return _Plan(stack, unreadable=_unreadable_journals(root, stack))
         wrong = FormatError(f"{root} has blocks of haversack, of which its {METADATA} is silent")
     except FormatError as error:
         wrong = error
@@ -185,6 +193,18 @@ def _plan(root: Path, known: Known, padding: Numbers | None) -> _Plan:
         ndim = remains.ndim or len(known.shape or ())
         known = known._replace(padding=for_each_axis(padding, ndim, "padding"))
     return _assembled(remains, known, damaged)
+
+
+def _unreadable_journals(root: Path, stack: Stack) -> tuple[Path, ...]:
+    """List those of which nobody can tell what array they are of."""
+    found: list[Path] = []
+    for slab in journals(root) if stack.growable else ():
+        path = root / journal_name(slab)
+        try:
+            check_header(RangeFile(path), slab * stack.shape_block[0], stack.array)
+        except IntegrityError:
+            found.append(path)
+    return tuple(found)
 
 
 def _damaged(path: Path) -> bytes | None:
@@ -237,6 +257,9 @@ def _kept_as(root: Path, plan: _Plan) -> Path | None:
 def _told(root: Path, plan: _Plan) -> Repaired:
     stack, path = plan.stack, root / METADATA
     lost = [Damage(path, _ABOUT, plan.unsure)] if plan.unsure else []
+    for journal in plan.unreadable:
+        what = "its header is damaged: it is set aside, and the frames in it are not there"
+        lost.append(Damage(journal, "header", what))
     if plan.content is not None and stack.array:
         lost += _missing(root, stack)
     return Repaired(
