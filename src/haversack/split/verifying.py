@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from haversack import events
 from haversack.errors import FormatError, StorageError
 from haversack.split.blockfiles.foreign import ForeignBlock
-from haversack.split.directory.finding import numbers_in
+from haversack.split.directory.numbering import gap_in
 from haversack.split.planning.plan import Part
 from haversack.split.pyramid import verify_pyramid
 from haversack.split.results.tasks import check_reach
 from haversack.storage.damage import Damage
+from haversack.storage.looking import natural_order
 
 if TYPE_CHECKING:
     from haversack.split.dataset import SplitDataset
@@ -63,11 +64,11 @@ def _verify_block(dataset: SplitDataset, number: int) -> Iterator[Damage]:
 
 
 def _misnumbered(paths: list[Path]) -> Iterator[Damage]:
-    """Tell of gaps and doubles in the numbers of files that are read in their order."""
-    numbered = zip(numbers_in(paths), paths, strict=True)
-    for place, ((before, path), (number, here)) in enumerate(pairwise(numbered), 1):
-        if number == before:
+    """Tell of a gap and of doubles in the numbers of files that are read in their order."""
+    gap = gap_in(paths)
+    for place, (path, here) in enumerate(pairwise(paths), 1):
+        if natural_order(here)[0] == natural_order(path)[0]:  # only zeros tell them apart
             yield Damage(here, f"block {place}", f"it has the number of {path.name} too")
-        elif number != before + 1:
+        elif place == gap:
             what = f"it is read behind {path.name}: blocks between them may be missing"
             yield Damage(here, f"block {place}", what)

@@ -73,51 +73,6 @@ def _with_prefix(paths: list[Path], prefix: str) -> list[Path]:
     return []
 
 
-def numbered(folder: Path, paths: list[Path]) -> dict[int, Path]:
-    """Find the file of each block by its number.
-
-    Raises
-    ------
-    FormatError
-        Two files have the same number.
-    """
-    found: dict[int, Path] = {}
-    for number, path in zip(numbers_in(paths), paths, strict=True):
-        if number in found:
-            raise FormatError(
-                f"{folder} holds more than one array ({found[number].name}, {path.name}): "
-                "say which one by its prefix"
-            )
-        found[number] = path
-    return found
-
-
-def numbers_in(paths: list[Path]) -> list[int]:
-    """Find the number of each block: the only one in the names that differs, or the last long one.
-
-    Examples
-    --------
-    >>> numbers_in([Path("0000_ch2.h5"), Path("0003_ch2.h5")])
-    [0, 3]
-    """
-    found = [re.findall(r"[0-9]+", path.stem) for path in paths]
-    if len({*map(len, found)}) == 1:
-        columns = [[*map(int, column)] for column in zip(*found, strict=True)]
-        differing = [column for column in columns if len({*column}) > 1]
-        if len(differing) == 1:
-            return differing[0]
-    return [int(next((n for n in reversed(each) if len(n) > 2), each[-1])) for each in found]
-
-
-def named_like(number: int, path: Path, other: int) -> Path:
-    """Name another block of an array as the one of a number is named."""
-    runs = [run for run in re.finditer(r"[0-9]+", path.stem) if int(run[0]) == number]
-    digits = max(runs, key=lambda run: (len(run[0]), run.start()))
-    name = path.stem
-    new = f"{other:0{len(digits[0])}d}"
-    return path.with_stem(name[: digits.start()] + new + name[digits.end() :])
-
-
 def metadata_file(folder: Path, prefix: str) -> Path | None:
     """Find the metadata of an array; the only one that is there is that of any prefix.
 

@@ -22,16 +22,11 @@ from haversack.split.blockfiles.foreign import ForeignBlock
 from haversack.split.blockfiles.ownblock import OwnBlock
 from haversack.split.blockfiles.tail import expect_tail, has_tail
 from haversack.split.chunks.codec import Coding, coding_named
-from haversack.split.directory.finding import (
-    block_files,
-    named_like,
-    numbered,
-    prefix_of,
-    prefixes_told,
-)
+from haversack.split.directory.finding import block_files, prefix_of, prefixes_told
 from haversack.split.directory.growing import Growth
 from haversack.split.directory.journal import journal_name
 from haversack.split.directory.metadata import METADATA, block_name
+from haversack.split.directory.numbering import named_like, numbered
 from haversack.split.directory.remains import repair_advice
 from haversack.split.directory.uncounted import verify_count
 from haversack.split.planning.grid import BlockGrid
@@ -89,13 +84,7 @@ class BlockStore(BlockGrid):
         self._grid = None
         if len(paths) == self.n_blocks:  # whatever they count from
             return dict(enumerate(paths))
-        found = numbered(self.root, paths)
-        if not found or max(found) < self.n_blocks:
-            return found
-        raise FormatError(
-            f"{self.root} holds {len(found)} blocks where its metadata describes "
-            f"{self.n_blocks}: {found[max(found)].name} does not belong"
-        )
+        return numbered(self.root, paths, self.n_blocks, self._prefix)
 
     @property
     def shape_grid(self) -> Shape:
