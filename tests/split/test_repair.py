@@ -120,6 +120,13 @@ def refused(folder, match, error=FormatError, **known):
     assert snapshot(folder) == before
 
 
+def rewritten(folder, **changes):
+    """Damage the metadata beyond what a checksum puts right."""
+    document = json.loads((folder / METADATA).read_bytes())
+    document["haversack"]["crc32c"] = "?"
+    (folder / METADATA).write_text(json.dumps({**document, **changes}))
+
+
 def flips(data, step):
     """Flip one bit after the other; of each byte one, where not every bit is to be flipped."""
     for place in range(0, len(data) * 8, step):
@@ -317,11 +324,106 @@ def test_blocks_that_are_all_of_one_length_may_be_padded(tmp_path, numbers, padd
     np.testing.assert_array_equal(SplitDataset(folder)[:4], data[:4])
 
 
-def test_the_shape_of_a_single_block_is_the_arrays(tmp_path, numbers):
+def test_the_shape_of_a_single_block_is_not_taken_for_the_arrays(tmp_path, numbers):
     lone = save_to_split_dataset(numbers, tmp_path / "lone").root
     (lone / METADATA).unlink()
-    assert repair(lone).shape == (7, 6)
+    refused(lone, r"without its shape; .* number 0, of shape \(7, 6\)", UsageError)
+    assert repair(lone, (7, 6)).shape == (7, 6)
     holds(lone, numbers)
+
+
+@pytest.mark.parametrize("grows", [False, True])
+@pytest.mark.parametrize("left", [None, "x"])
+def test_the_first_block_that_alone_is_left_does_not_tell_the_shape(tmp_path, numbers, grows, left):
+    folder, save = tmp_path / "first", save_frames if grows else save_to_split_dataset
+    save(numbers, folder, (3, None))
+    _, *others = sorted(folder.glob("*.h5"))
+    for path in others:
+        path.unlink()
+    if left is None:
+        (folder / METADATA).unlink()
+    else:
+        rewritten(folder, shape_full=left)
+    refused(folder, "without its shape", UsageError)
+    done = repair(folder, (7, 6), padding=(0, 0))
+    assert [damage.path for damage in done.lost[1:]] == others
+    assert done.shape == SplitDataset(folder).shape == (7, 6)
+    np.testing.assert_array_equal(SplitDataset(folder)[:3], numbers[:3])
+
+
+def test_blocks_that_were_lost_behind_the_last_are_missing(tmp_path, numbers):
+    for rows in (6, 7):  # the last slab is whole, or has one row
+        for told in ("by the caller", "by damaged metadata"):
+            folder = save_frames(numbers[:rows], tmp_path / f"{rows} {told}", (3, 4)).root
+            lost = sorted(folder.glob("*.h5"))[-2:]
+            kept = {path: path.read_bytes() for path in lost}
+            for path in lost:
+                path.unlink()
+            if told == "by the caller":
+                (folder / METADATA).unlink()
+                done = repair(folder, (rows, 6))
+            else:
+                rewritten(folder)
+                done = repair(folder)
+            assert done.shape == SplitDataset(folder).shape == (rows, 6)
+            assert [damage.path for damage in done.lost[1:]] == lost
+            assert {damage.path for damage in SplitDataset(folder).verify()} == {*lost}
+            with pytest.raises(FormatError, match=f"{lost[0].name} is missing"):
+                SplitDataset(folder)[rows - 1]
+            if rows % 3:  # nobody appends to a slab whose blocks are gone
+                with pytest.raises(HaversackError, match=lost[0].name):
+                    FrameWriter(folder)
+            else:
+                FrameWriter(folder).close()
+            for path, content in kept.items():
+                path.write_bytes(content)
+            goes_on(folder, numbers[:rows])
+
+
+def test_the_last_of_very_many_blocks_is_missing_though_they_are_named_as_those_that_grow(
+    tmp_path, numbers
+):
+    folder = save_to_split_dataset(numbers, tmp_path / "many", (1, None)).root
+    for path in folder.glob("*.h5"):
+        path.rename(folder / f"00{path.name}")
+    (folder / METADATA).unlink()
+    (folder / "000006.h5").unlink()
+    done = repair(folder, (7, 6), padding=0)
+    assert [damage.path.name for damage in done.lost[1:]] == ["000006.h5"]
+    assert SplitDataset(folder).shape == (7, 6)
+    np.testing.assert_array_equal(SplitDataset(folder)[:6], numbers[:6])
+
+
+@pytest.mark.parametrize("counted", [0, 2, 3])
+def test_a_count_in_damaged_metadata_that_is_older_than_the_blocks_hides_none(
+    tmp_path, numbers, counted
+):
+    folder = save_frames(numbers, tmp_path / "older", (3, 4)).root
+    rewritten(folder, shape_full=(counted, 6))
+    assert repair(folder).shape == (7, 6)
+    goes_on(folder, numbers)
+
+
+def test_a_last_block_that_is_shorter_than_was_said_is_refused(tmp_path, numbers):
+    folder = save_frames(numbers, tmp_path / "short", (3, 4)).root
+    rewritten(folder, shape_full=(8, 6))
+    refused(folder, r"000004.h5.* shape \(8, 6\) .*None for a first axis")
+    refused(folder, "larger than any|too many blocks|000004.h5", shape=(1 << 40, 6))
+    assert repair(folder, (None, 6)).shape == (7, 6)
+    goes_on(folder, numbers)
+
+
+def test_rows_that_were_lost_behind_those_in_journals_are_never_written_anew(growing, numbers):
+    gone = r"rows 7 to 8 of 9 are gone.* give the shape \(None, 6\)"
+    rewritten(growing, shape_full=(9, 6))
+    refused(growing, gone)
+    (growing / METADATA).unlink()
+    refused(growing, gone, shape=(9, 6))
+    for rows in (None, 7):  # a count of them all hides no journal
+        (growing / METADATA).unlink(missing_ok=True)
+        assert repair(growing, (rows, 6)).shape == (7, 6)
+        holds(growing, numbers)
+    goes_on(growing, numbers)
 
 
 def test_files_that_are_not_of_the_array_are_named_and_nothing_is_written(fixed, tmp_path, numbers):
@@ -526,8 +628,9 @@ def test_whatever_is_missing_and_known_no_element_is_wrong(tmp_path_factory, dat
     lost = data.draw(st.sets(st.sampled_from([*folder.glob("*.h5")]))) if stack.shape[0] else ()
     for path in lost:
         path.unlink()
+    is_counted = not grows or data.draw(st.booleans())
     known: dict[str, Any] = {
-        "shape": (None, *shape[1:]) if grows else shape,
+        "shape": shape if is_counted else (None, *shape[1:]),
         "block_size": stack.shape_block,
         "padding": stack.padding,
         "dtype": "u2",
@@ -543,6 +646,7 @@ def test_whatever_is_missing_and_known_no_element_is_wrong(tmp_path_factory, dat
     found = SplitDataset(folder)
     assert found.dtype == array.dtype
     assert all(n <= most for n, most in zip(found.shape, shape, strict=True))
+    assert found.shape == shape or "shape" not in told or not is_counted
     for where in np.ndindex(found.shape):
         with suppress(FormatError):
             assert found[where] == array[where]

@@ -63,8 +63,10 @@ class Remains:
         if not self.heads:
             return f"no blocks, but {len(self.starts)} journals of frames"
         first, last = self.heads[min(self.heads)], self.heads[max(self.heads)]
+        if first is last:
+            return f"one block of {self.dtype}, number {first.block}, of shape {first.shape}"
         text = f"{len(self.heads)} blocks of {self.dtype}"
-        if first is last or first.shape == last.shape:
+        if first.shape == last.shape:
             return f"{text}, the last, number {last.block}, of shape {last.shape}"
         return (
             f"{text}, number {first.block} of shape {first.shape}, the last, number {last.block}, "

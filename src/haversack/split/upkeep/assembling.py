@@ -65,7 +65,9 @@ def assemble(remains: Remains, known: Known) -> Stack:
     _check_axes(remains, known)
     stack = _growing(remains, known) if _grows(remains, known) else _fixed(remains, known)
     _check_blocks(remains, stack)
-    _check_journals(remains, stack)
+    rows = _check_journals(remains, stack)
+    if stack.growable:
+        _check_rows(remains, known, stack, rows)
     return stack
 
 
@@ -93,13 +95,12 @@ def _grows(remains: Remains, known: Known) -> bool:
 
 
 def _fixed(remains: Remains, known: Known) -> Stack:
-    if known.shape is None and [*remains.heads] != [0]:
+    if known.shape is None:
         raise _asked(remains, "its shape")
-    lengths = known.shape or remains.heads[0].shape
-    shape = tuple(n for n in lengths if n is not None)
-    if len(shape) != len(lengths):
+    shape = tuple(n for n in known.shape if n is not None)
+    if len(shape) != len(known.shape):
         raise UsageError(
-            f"{remains.root}: shape {lengths} lacks a length, but the array does not grow"
+            f"{remains.root}: shape {known.shape} lacks a length, but the array does not grow"
         )
     padding = known.padding or (0,) * len(shape)
     block = _fixed_block(remains, known.block, shape, padding)
@@ -147,12 +148,16 @@ def _growing(remains: Remains, known: Known) -> Stack:
     inner = _inner(remains, known, frame)
     pieces = math.prod(-(-n // b) for n, b in zip(frame, inner, strict=True))
     rows = _slab_rows(remains, known, pieces)
-    end = _end(remains, rows, pieces)
+    end = _end(remains, rows, pieces, _said_rows(known))
     return _stack(remains, (end, *frame), (rows, *inner), known.dtype, growable=True)
 
 
+def _said_rows(known: Known) -> int:
+    return (known.shape or (0,))[0] or 0
+
+
 def _frame(remains: Remains, known: Known) -> Shape:
-    """Find the shape of a frame: that of a block, where a slab is surely one."""
+    """Find the shape of a frame: that of a block, where a journal shows that a slab is one."""
     if known.shape is not None:
         frame = tuple(n for n in known.shape[1:] if n)
         if len(frame) == len(known.shape) - 1:
@@ -160,8 +165,7 @@ def _frame(remains: Remains, known: Known) -> Shape:
         raise UsageError(
             f"{remains.root}: shape {known.shape} lacks the length of an axis other than the first"
         )
-    is_one = remains.pieces == (True, 1) or (not remains.starts and [*remains.heads] == [0])
-    if not (is_one and remains.heads):
+    if remains.pieces != (True, 1) or not remains.heads:
         raise _asked(remains, "its shape (None for the first axis, along which it grows)")
     return next(iter(remains.heads.values())).shape[1:]
 
@@ -193,8 +197,12 @@ def _slab_rows(remains: Remains, known: Known, pieces: int) -> int:
     return max(1, *rows)
 
 
-def _end(remains: Remains, rows: int, pieces: int) -> int:
-    """Find the row up to which blocks are published; the rows behind it are in journals."""
+def _end(remains: Remains, rows: int, pieces: int, said: int) -> int:
+    """Find the row up to which blocks are published; the rows behind it are in journals.
+
+    Where no journal is, what is said to have been there counts, if blocks do not reach so far:
+    then those that are missing are told of, and no row is appended in their place.
+    """
     last = max((number // pieces for number in remains.heads), default=0)
     there = [head.shape[0] for n, head in remains.heads.items() if n // pieces == last]
     # Where blocks of a slab are missing, it was being published, and its journal has all rows.
@@ -209,7 +217,7 @@ def _end(remains: Remains, rows: int, pieces: int) -> int:
                 f"that back, or move {path.name} elsewhere to repair what is in front of it. "
                 "Nothing was changed"
             )
-    return max(end, behind[0] * rows) if behind else end
+    return max(end, behind[0] * rows if behind else said)
 
 
 def _stack(
@@ -262,17 +270,22 @@ def _growing_bounds(stack: Stack, number: int, rows: int) -> Pairs:
     return (start, start + (published if published > 0 else rows)), *piece_bounds(stack, piece)
 
 
-def _check_journals(remains: Remains, stack: Stack) -> None:
-    """See that the records of each journal that counts are as large as such an array's."""
+def _check_journals(remains: Remains, stack: Stack) -> int:
+    """See that the records of each journal that counts are as large as such an array's.
+
+    Returns where the last of them ends, 0 where there is none.
+    """
+    end = 0
     for slab, start in remains.starts.items():
         path = remains.root / journal_name(slab)
         if start != slab * stack.shape_block[0]:
             raise _misfit(f"{path} begins at row {start}", stack)
         if slab >= stack.shape[0] // stack.shape_block[0]:
-            _check_journal(remains, stack, slab, path)
+            end = max(end, start + _check_journal(remains, stack, slab, path))
+    return end
 
 
-def _check_journal(remains: Remains, stack: Stack, slab: int, path: Path) -> None:
+def _check_journal(remains: Remains, stack: Stack, slab: int, path: Path) -> int:
     is_exact, count = remains.pieces
     if count > stack.pieces or (is_exact and count < stack.pieces):
         raise _misfit(f"{path} is of {count} blocks at each row, not {stack.pieces}", stack)
@@ -290,14 +303,28 @@ def _check_journal(remains: Remains, stack: Stack, slab: int, path: Path) -> Non
                     f"element, where {size} belong",
                     stack,
                 )
+    return journal.rows
+
+
+def _check_rows(remains: Remains, known: Known, stack: Stack, in_journals: int) -> None:
+    """See that no row is said to be behind those in journals, where it would be written anew."""
+    said, end = _said_rows(known), max(stack.shape[0], in_journals)
+    if said > end:
+        lengths = (None, *stack.shape[1:])
+        raise FormatError(
+            f"{remains.root}: rows {end} to {said - 1} of {said} are gone, behind those that its "
+            "journals hold. Nothing was changed: bring back what held them, or give the shape "
+            f"{lengths}, with None for the first axis, to repair the array without them"
+        )
 
 
 def _misfit(what: str, stack: Stack) -> FormatError:
     padded = f" with a padding of {stack.padding}" if any(stack.padding) else ""
+    unknown = " (None for a first axis whose length is to be found)" if stack.growable else ""
     return FormatError(
         f"{what}: it does not fit an array of {stack.dtype} and shape {stack.shape} in blocks of "
-        f"{stack.shape_block}{padded}. Nothing was changed: give the shape, block and padding that "
-        "it had"
+        f"{stack.shape_block}{padded}. Nothing was changed: give the shape{unknown}, block and "
+        "padding that it had"
     )
 
 

@@ -107,8 +107,9 @@ def repair(
     path
         Directory of an array that haversack wrote.
     shape
-        Length of each axis; None for the first of an array that grows. Needed where neither the
-        metadata nor the blocks tell it.
+        Length of each axis; None for the first of an array that grows, where it is to be found:
+        blocks that were lost behind the last are not told of then. Needed where neither the
+        metadata nor a journal tell it.
     block_size
         Shape of a block, None for a full length, or for the first axis of an array that grows. By
         default what the metadata say, or the first block.
