@@ -81,12 +81,12 @@ def journals(folder: Path) -> list[int]:
 
 def has_remains(folder: Path) -> bool:
     """Whether a directory has blocks of haversack, or its journals."""
-    if journals(folder):
-        return True
-    for path in block_files(folder):
-        with suppress(HaversackError):
-            if has_tail(RangeFile(path)):
-                return True
+    return bool(journals(folder)) or any(map(_is_ours, block_files(folder)))
+
+
+def _is_ours(path: Path) -> bool:
+    with suppress(HaversackError):
+        return has_tail(RangeFile(path))
     return False
 
 
@@ -103,11 +103,13 @@ def find_remains(folder: Path) -> Remains | None:
     FormatError
         One is damaged, or they are not of one array.
     """
-    if not has_remains(folder):
-        return None
-    files = _named_as_blocks(folder)
-    heads = _heads(files)
+    # Journals first: the rows of one that is published meanwhile are then in it, or in blocks.
     slabs = {slab: RangeFile(folder / journal_name(slab)) for slab in journals(folder)}
+    paths = block_files(folder)
+    if not slabs and not any(map(_is_ours, paths)):
+        return None
+    files = _named_as_blocks(paths)
+    heads = _heads(files)
     headers = {slab: read_header(file) for slab, file in slabs.items()}
     owners = {path: heads[number].array for number, path in files.items()}
     owners.update((slabs[slab].path, array) for slab, (_, array) in headers.items())
@@ -132,10 +134,10 @@ def find_remains(folder: Path) -> Remains | None:
     )
 
 
-def _named_as_blocks(folder: Path) -> dict[int, Path]:
+def _named_as_blocks(paths: list[Path]) -> dict[int, Path]:
     """Find the files that have a block's name, by the number in it."""
     found: dict[int, Path] = {}
-    for path in block_files(folder):
+    for path in paths:
         if _BLOCK.fullmatch(path.name) is None:
             continue
         other = found.setdefault(int(path.stem), path)
