@@ -1,5 +1,6 @@
 """What is exported is whole, or is not there: on full disks, interrupted, in any shape."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from haversack.convert import arrays, export_array, filling
 from haversack.convert import hdf5 as hdf5_module
-from haversack.split import SplitDataset, save_to_split_dataset
+from haversack.errors import UnsupportedError, UsageError
+from haversack.split import FrameWriter, SplitDataset, save_to_split_dataset
+from haversack.split.directory.metadata import METADATA, checksum_of
 
 DTYPES = ["?", "u1", "<u2", ">i4", "f2", "<f8", "c16", "g"]
 
@@ -125,6 +128,85 @@ def test_who_interrupts_is_heard_at_once_and_nothing_is_left(long, tmp_path, nam
         told, errors = child.communicate()
         assert ("interrupted" in told.splitlines(), errors) == (True, "")
         assert not [*tmp_path.iterdir()]
+
+
+BEGUN = """
+import concurrent.futures, gc, sys
+import h5py
+from haversack.convert import export_array, hdf5
+from haversack.split import SplitDataset
+
+wait = concurrent.futures.Future.result
+
+def fail(*_):
+    raise RuntimeError("begun")
+
+def interrupted(self, timeout=None):
+    concurrent.futures.Future.result = wait
+    if "late" in sys.argv:
+        wait(self)
+    raise KeyboardInterrupt("begun")
+
+def closed_early():
+    with open(sys.argv[2], "w+b", buffering=0) as raw:
+        file = h5py.File(hdf5._Disk(raw), "w")
+        file["stack"] = [1, 2, 3]
+    raise RuntimeError("begun")
+
+try:
+    if sys.argv[3] == "closed":
+        closed_early()
+    if sys.argv[3] == "fails":
+        hdf5.chunk_shape_for = fail
+    else:
+        concurrent.futures.Future.result = interrupted
+    export_array(SplitDataset(sys.argv[1]), sys.argv[2])
+except (RuntimeError, KeyboardInterrupt) as error:
+    print(error)
+gc.collect()
+print("alive")
+"""
+
+
+@pytest.mark.parametrize("how", ["fails", "early", "late", "closed"])
+def test_a_file_that_is_only_begun_does_not_bring_the_process_down(noise, tmp_path, how):
+    """HDF5 writes what it has when the file is closed, at the end of the process at the latest."""
+    place = tmp_path / "new" / "a.h5"
+    if how == "closed":
+        place.parent.mkdir()
+    child = run(BEGUN, noise.root, place, how)
+    told, errors = child.communicate()
+    assert (child.returncode, told, errors) == (0, "begun\nalive\n", "")
+    assert place.exists() == (how == "closed")
+
+
+@pytest.mark.parametrize("name", ["a\udcff", "a\0b"])
+def test_a_name_that_is_no_text_is_refused_where_it_is_given_and_by_hdf5(tmp_path, name):
+    data = np.arange(12).reshape(3, 4)
+    with pytest.raises(UsageError, match="of an axis is no text"):
+        save_to_split_dataset(data, tmp_path / "a", axes=(name, "x"))
+    with pytest.raises(UsageError, match="of an axis is no text"):
+        FrameWriter(tmp_path / "a", axes=(name, "x"))
+    assert not [*tmp_path.iterdir()]
+    save_to_split_dataset(data, tmp_path / "a", axes=("y", "x"))
+    document = json.loads((tmp_path / "a" / METADATA).read_text())
+    document["haversack"]["axes"][0] = name
+    document["haversack"]["crc32c"] = checksum_of(document)
+    (tmp_path / "a" / METADATA).write_text(json.dumps(document))
+    split = SplitDataset(tmp_path / "a")  # as written before
+    assert split.axes == (name, "x")
+    with pytest.raises(UsageError, match="saved anew with axes="):
+        export_array(split, tmp_path / "a.h5")
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+    named = save_to_split_dataset(split, tmp_path / "b", axes=("y", "x"))
+    np.testing.assert_array_equal(read(export_array(named, tmp_path / "a.h5")), data)
+
+
+@pytest.mark.parametrize("given", [np.zeros(3), "nope", None])
+def test_what_is_no_split_array_is_not_exported(tmp_path, given):
+    with pytest.raises(UnsupportedError, match=r"is no split array: .* save_to_split_dataset"):
+        export_array(given, tmp_path / "a.npy")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_blocks_that_are_shorter_than_chunks_are_not_written_twice(noise, tmp_path, monkeypatch):

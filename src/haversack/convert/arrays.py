@@ -62,8 +62,10 @@ def export_array(
         Something is there.
     MissingExtraError
         zarr is not installed.
+    UnsupportedError
+        It is no split array.
     UsageError
-        The format is not known, or cannot hold the array.
+        The format is not known, or cannot hold the array: HDF5 no name of an axis that is no text.
 
     Examples
     --------
@@ -71,6 +73,11 @@ def export_array(
     >>> np.load(export_array(ds.view[:, ::2], "numbers.npy"))[2]
     array([ 8, 10])
     """
+    if not isinstance(array, SplitDataset | SplitView):
+        raise UnsupportedError(
+            f"a {type(array).__name__} is no split array: open one with SplitDataset(path), or "
+            "save an array with save_to_split_dataset first"
+        )
     place = as_path(path)
     name = _format(place, to)
     if place.exists():

@@ -4,7 +4,7 @@ HDF5 fits badly into a program that may be interrupted, and on disks that fill u
 arrives amid a call of h5py raises where h5py throws the error away: so a thread of its own calls
 h5py, and signals find the main thread waiting. And a file that HDF5 cannot write to the end brings
 the process down when that ends: so it writes to an object of ours, which keeps the error for us and
-takes the rest for written.
+takes the rest for written, and whatever is begun is closed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -29,10 +29,12 @@ from haversack.split.blockfiles.block import cells
 from haversack.split.blockfiles.encoding import cut_chunk
 from haversack.split.chunks.chunking import chunk_shape_for
 from haversack.split.chunks.threads import in_threads
+from haversack.split.directory.about import check_text
 from haversack.split.reductions.streaming import Region
 
 _LEVEL = 4  # of gzip
 
+_Result = TypeVar("_Result")
 Chunk = tuple[tuple[int, ...], bytes]  # where it begins in the array, and its bytes
 
 
@@ -43,10 +45,12 @@ def write_hdf5(view: SplitView, path: Path, progress: events.Progress) -> None:
     ------
     OSError
         The disk refuses.
+    UsageError
+        An axis has a name that HDF5 does not take.
     """
+    check_text(view.about.axes)
     with path.open("w+b", buffering=0) as raw, ThreadPoolExecutor(1, "haversack-hdf5") as thread:
-        disk = _Disk(raw)
-        made = thread.submit(_Made, disk, view).result()
+        disk, made = _Disk(raw), _Made()
 
         def write(region: Region, data: NDArray[Any]) -> None:
             if made.chunks:
@@ -58,8 +62,9 @@ def write_hdf5(view: SplitView, path: Path, progress: events.Progress) -> None:
             disk.check()
 
         try:
+            thread.submit(made.begin, disk, view).result()
             fill(view, write, progress, made.chunks)
-        finally:
+        finally:  # also where beginning it was interrupted: the thread begins it to the end first
             thread.submit(made.close).result()
         disk.check()
 
@@ -67,10 +72,14 @@ def write_hdf5(view: SplitView, path: Path, progress: events.Progress) -> None:
 class _Made:
     """The file and its dataset, for one thread."""
 
-    def __init__(self, disk: _Disk, view: SplitView) -> None:
+    chunks: tuple[int, ...] = ()
+    _file: h5py.File | None = None
+
+    def begin(self, disk: _Disk, view: SplitView) -> None:
         self._file, about = h5py.File(disk, "w"), view.about
         is_chunked = bool(view.size and view.ndim)
-        self.chunks = chunk_shape_for(view.shape, view.dtype.itemsize) if is_chunked else ()
+        if is_chunked:
+            self.chunks = chunk_shape_for(view.shape, view.dtype.itemsize)
         packed = {"chunks": self.chunks, "compression": "gzip", "shuffle": True}
         packed["compression_opts"] = _LEVEL
         self._dataset = self._file.create_dataset(
@@ -90,15 +99,20 @@ class _Made:
         self._dataset[...] = data
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class _Disk:
-    """What HDF5 takes for a file: of the first error on, what it writes goes nowhere."""
+    """What HDF5 takes for a file: of the first error on, what it writes goes nowhere.
+
+    The same holds once the file is closed (``ValueError``): who interrupts twice may have that
+    happen before HDF5 is done with it.
+    """
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
-        self._error: OSError | None = None
+        self._error: OSError | ValueError | None = None
 
     def check(self) -> None:
         """Raise what the disk told."""
@@ -106,36 +120,36 @@ class _Disk:
             raise self._error
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        return self._done(offset, self._file.seek, offset, whence)
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._done(0, self._file.tell)
 
     def readinto(self, buffer: Any) -> int:
-        return self._file.readinto(buffer) or 0
+        return self._done(0, self._file.readinto, buffer) or 0
 
     def read(self, size: int = -1) -> bytes:
-        return self._file.read(size) or b""
+        return self._done(b"", self._file.read, size) or b""
 
     def write(self, data: Any) -> int:
         left = memoryview(data).cast("B")
         size = len(left)
-        try:
-            while left and self._error is None:
-                left = left[self._file.write(left) or 0 :]
-        except OSError as error:
-            self._error = error
+        while left and self._error is None:
+            left = left[self._done(None, self._file.write, left) or 0 :]
         return size
 
     def truncate(self, size: int) -> int:
-        try:
-            return self._file.truncate(size)
-        except OSError as error:
-            self._error = self._error or error
-            return size
+        return self._done(size, self._file.truncate, size)
 
     def flush(self) -> None:
         """Nothing waits to be written."""
+
+    def _done(self, otherwise: _Result, call: Callable[..., _Result], *arguments: Any) -> _Result:
+        try:
+            return call(*arguments)
+        except (OSError, ValueError) as error:
+            self._error = self._error or error
+            return otherwise
 
 
 def _encode(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -89,8 +90,9 @@ def check_names(given: Mapping[str, Any], taker: str) -> None:
     UnsupportedError
         There is a keyword that :func:`describe` does not have.
     UsageError
-        An axis has an empty name, which other formats do not take, or metadata is nested too deep
-        to be sure that it can be read again; arrays that have such names or metadata open.
+        An axis has an empty name, or one that is no text, which other formats do not take, or
+        metadata is nested too deep to be sure that it can be read again; arrays that have such
+        names or metadata open.
     """
     names = [each.name for each in fields(About)]
     if unknown := [name for name in given if name not in names]:
@@ -100,11 +102,28 @@ def check_names(given: Mapping[str, Any], taker: str) -> None:
         )
     if (axes := given.get("axes")) is not None and "" in _words(axes, "axes"):
         raise UsageError(f"axes {tuple(axes)} have an empty name: give each axis one")
+    check_text(() if axes is None else _words(axes, "axes"))
     if _is_too_deep(given.get("metadata")):
         raise UsageError(
             f"metadata cannot be kept as JSON: it is nested deeper than {_DEEPEST} levels, or "
             "holds itself"
         )
+
+
+def check_text(axes: Sequence[Any]) -> None:
+    """Refuse names of axes that other programs cannot read as text.
+
+    Raises
+    ------
+    UsageError
+        One has a NUL, or half of a pair of surrogates, as of a name of a file that is not UTF-8.
+    """
+    for name in axes:
+        if isinstance(name, str) and re.search("[\0\ud800-\udfff]", name):
+            raise UsageError(
+                f"the name {name!r} of an axis is no text that other programs read: give it "
+                "another; an array that has it already gets others when it is saved anew with axes="
+            )
 
 
 def describe(
