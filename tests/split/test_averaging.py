@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from haversack.convert import export_array
 from haversack.split import save_to_split_dataset
 from haversack.split.averaging import mean_of_pairs
+from haversack.split.reductions import streaming
 
 
 def neighbours(data, axes, at):
@@ -41,6 +42,19 @@ def test_means_of_integers_are_rounded_once(kind, data):
     for at in np.ndindex(found.shape):
         of = [int(each) for each in neighbours(array, axes, at)]
         assert int(found[at]) == round(Fraction(sum(of), len(of)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("kind", ["u1", ">i8", "f4", "c8"])
+def test_means_do_not_depend_on_the_parts_that_they_are_made_in(kind, data):
+    shape = tuple(data.draw(st.lists(st.integers(0, 7), min_size=1, max_size=3)))
+    axes = data.draw(st.sets(st.integers(0, len(shape) - 1)))
+    array = np.random.default_rng(2).integers(0, 256, shape).astype(kind)
+    whole = mean_of_pairs(array, axes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streaming, "_PART", data.draw(st.integers(1, 20)))
+        np.testing.assert_array_equal(mean_of_pairs(array, axes), whole)
 
 
 @pytest.mark.parametrize("kind", ["f2", "f4", ">f4", "f8", "c8", "c16"])

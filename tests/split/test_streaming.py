@@ -1,5 +1,7 @@
 """Reductions, mapped blocks, layouts and pyramids are those of the whole array in memory."""
 
+import re
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.running import run_python
 
 from haversack.errors import UnsupportedError, UsageError
 from haversack.split import SplitDataset, save_to_split_dataset
@@ -69,6 +72,70 @@ def test_numpys_own_functions_reduce_a_split_array(pair):
     assert np.mean(split, 0, out=out) is out
     np.testing.assert_allclose(out, array.mean(0), rtol=1e-4)
     assert np.sum(split, dtype="c16").dtype == np.complex128
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_parts_of_pieces_come_to_what_numpy_makes_of_all(pair, data):
+    array, split = pair
+    axis = tuple(data.draw(st.sets(st.integers(0, 3))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streaming, "_PART", data.draw(st.integers(1, 50)))
+        for name in ("std", "var"):
+            found = getattr(split, name)(axis, keepdims=True)
+            expected = getattr(array, name)(axis, keepdims=True)
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@given(st.data())
+def test_parts_cover_an_array_once_and_are_small(data):
+    shape = tuple(data.draw(st.lists(st.integers(0, 9), min_size=0, max_size=4)))
+    order = data.draw(st.permutations(range(len(shape))))
+    most, seen = data.draw(st.integers(1, 60)), np.zeros(shape, int)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streaming, "_PART", most)
+        for part in streaming.parts(shape, order):
+            seen[part] += 1
+            assert seen[part].size <= most
+    assert (seen == 1).all()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from haversack.errors import TooLargeError
+from haversack.split import SplitDataset
+
+split = SplitDataset(sys.argv[1])
+split.view[:1, :4].std()  # what is loaded once
+held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (int(sys.argv[2]) << 20), -1))
+
+
+def level():
+    return split.build_pyramid(1)[1].sum()
+
+
+for compute in (split.sum, split.mean, split.std, split.var, level):
+    try:
+        print(compute())
+    except TooLargeError as error:
+        print("TooLargeError", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is not limited elsewhere")
+def test_reductions_and_levels_need_little_more_memory_than_the_blocks(tmp_path):
+    array = np.tile(np.arange(1000, dtype="u1"), (100, 800, 1))
+    split = save_to_split_dataset(array, tmp_path / "a", (50, None, None))
+    told = run_python(LIMITED, split.root, 150).splitlines()
+    expected = [array.sum(), array.mean(), array.std(), array.var()]
+    np.testing.assert_allclose([*map(float, told[:4])], expected, rtol=1e-12)
+    halves = np.rint(array[0, 0].reshape(-1, 2).mean(axis=1)).sum()
+    assert told[4:] == [str(int(halves) * 100 * 400)]
+    told = run_python(LIMITED, split.root, 20).splitlines()
+    assert len(told) == 5
+    assert all(re.match("TooLargeError .*memory", each) for each in told)
 
 
 def test_reductions_go_piece_by_piece(pair, monkeypatch):

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from haversack.split.reductions.streaming import parts
+
 _LOW = (1 << 32) - 1
 
 
@@ -22,11 +24,23 @@ def mean_of_pairs(data: NDArray[Any], axes: Collection[int]) -> NDArray[Any]:
     >>> mean_of_pairs(np.array([[255, 254, 7], [255, 253, 8]], "uint8"), {0, 1})
     array([[254,   8]], dtype=uint8)
     """
+    shape = [-(-n // 2) if axis in axes else n for axis, n in enumerate(data.shape)]
+    made = np.empty(shape, data.dtype)
+    for where in parts(shape, range(data.ndim)):  # as doubles all may have eight times the bytes
+        of = (
+            slice(2 * each.start, 2 * each.stop) if axis in axes else each
+            for axis, each in enumerate(where)
+        )
+        made[where] = _mean(data[(*of,)], axes)
+    return made
+
+
+def _mean(data: NDArray[Any], axes: Collection[int]) -> NDArray[Any]:
     kind = data.dtype
-    if kind.kind == "c":  # part by part, as complex infinities cannot be divided
-        parts = [mean_of_pairs(part, axes) for part in (data.real, data.imag)]
-        made = np.empty(parts[0].shape, kind)
-        made.real, made.imag = parts
+    if kind.kind == "c":  # each alone, as complex infinities cannot be divided
+        real, imaginary = (_mean(each, axes) for each in (data.real, data.imag))
+        made = np.empty(real.shape, kind)
+        made.real, made.imag = real, imaginary
         return made
     if kind.kind == "f":
         wide = np.result_type(kind, np.float64)

@@ -26,6 +26,7 @@ from haversack.errors import (
 from haversack.split.averaging import mean_of_pairs
 from haversack.split.directory.about import About
 from haversack.split.directory.metadata import PYRAMID
+from haversack.split.planning.layout import memory_for
 from haversack.split.writing import LoneWriter
 from haversack.storage import publish
 from haversack.storage.damage import Damage
@@ -160,7 +161,8 @@ def _halve(
             slice(2 * each.start, 2 * each.stop) if axis in halved else each
             for axis, each in enumerate(where)
         )
-        writer.save_block_data(number, mean_of_pairs(source[region], halved))
+        with memory_for(f"block {number} of a level of the pyramid of {source.root}"):
+            writer.save_block_data(number, mean_of_pairs(source[region], halved))
         work.advance()
     return writer.finalize()
 

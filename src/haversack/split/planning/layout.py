@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -66,6 +68,27 @@ def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> TooLargeError:
         f"{dtype} of shape {shape} has {size} bytes, more than memory can hold: read it part by "
         "part"
     )
+
+
+@contextmanager
+def memory_for(what: str) -> Iterator[None]:
+    """Say what lacked memory.
+
+    Raises
+    ------
+    TooLargeError
+        Memory could not be had.
+    """
+    try:
+        yield
+    except TooLargeError:
+        raise
+    except MemoryError as error:
+        why = f" ({error})" if str(error) else ""
+        raise TooLargeError(
+            f"{what} needs more memory than there is{why}: end other programs, raise the limit, or "
+            "save the array anew in smaller blocks"
+        ) from error
 
 
 def _check(out: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from haversack import events
 from haversack.errors import UnsupportedError
-from haversack.split.planning.layout import too_large
+from haversack.split.planning.layout import memory_for, too_large
 from haversack.split.reductions.asking import axes_asked, check_how, dtype_asked
 from haversack.split.reductions.methods import Axes, How
-from haversack.split.reductions.streaming import Region, pieces
+from haversack.split.reductions.streaming import Region, parts, pieces
 
 if TYPE_CHECKING:
     from haversack.split.view import SplitView
@@ -145,7 +145,18 @@ def _start_moments(shape: tuple[int, ...], types: _Types) -> _State:
 
 
 def _join_moments(state: _State, where: Region, piece: _Array, axes: tuple[int, ...]) -> None:
-    """Add a piece to mean and sum of squared distances (Chan, Golub, LeVeque)."""
+    """Join small parts of a piece, which as doubles may have eight times its bytes."""
+    kept = [axis for axis in range(piece.ndim) if axis not in axes]  # first: these cost the least
+    for part in parts(piece.shape, [*kept, *axes]):
+        place = tuple(
+            each if axis in axes else slice(each.start + inner.start, each.start + inner.stop)
+            for axis, (each, inner) in enumerate(zip(where, part, strict=True))
+        )
+        _join_part(state, place, piece[part], axes)
+
+
+def _join_part(state: _State, where: Region, piece: _Array, axes: tuple[int, ...]) -> None:
+    """Add to mean and sum of squared distances (Chan, Golub, LeVeque)."""
     count = math.prod(piece.shape[axis] for axis in axes)
     mean = piece.mean(axis=axes, dtype=state.first.dtype, keepdims=True)
     spread = np.square(np.abs(piece - mean)).sum(axis=axes, keepdims=True)
@@ -197,7 +208,7 @@ def reduce_view(view: SplitView, name: str, axis: Axes, how: How, progress: even
     ValueError
         A largest or smallest element of nothing.
     TooLargeError
-        Memory cannot hold the result.
+        Memory cannot hold the result, or a piece.
     """
     axes = axes_asked(axis, view.ndim)
     asked = dtype_asked(how.dtype)
@@ -208,17 +219,19 @@ def reduce_view(view: SplitView, name: str, axis: Axes, how: How, progress: even
     check_how(name, view.dtype, how, kept)
     reduction = REDUCTIONS[name]
     into = None if how.out is None else how.out.dtype
+    types = _types(reduction, view.dtype, asked, into)
     try:
-        state = reduction.start(shape, _types(reduction, view.dtype, asked, into))
+        state = reduction.start(shape, types)
     except MemoryError as error:
-        raise too_large(shape, view.dtype) from error
-    with events.task(progress, name, total=view.nbytes, unit="B") as work:
-        for region in pieces(view):
-            piece = view[region]
-            where = tuple(slice(0, 1) if n in axes else each for n, each in enumerate(region))
-            reduction.join(state, where, piece, axes)
-            work.advance(piece.nbytes)
-    result = reduction.end(state, how.ddof, into).reshape(kept)
+        raise too_large(shape, types.gathered) from error
+    with memory_for(f"{name} of {view!r}"):
+        with events.task(progress, name, total=view.nbytes, unit="B") as work:
+            for region in pieces(view):
+                piece = view[region]
+                where = tuple(slice(0, 1) if n in axes else each for n, each in enumerate(region))
+                reduction.join(state, where, piece, axes)
+                work.advance(piece.nbytes)
+        result = reduction.end(state, how.ddof, into).reshape(kept)
     if how.out is None:
         return result[()]
     np.copyto(how.out, result, casting="unsafe")

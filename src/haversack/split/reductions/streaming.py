@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ Region = tuple[slice, ...]
 
 _PIECE, _LARGEST = 32 << 20, 256 << 20  # bytes
 _ROWS = 8  # that are rather read together, for chunks are of some
+_PART = 1 << 18  # elements, which fit into a processor's cache as doubles
 
 
 def pieces(view: SplitView) -> Iterator[Region]:
@@ -86,6 +88,27 @@ def _in_rows(region: Region, itemsize: int) -> Iterator[Region]:
         rows = slice(start, min(first.stop, start + step))
         for each in _in_rows(tuple(rest), itemsize * most) if is_large else inner:
             yield (rows, *each)
+
+
+def parts(shape: Sequence[int], order: Iterable[int]) -> Iterator[Region]:
+    """Cut what is in memory into parts to compute in wider types, along the given axes in turn.
+
+    Examples
+    --------
+    >>> [region[0] for region in parts((2, 1000, 1000), (0, 1, 2))][-1], len([*parts((9,), [0])])
+    (slice(1, 2, None), 1)
+    """
+    sizes = [*shape]
+    for axis in order:
+        if (size := math.prod(sizes)) <= _PART:
+            break
+        sizes[axis] = max(1, sizes[axis] * _PART // size)
+    cut = (range(0, n, max(1, most)) for n, most in zip(shape, sizes, strict=True))
+    for starts in product(*cut):
+        yield tuple(
+            slice(start, min(n, start + most))
+            for start, n, most in zip(starts, shape, sizes, strict=True)
+        )
 
 
 def in_order(
