@@ -232,3 +232,18 @@ def test_a_path_that_is_a_file_is_told_as_that(tmp_path):
             with pytest.raises(ExistsError, match="file is a file, where a directory"):
                 save(path)
     assert file.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("short", [(), ((1, 1),), ((1, 1), (0, 0), (0,)), ((0, 0),) * 4])
+def test_a_crop_of_other_than_a_pair_for_each_axis_says_what_is_needed(tmp_path, short):
+    split = save_to_split_dataset(DATA, tmp_path / "a")
+    with pytest.raises(UsageError, match="give a pair of numbers >= 0 .* for each of 3 axes"):
+        split.apply_crop(short)
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_blocks_that_are_mapped_come_with_the_regions_that_they_own(tmp_path):
+    split = save_to_split_dataset(DATA, tmp_path / "a", (2, None, 5))
+    for region, result in split.map_blocks(lambda block: block + 1, overlap=1):
+        assert {type(each) for each in region} == {slice}
+        np.testing.assert_array_equal(result, DATA[region] + 1)

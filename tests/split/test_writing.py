@@ -21,6 +21,7 @@ from haversack.split import (
     FrameWriter,
     SplitDataset,
     is_split,
+    repair,
     save_to_split_dataset,
 )
 
@@ -188,8 +189,13 @@ def test_an_unfinished_array_says_so(tmp_path):
     empty = EmptySplitDataset(tmp_path, "array", (5, 4), (2, None))
     empty.save_block_data(0, np.zeros((2, 4)))
     assert is_split(empty.root)
-    with pytest.raises(FormatError, match="still being written"):
+    both = (
+        r"still being written.*finalize\(\): begin it again.*save_to_split_dataset.*remove the dir"
+    )
+    with pytest.raises(FormatError, match=both):
         SplitDataset(empty.root)
+    with pytest.raises(FormatError, match=both):
+        repair(empty.root)
     with pytest.raises(ExistsError, match="other arguments"):
         EmptySplitDataset(tmp_path, "array", (6, 4), (2, None))
 

@@ -258,8 +258,10 @@ def _legacy(folder: Path, prefix: str) -> Stack:
     """Read the metadata that the first releases kept inside of the last block."""
     if exists(folder / UNFINISHED):
         raise FormatError(
-            f"{folder} is still being written, or its writer was killed: it opens after "
-            "EmptySplitDataset.finalize(); what save_to_split_dataset left is to be removed"
+            f"{folder} is still being written, or its writer was killed. What EmptySplitDataset "
+            "writes opens after finalize(): begin it again with the same arguments, and save the "
+            "blocks that are missing. What save_to_split_dataset, map_blocks(to=...) or an import "
+            "writes opens when that ends; if it was killed, remove the directory and save again"
         )
     blocks = block_files(folder, prefix)
     if not blocks and journals(folder):

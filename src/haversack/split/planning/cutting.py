@@ -194,5 +194,8 @@ def cropping(crop: Sequence[tuple[int, int]] | None, full: Shape) -> Pairs:
         for (before, after), length in zip(pairs, full, strict=True)
     )
     if not fits:
-        raise UsageError(f"crop {crop!r} does not fit into an array of shape {full}")
+        raise UsageError(
+            f"crop {crop!r} does not fit into an array of shape {full}: give a pair of numbers "
+            f">= 0 (left out at the start, at the end) for each of {len(full)} axes"
+        )
     return pairs
