@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from haversack.cli.main import run
-from haversack.errors import HaversackError, IntegrityError, StorageError
+from haversack.errors import HaversackError, IntegrityError, PathNotFoundError, StorageError
 from haversack.split import FrameWriter, SplitDataset, repair
 from haversack.split.directory.journal import journal_name
 from haversack.split.directory.metadata import METADATA
@@ -122,6 +122,22 @@ def test_every_damaged_block_of_an_array_that_grows_is_listed(tmp_path, how):
     assert [damage.path.name for damage in damages] == ["000000.h5", "000002.h5"]
     with pytest.raises(HaversackError):
         FrameWriter(tmp_path / "live")
+
+
+def test_a_last_block_that_is_gone_is_asked_for(tmp_path):
+    with FrameWriter(tmp_path / "live", block_size=(4, None)) as writer:
+        for frame in FRAMES[:10]:
+            writer.append(frame)
+    last = tmp_path / "live/000002.h5"
+    kept = last.read_bytes()
+    last.unlink()
+    with pytest.raises(PathNotFoundError, match="held rows 8 to 9, the last .* Bring it back"):
+        FrameWriter(tmp_path / "live")
+    np.testing.assert_array_equal(SplitDataset(tmp_path / "live")[:8], FRAMES[:8])
+    last.write_bytes(kept)
+    with FrameWriter(tmp_path / "live") as writer:
+        writer.append(FRAMES[10])
+    np.testing.assert_array_equal(SplitDataset(tmp_path / "live")[...], FRAMES)
 
 
 def test_a_damaged_block_behind_all_that_count_is_told_of(tmp_path):

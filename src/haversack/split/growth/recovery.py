@@ -165,6 +165,11 @@ def _unpublish(root: Path, stack: Stack, number: int, coding: Coding) -> int:
         block = number * stack.pieces + piece
         place = Place(stack.array, block, stack.dtype, ((start, start + rows), *bounds))
         path = root / block_name(block, block + 1, growable=True)
+        if not exists(path):
+            raise PathNotFoundError(
+                f"{path} does not exist: it held rows {start} to {start + rows - 1}, the last ones "
+                "that count. Bring it back: without it the array reads, but does not grow"
+            )
         found = OwnBlock(RangeFile(path), place, at_least=True).whole()[:rows]
         frames[(slice(None), *(slice(*pair) for pair in bounds))] = found
     records = encode_rows(frames, stack, start, coding)
