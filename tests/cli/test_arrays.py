@@ -47,6 +47,10 @@ def test_a_part_is_described_or_saved(typed, volumes):
         ("..., [0,7],2:5:2", (..., [0, 7], slice(2, 5, 2))),
         ("[1,2,0], 1, [4, 5, 6]", ([1, 2, 0], 1, [4, 5, 6])),
         ("[4],[2],[7],[8]", ([4], [2], [7], [8])),
+        ("[3, 1,]", [3, 1]),
+        ("5, [1],", (5, [1])),
+        (f"[1], 0:{10**30}", ([1], slice(0, 10**30))),
+        (f"[1], :, {-(10**40)}::{10**30}", ([1], slice(None), slice(-(10**40), None, 10**30))),
     ],
 )
 def test_a_list_in_an_index_takes_what_numpy_takes(typed, volumes, text, index):
@@ -60,7 +64,9 @@ def test_a_list_in_an_index_takes_what_numpy_takes(typed, volumes, text, index):
     assert typed("read", "series", text, "--out", "part.npy").code == 6
 
 
-@pytest.mark.parametrize("index", ["", " ", "5,,3", ", 3", "3,", ",,,5", "[]", "[1,]", "[,1]"])
+@pytest.mark.parametrize(
+    "index", ["", " ", ",", "5,,3", "3,,", ", 3", ",,,5", "[]", "[1,,]", "[,1]"]
+)
 @pytest.mark.parametrize("verb", [("read",), ("view", "--out", "a.png")])
 def test_an_empty_place_in_an_index_is_never_passed_over(typed, verb, index):
     result = typed(verb[0], "series", index, *verb[1:])
@@ -71,6 +77,59 @@ def test_an_empty_place_in_an_index_is_never_passed_over(typed, verb, index):
 def test_brackets_in_an_index_are_those_of_a_list_of_integers(typed, index):
     result = typed("read", "series", index)
     assert (result.code, f"{index!r} is no index" in result.err) == (2, True)
+
+
+def test_an_integer_of_many_digits_is_out_of_bounds_as_others_are(typed):
+    for index in (str(10**30), str(-(10**30)), f"0, {10**200},"):
+        result = typed("read", "series", index)
+        assert (result.code, "out of bounds" in result.err) == (2, True), result.err
+    assert typed("read", "series", "9" * 5000).code == 2
+    assert json.loads(typed("read", "series", "5,", "--json").out)["shape"] == [3, 8, 9]
+
+
+@pytest.mark.parametrize("length", ["\u00b2,3", "9" * 5000, "\u0663"])
+def test_a_length_that_is_no_number_is_wrong_use(typed, length):
+    result = typed("convert", "series", "new", "--to", "split", "--block", length)
+    assert (result.code, "--block takes lengths" in result.err) == (2, True)
+
+
+def test_a_key_of_many_digits_is_not_found(haversack):
+    library.pack([(np.arange(3), {"n": 1})], "packed")
+    for key in ("\u00b2", str(10**30), "9" * 5000):
+        assert haversack("read", "packed", key).code == 3, key
+    assert haversack("info", "packed", "--version", "9" * 5000).code == 3
+
+
+def test_a_column_that_no_record_has_is_refused_with_those_that_there_are(haversack):
+    library.pack([(np.arange(3), {"n": 1, "_own": 2}), (np.arange(3), {"m": 1})], "packed")
+    for more in ((), ("--json",), ("--limit", "0")):
+        result = haversack("read", "packed", "--columns", "n,nope", *more)
+        assert (result.code, result.out) == (2, "")
+        assert "no record has 'nope'; the columns are: n, m" in result.err
+    for columns in ("n", "m,n", "_own,shape"):
+        assert haversack("read", "packed", "--columns", columns).code == 0
+
+
+def test_what_is_empty_not_there_or_not_named_has_the_codes_of_the_table(haversack, tmp_path):
+    with h5py.File("two.h5", "w") as file:
+        file["a"], file["b"] = np.ones(3), np.ones(3)
+    h5py.File("none.h5", "w").close()
+    PackWriter("packed").close()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.tif").write_bytes(b"junk")
+    np.save("object.npy", np.array([{}]), allow_pickle=True)
+    for source, code, *more in (
+        ("packed", 3),
+        ("empty", 3),
+        ("none.h5", 3),
+        ("two.h5", 2),
+        ("two.h5", 3, "--dataset", "g/x"),
+        ("a.tif", 7),
+        ("object.npy", 2),
+    ):
+        result = haversack("convert", source, "new", "--to", "split", *more)
+        assert result.code == code, (source, result.err)
+        assert not (tmp_path / "new").exists()
 
 
 def test_a_picture_of_what_a_list_takes_is_refused(typed, tmp_path):
@@ -220,7 +279,7 @@ def test_the_arrays_of_a_file_are_named_and_one_is_chosen(typed, volumes):
     with h5py.File("rec.h5", "w") as hdf5:
         hdf5["left"], hdf5["right"] = volumes, volumes + 1
     result = typed("convert", "rec.h5", "new", "--to", "split")
-    assert (result.code, "left, right" in result.err, "dataset" in result.err) == (7, True, True)
+    assert (result.code, "left, right" in result.err, "dataset" in result.err) == (2, True, True)
     assert typed("convert", "rec.h5", "new", "--to", "split", "--dataset", "right").code == 0
     np.testing.assert_array_equal(SplitDataset("new"), volumes + 1)
     assert typed("convert", "series", "b.npy", "--to", "npy", "--dataset", "right").code == 2

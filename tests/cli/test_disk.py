@@ -182,6 +182,88 @@ def test_a_signal_that_ends_a_conversion_leaves_nothing_of_the_array(tmp_path, n
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
 
 
+_AT_EACH_LINE = """
+import os, signal, sys, haversack.cli
+main = sys.modules["haversack.cli.main"]
+import haversack.convert
+
+place, left = sys.argv[1], int(sys.argv[2])
+
+def count(frame, event, argument):
+    global left
+    names = ("split/saving.py", "split/writing.py", "split/frames.py", "split/appending.py")
+    if not frame.f_code.co_filename.endswith(names):
+        return None
+    if event == "line" and os.path.isdir("new"):
+        left -= 1
+        if left == 0:
+            sys.settrace(None)
+            os.kill(os.getpid(), signal.SIGTERM)
+    return count
+
+sys.argv = ["haversack", "convert", place, "new/a/b", "--to", "split"]
+sys.settrace(count)
+main.main()
+"""
+
+
+@pytest.mark.parametrize("source", ["a.npy", "packed"])
+def test_a_signal_at_whatever_line_leaves_no_directory_made_for_a_conversion(place, source):
+    before = sorted(map(str, place.rglob("*")))
+    for line in (1, 4, 9, 16, 25):
+        result = _python("-c", _AT_EACH_LINE, source, str(line), cwd=place)
+        assert result.returncode == 143, (line, result.stderr)
+        assert sorted(map(str, place.rglob("*"))) == before, line
+
+
+@pytest.mark.parametrize("source", ["large.npy", "large"])
+def test_a_conversion_onto_a_full_disk_leaves_no_directory_made_for_it(place, source):
+    resource = pytest.importorskip("resource")
+    noise = np.random.default_rng(0).bytes(90_000)
+    np.save(place / "large.npy", np.frombuffer(noise, "u1"))
+    library.pack([(np.frombuffer(noise, "u1"), {})], place / "large")
+    before = sorted(map(str, place.rglob("*")))
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    result = _process("convert", source, "new/a/b", "--to", "split", cwd=place, preexec_fn=limit)
+    assert result.returncode == 8, result.stderr
+    assert sorted(map(str, place.rglob("*"))) == before
+
+
+def _closed(numbers, *arguments, cwd):
+    """Run Python with some of its streams closed, and give its exit code."""
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: [os.close(number) for number in numbers],  # noqa: PLW1509
+    ) as child:
+        return child.wait(100)
+
+
+def test_output_that_has_nowhere_to_go_is_never_told_as_done(place):
+    for closed, arguments, code in (
+        ((1,), ("info", "series"), 8),
+        ((1, 2), ("read", "series", "0", "--json"), 8),
+        ((0, 1, 2), ("info", "packed"), 8),
+        ((1,), ("verify", "series"), 0),  # which has nothing to say
+        ((0, 2), ("info", "series"), 0),
+    ):
+        assert _closed(closed, "-m", "haversack", *arguments, cwd=place) == code, arguments
+
+
+def test_no_file_gets_the_number_of_a_stream_that_is_closed(place):
+    program = (
+        "import os, sys, haversack.cli; main = sys.modules['haversack.cli.main'];"
+        "main.run = lambda _: 0 if os.open('a.npy', os.O_RDONLY) > 2 else 1; main.main()"
+    )
+    for closed in ((0,), (0, 2), (0, 1, 2)):
+        assert _closed(closed, "-c", program, cwd=place) == 0, closed
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM"])
 def test_a_signal_that_finds_python_finalizing_an_object_is_heard_all_the_same(place, name):
     number = getattr(signal, name, None)

@@ -11,10 +11,12 @@ import pytest
 from haversack import PackWriter
 from haversack.convert import export_array, import_array
 from haversack.errors import (
+    EmptySourceError,
     ExistsError,
     FormatError,
     HaversackError,
     MissingExtraError,
+    NotFoundError,
     PathNotFoundError,
     UnsupportedError,
     UsageError,
@@ -194,7 +196,7 @@ def test_pages_of_tiff_files_are_frames(tmp_path, volumes):
     with pytest.raises(HaversackError, match=r"001\.tif"):
         import_array(folder, tmp_path / "cut")
     names[0].write_bytes(b"no tiff")
-    with pytest.raises(UnsupportedError, match=r"000\.tif: it is no TIFF"):
+    with pytest.raises(FormatError, match=r"000\.tif: it is no TIFF"):
         import_array(folder, tmp_path / "none")
 
 
@@ -220,7 +222,8 @@ def test_an_array_in_a_large_hdf5_file_is_named(tmp_path, volumes):
     found = import_array(tmp_path / "a.h5", tmp_path / "made", dataset="group/raw")
     np.testing.assert_array_equal(found, volumes)
     for name in (None, "group", "none", "out", "", "/"):
-        with pytest.raises(FormatError, match=r"a\.h5:? (has|'.*' is) no array|has the arrays"):
+        kind = UsageError if name is None else NotFoundError
+        with pytest.raises(kind, match=r"a\.h5:? (has|'.*' is) no array|has the arrays"):
             import_array(tmp_path / "a.h5", tmp_path / "other", dataset=name)
 
 
@@ -246,7 +249,7 @@ def hdf5_of(path, *names, **others):
 )
 def test_of_several_arrays_of_hdf5_none_is_taken_unasked(tmp_path, names):
     path = hdf5_of(tmp_path / "a.h5", *names)
-    with pytest.raises(FormatError, match="--dataset") as caught:
+    with pytest.raises(UsageError, match="--dataset") as caught:
         import_array(path, tmp_path / "new")
     assert all(name in str(caught.value) for name in names)
     assert not (tmp_path / "new").exists()
@@ -271,8 +274,9 @@ def test_the_only_array_of_hdf5_or_the_only_stack_is_taken(tmp_path, names, take
 
 def test_hdf5_without_an_array_of_numbers_says_so(tmp_path):
     path = hdf5_of(tmp_path / "a.h5")
-    with pytest.raises(FormatError, match=r"a\.h5 has no array of its own$"):
-        import_array(path, tmp_path / "new")
+    for others in ({}, {"title": "hi", "n": 3}):
+        with pytest.raises(EmptySourceError, match=r"a\.h5 holds no array of one axis or more"):
+            import_array(hdf5_of(path, **others), tmp_path / "new")
     with pytest.raises(UnsupportedError, match=r"a\.h5"):
         import_array(hdf5_of(path, notes=["a", "b"]), tmp_path / "new")
 
@@ -284,9 +288,9 @@ def test_of_several_arrays_of_zarr_none_is_taken_unasked(tmp_path):
     made = import_array(tmp_path / "a.zarr", tmp_path / "new")
     np.testing.assert_array_equal(made, np.ones((2, 3)))
     group.create_array("thumb", data=np.zeros(3))
-    with pytest.raises(FormatError, match=r"deep/data, thumb|thumb, deep/data"):
+    with pytest.raises(UsageError, match=r"deep/data, thumb|thumb, deep/data"):
         import_array(tmp_path / "a.zarr", tmp_path / "other")
-    with pytest.raises(FormatError, match="no array 'deep'; those it has: .*deep/data"):
+    with pytest.raises(NotFoundError, match="no array 'deep'; those it has: .*deep/data"):
         import_array(tmp_path / "a.zarr", tmp_path / "other", dataset="deep")
 
 
@@ -310,10 +314,37 @@ def test_what_is_no_array_is_refused(tmp_path):
     (tmp_path / "a.h5").write_bytes(b"no HDF5")
     with (tmp_path / "b.npy").open("wb") as file:
         np.save(file, np.array([{}]), allow_pickle=True)
-    for name in ("a.npy", "b.npy", "empty", "a.h5"):
+    (tmp_path / "a.tif").write_bytes(b"no TIFF")
+    (tmp_path / "b.tif").write_bytes(b"")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    for name in ("a.npy", "notes", "a.h5", "a.tif", "b.tif"):
         with pytest.raises(FormatError, match=name.replace(".", r"\.")):
             import_array(tmp_path / name, tmp_path / "new")
+    with pytest.raises(UnsupportedError, match="object cannot .*: only booleans and numbers can"):
+        import_array(tmp_path / "b.npy", tmp_path / "new")
+    PackWriter(tmp_path / "packed").close()
+    for name, told in (("empty", "is an empty directory"), ("packed", "has no records")):
+        with pytest.raises(EmptySourceError, match=f"{name} {told}"):
+            import_array(tmp_path / name, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("planes", "axes"), [("contig", ("z", "y", "x", "c")), ("separate", ("z", "c", "y", "x"))]
+)
+def test_the_colours_of_a_tiff_are_an_axis_of_their_own_name(tmp_path, planes, axes):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    colours = np.arange(8 * 9 * 3, dtype="u1").reshape(
+        (8, 9, 3) if planes == "contig" else (3, 8, 9)
+    )
+    data = imagecodecs.tiff_encode(colours, photometric="rgb", planarconfig=planes)
+    (tmp_path / "a.tif").write_bytes(data)
+    made = import_array(tmp_path / "a.tif", tmp_path / "new")
+    np.testing.assert_array_equal(made, colours[None])
+    assert made.axes == axes
+    other = import_array(tmp_path / "a.tif", tmp_path / "other", axes=("t", "a", "b", "d"))
+    assert other.axes == ("t", "a", "b", "d")
 
 
 class Marker:

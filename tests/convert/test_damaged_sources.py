@@ -9,7 +9,13 @@ import pytest
 from tests.running import run_python
 
 from haversack.convert import export_array, import_array
-from haversack.errors import FormatError, StorageError, UnsupportedError, UsageError
+from haversack.errors import (
+    EmptySourceError,
+    FormatError,
+    StorageError,
+    UnsupportedError,
+    UsageError,
+)
 from haversack.split import SplitDataset, save_to_split_dataset
 
 VOLUMES = np.random.default_rng(5).integers(0, 900, (5, 4, 30, 40)).astype("u2")
@@ -252,6 +258,8 @@ def test_a_damaged_chunk_of_hdf5_is_told_with_its_elements(copy):
 def test_directories_where_files_are_meant_are_refused(tmp_path):
     pytest.importorskip("imagecodecs")
     (tmp_path / "d.npy").mkdir()
+    refused(tmp_path / "d.npy", "d.npy is an empty directory", EmptySourceError)
+    (tmp_path / "d.npy" / "notes.txt").write_text("mine")
     refused(tmp_path / "d.npy", "d.npy holds neither")
     (tmp_path / "tiffs/i1.tif").mkdir(parents=True)
     refused(tmp_path / "tiffs", tmp_path / "tiffs/i1.tif")

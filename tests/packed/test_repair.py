@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from tests.running import run_python
 
 from haversack.errors import FormatError, HaversackError, IntegrityError, NewerFormatError
 from haversack.packed import PackWriter, compact, open_packed, pack, repair
@@ -670,3 +671,21 @@ def test_compaction_removes_what_repair_has_left(tmp_path):
     assert compact(ds.path, remove=True, keep=1, older_than=-5).removed.versions >= 1
     assert len(open_packed(ds.path)) == 19
     assert open_packed(ds.path).verify() == []
+
+
+_THREADS = """
+import io, os, sys
+import pyarrow as pa, pyarrow.parquet as pq
+from haversack.packed import repair
+
+pq.write_table(pa.table({"a": [1]}), io.BytesIO())
+before = len(os.listdir("/proc/self/task"))
+repair(sys.argv[1])
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads cannot be counted")
+def test_a_repair_leaves_no_thread_that_could_abort_the_process_at_its_end(tmp_path):
+    pack([(np.arange(3), {"n": n}) for n in range(12)], tmp_path / "ds")
+    assert run_python(_THREADS, tmp_path / "ds").split() == ["0"]

@@ -21,6 +21,7 @@ from haversack.storage.damage import Damage
 
 _ONE_LINE = 10_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_NUMBER = re.compile("-?[0-9]{1,640}")  # more digits Python may be told not to take
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 of_version = click.option(
@@ -98,9 +99,15 @@ def open_version(path: str | Path, version: str | None) -> Any:
     try:
         return opening.open(path, version=version)
     except NotFoundError:
-        if version is None or not version.isdecimal():
+        number = None if version is None else whole_number(version)
+        if number is None or number < 0:
             raise
-        return opening.open(path, version=int(version))
+        return opening.open(path, version=number)
+
+
+def whole_number(text: str) -> int | None:
+    """Read a number of digits that a computer takes for digits; None where it is something else."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def packed_place(path: Path) -> Path:
@@ -124,11 +131,12 @@ def lengths(option: str, text: str | None, least: int = 1) -> tuple[int | None, 
 def _length(option: str, text: str, least: int) -> int | None:
     if text.strip() == "-":
         return None
-    if not text.strip().isdigit() or int(text) < least:
+    number = whole_number(text.strip())
+    if number is None or number < least:
         raise UsageError(
             f"{option} takes lengths >= {least} or -, with commas between, not {text!r}"
         )
-    return int(text)
+    return number
 
 
 def damage_rows(found: Sequence[Damage]) -> list[dict[str, str | bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -31,6 +32,8 @@ VERBS = (
     "configure",
     "demo",
 )
+
+_STDERR = 2  # the number of its file
 
 
 class Verbs(click.Group):
@@ -70,18 +73,38 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    _take_numbers()
     _open_messages()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     heed_signals()
     sys.exit(run(sys.argv[1:]))
 
 
+def _take_numbers() -> None:
+    """Open what is closed of stdin, stdout and stderr: no file may get its number.
+
+    Stderr then goes nowhere; what is written to stdout fails as on a full disk.
+    """
+    while (number := os.open(os.devnull, os.O_RDONLY)) <= _STDERR:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+
+
 def _open_messages() -> None:
-    if sys.stderr is None:  # closed, and no file that is opened now may get its number
+    if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (to the end)
     elif isinstance(sys.stderr, io.TextIOWrapper):
         told = sys.stderr
         sys.stderr = _Messages(told.buffer, told.encoding, told.errors, line_buffering=True)
+
+
+class _Closed(io.TextIOBase):
+    """Stdout that is closed: output that is lost must not end as if it were there."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, f"stdout is closed, to which {len(text)} characters were to go")
 
 
 class _Messages(io.TextIOWrapper):

@@ -17,6 +17,7 @@ from haversack.cli.console import (
     of_version,
     open_version,
     shown,
+    whole_number,
     write_info,
     write_json,
     write_rows,
@@ -78,7 +79,8 @@ def command(
         chosen = opened.filter(where) if where else opened
         if key is None:
             rows = [_row(record) for record in chosen[: _LISTED if limit is None else limit]]
-            _list(rows, columns, as_json=as_json)
+            wanted = None if columns is None else _known(columns.split(","), rows, chosen)
+            _list(rows, wanted, as_json=as_json)
             click.echo(f"{len(rows)} of {len(chosen):,} records", err=True)
         else:
             _show_one(_find(chosen, key), out, as_json=as_json)
@@ -120,10 +122,11 @@ def _read_part(dataset: Any, index: str, out: Path | None, *, as_json: bool) -> 
 
 def _find(dataset: Any, key: str) -> Any:
     record = dataset.get(key)
-    if record is None and key.lstrip("-").isdigit():
+    number = whole_number(key)
+    if record is None and number is not None:
         # A dataset with integer keys is asked by them, any other by position.
-        number = int(key)
-        return dataset.get(number) or dataset[number]
+        record = dataset.get(number) if -(1 << 63) <= number < 1 << 63 else None
+        return record or dataset[number]
     return record or dataset.record(key)
 
 
@@ -150,12 +153,23 @@ def _save(out: Path, data: NDArray[Any]) -> None:
         publish.create(out, content.getvalue())
 
 
-def _list(rows: list[dict[str, Any]], columns: str | None, *, as_json: bool) -> None:
+def _known(columns: list[str], rows: list[dict[str, Any]], dataset: Any) -> list[str]:
+    """Refuse the name of a column that no record has."""
+    there = dict.fromkeys([*dataset.info()["columns"], *(name for row in rows for name in row)])
+    for name in columns:
+        if name not in there:
+            raise UsageError(
+                f"no record has {name!r}; the columns are: {', '.join(there) or 'none'}"
+            )
+    return columns
+
+
+def _list(rows: list[dict[str, Any]], columns: list[str] | None, *, as_json: bool) -> None:
     if as_json and columns is None:
         write_json(rows)
         return
     fixed = [name for name in ("key", "shape", "dtype") if any(name in row for row in rows)]
-    wanted = columns.split(",") if columns else _short(rows, fixed)
+    wanted = [*filter(None, columns or [])] or _short(rows, fixed)
     write = write_json if as_json else write_rows
     write([{name: row.get(name) for name in [*fixed, *wanted]} for row in rows])
 

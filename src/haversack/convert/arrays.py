@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from haversack.convert.hdf5 import write_hdf5
 from haversack.convert.npy import write_npy
 from haversack.convert.sources import ForeignArray, check_file, reading
 from haversack.errors import (
+    EmptySourceError,
     ExistsError,
     FormatError,
     PathNotFoundError,
@@ -25,6 +27,7 @@ from haversack.errors import (
     UsageError,
 )
 from haversack.split import SplitDataset, SplitView, save_to_split_dataset
+from haversack.split.blockfiles.block import check_dtype
 from haversack.split.frames import save_all_frames
 from haversack.storage import publish
 from haversack.storage.looking import as_path, natural_order
@@ -169,12 +172,15 @@ def import_array(
 
     Raises
     ------
-    PathNotFoundError, FormatError
-        There is nothing, or something else.
+    PathNotFoundError, EmptySourceError, NotFoundError
+        There is nothing: no such path, no array or record in it, or no array of that name.
+    FormatError
+        It is damaged, or something else.
     ExistsError
         The directory already holds a split array.
     UsageError
-        A page or record differs from the first in its shape or dtype; ``dataset`` would do nothing.
+        A page or record differs from the first in its shape or dtype; there are several arrays, of
+        which ``dataset`` has to name one; or it would do nothing.
     MissingExtraError
         zarr or imagecodecs is not installed.
 
@@ -217,7 +223,12 @@ def _refuse_name(dataset: str | None) -> None:
 def _import_npy(place: Path, path: Any, options: dict[str, Any]) -> SplitDataset:
     check_file(place, "npy")
     with reading(place):
-        data = np.lib.format.open_memmap(place, mode="r")
+        try:
+            data = np.lib.format.open_memmap(place, mode="r")
+        except ValueError as error:
+            if "Python objects" in str(error):  # of which there can be no map
+                check_dtype(np.dtype(object))
+            raise
     return save_to_split_dataset(data, path, **options)
 
 
@@ -231,6 +242,8 @@ def _import_directory(
         return save_to_split_dataset(SplitDataset(place), path, **options)
     if is_packed(place):
         with open_packed(place) as packed:
+            if not len(packed):
+                raise EmptySourceError(f"{place} has no records")
             return save_all_frames((record.data for record in packed), path, **options)
     if omezarr.is_zarr(place):
         data, about = omezarr.open_zarr(place, dataset)
@@ -238,6 +251,8 @@ def _import_directory(
     tiffs = [each for each in place.iterdir() if each.suffix.lower() in {".tif", ".tiff"}]
     tiffs = sorted((each for each in tiffs if each.name[0] != "."), key=natural_order)
     if not tiffs:
+        if not publish.names_in(place):
+            raise EmptySourceError(f"{place} is an empty directory")
         raise FormatError(f"{place} holds neither Zarr, nor a packed dataset, nor TIFF files")
     return _import_tiffs(tiffs, path, options)
 
@@ -255,7 +270,14 @@ def _import_hdf5(
 
 
 def _import_tiffs(places: list[Path], path: Any, options: dict[str, Any]) -> SplitDataset:
-    return save_all_frames(_pages(places), path, **options)
+    from haversack.packed.encoding.images import page_axes
+
+    pages = _pages(places)
+    first = next(pages, None)
+    if first is None:
+        raise UsageError("the list of TIFF files is empty")
+    axes = ("z", *page_axes(_mapped(places[0])))
+    return save_all_frames(chain([first], pages), path, **{"axes": axes, **options})
 
 
 def _pages(places: list[Path]) -> Iterator[Any]:

@@ -12,7 +12,13 @@ from haversack import events
 from haversack.convert.filling import fill
 from haversack.convert.multiscales import described, find_image, first_level
 from haversack.convert.sources import files_in, reading
-from haversack.errors import FormatError, MissingExtraError, UnsupportedError, UsageError
+from haversack.errors import (
+    FormatError,
+    MissingExtraError,
+    NotFoundError,
+    UnsupportedError,
+    UsageError,
+)
 from haversack.split import SplitView
 from haversack.split.blockfiles.foreign import the_only
 from haversack.split.directory.about import About
@@ -125,8 +131,12 @@ def open_zarr(place: Path, name: str | None) -> tuple[Any, dict[str, Any]]:
 
     Raises
     ------
+    EmptySourceError, NotFoundError
+        There is no array, or none of that name.
+    UsageError
+        There are several, of which somebody has to name one.
     FormatError
-        There is no such array, or several.
+        It is damaged: its image names an array that is not there.
     """
     zarr = _zarr()
     for path in files_in(place):
@@ -144,14 +154,14 @@ def _open(zarr: Any, place: Path, name: str | None) -> tuple[Any, dict[str, Any]
             raise UsageError(f"{place} is one array, which holds no {name!r}: leave it out")
         return found, {}
     image = find_image(found.attrs, place)
-    if name is None and image:
-        name = first_level(image)
-    array = None if name is None else found.get(name)
+    chosen = first_level(image) if name is None and image else name
+    array = None if chosen is None else found.get(chosen)
     if not isinstance(array, zarr.Array):
         arrays = [each for each, node in found.members(None) if isinstance(node, zarr.Array)]
-        if name is not None:
+        if chosen is not None:
             told = ", ".join(arrays) or "none"
-            raise FormatError(f"{place} has no array {name!r}; those it has: {told}")
-        name = the_only(arrays, place)
-        array = found[name]
-    return array, described(image, name, array.shape) if image and name is not None else {}
+            kind = FormatError if name is None else NotFoundError
+            raise kind(f"{place} has no array {chosen!r}; those it has: {told}")
+        chosen = the_only(arrays, place)
+        array = found[chosen]
+    return array, described(image, chosen, array.shape) if image and chosen is not None else {}

@@ -344,8 +344,7 @@ class FrameWriter:
         if not self._closed:
             with self._turn():
                 self._let_go()
-        if self._began:
-            discard(self.path, self._began)
+        discard(self.path, self._began)
 
     def _let_go(self) -> None:
         """Close what is open; what is not published stays in the journals."""

@@ -18,6 +18,7 @@ from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.directory.metadata import METADATA
 from haversack.split.planning.cutting import PartialShape
 from haversack.split.writing import taken
+from haversack.storage import publish
 from haversack.storage.looking import as_path, exists
 
 
@@ -61,14 +62,15 @@ def save_frames(
     """
     _check_frames(frames, path)
     writer = FrameWriter(path, block_size=block_size, **options)
-    try:
-        with writer:
-            _append_all(writer, frames, total, progress)
-    except StorageError as error:
-        if len(writer):
-            raise _kept(writer, error) from error
-        writer.give_up()
-        raise
+    with publish.clearing_away(writer.path):
+        try:
+            with writer:
+                _append_all(writer, frames, total, progress)
+        except StorageError as error:
+            if len(writer):
+                raise _kept(writer, error) from error
+            writer.give_up()
+            raise
     return SplitDataset(path)
 
 
@@ -93,14 +95,15 @@ def save_all_frames(
     """Save frames as :func:`save_frames` does, or none of them: what fails leaves nothing."""
     _check_frames(frames, path)
     writer = FrameWriter(path, block_size=block_size, **options)
-    try:
-        _append_all(writer, frames, None, progress)
-        writer.close()
-    except ConflictError:  # another's now
-        raise
-    except BaseException:
-        writer.give_up()
-        raise
+    with publish.clearing_away(writer.path):
+        try:
+            _append_all(writer, frames, None, progress)
+            writer.close()
+        except ConflictError:  # another's now
+            raise
+        except BaseException:
+            writer.give_up()
+            raise
     return SplitDataset(path)
 
 

@@ -159,13 +159,13 @@ def save_mapped(
     UsageError
         A result has not the shape of its block, or is masked.
     """
-    from haversack.split.writing import LoneWriter
+    from haversack.split.writing import LoneWriter, all_or_nothing
 
     view = mapping.view
     if not len(mapping):
         raise UsageError(f"{view!r} has no blocks")
     place, writer = as_path(path), None
-    try:
+    with all_or_nothing(place) as array:
         for number, (region, result) in enumerate(results):
             data = _checked(number, region, result)
             writer = writer or LoneWriter(
@@ -173,6 +173,7 @@ def save_mapped(
                 "",
                 view.shape,
                 mapping.shape_block,
+                array=array,
                 compression=compression,
                 dtype=data.dtype,
                 **asdict(view.about),
@@ -180,10 +181,6 @@ def save_mapped(
             writer.save_block_data(number, data)
         assert writer is not None
         return writer.finalize()
-    except BaseException:
-        if writer is not None:
-            writer.give_up()
-        raise
 
 
 def _checked(number: int, region: Region, result: Any) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from haversack.split.directory.finding import prefix_of
 from haversack.split.planning.blocks import Blocks
 from haversack.split.planning.cutting import Numbers, PartialShape
 from haversack.split.reading import DiskArray
-from haversack.split.writing import LoneWriter, taken
+from haversack.split.writing import LoneWriter, all_or_nothing, taken
 from haversack.storage.looking import as_path
 
 
@@ -107,25 +107,23 @@ def save_to_split_dataset(
         block_size = default_block_shape(shape, dtype.itemsize, chunks)
     if is_split(root / name):
         raise taken(root / name)
-    empty = LoneWriter(
-        root,
-        name,
-        source.shape,
-        block_size,
-        padding=padding,
-        crop=crop,
-        compression=compression,
-        layout=layout,
-        dtype=dtype,
-        **_about_of(data, {"resolution": resolution, **about}),
-    )
-    try:
+    with all_or_nothing(root / name) as array:
+        empty = LoneWriter(
+            root,
+            name,
+            source.shape,
+            block_size,
+            padding=padding,
+            crop=crop,
+            array=array,
+            compression=compression,
+            layout=layout,
+            dtype=dtype,
+            **_about_of(data, {"resolution": resolution, **about}),
+        )
         with events.task(progress, "save", total=empty.n_blocks, unit="block") as work:
             empty.save_all(source, work)
         return empty.finalize()
-    except BaseException:
-        empty.give_up()
-        raise
 
 
 def _chunks_of_dask(data: Any) -> PartialShape:

@@ -6,9 +6,9 @@ import json
 import operator
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from haversack import events
-from haversack.errors import ExistsError, FormatError, UsageError
+from haversack.errors import ExistsError, FormatError, HaversackError, UsageError
 from haversack.split.blockfiles.block import MOST_AXES, Place, as_array, as_dtype, check_dtype
 from haversack.split.blockfiles.encoding import encode_block
 from haversack.split.blockfiles.finishing import check_blocks
@@ -26,7 +26,7 @@ from haversack.split.chunks.codec import coding_named
 from haversack.split.chunks.threads import in_threads
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.directory.about import check_distances, check_names, describe
-from haversack.split.directory.finding import part_of_name
+from haversack.split.directory.finding import block_files, part_of_name
 from haversack.split.directory.metadata import (
     FORMAT,
     METADATA,
@@ -88,6 +88,7 @@ class EmptySplitDataset(Blocks):
     """
 
     _alone = False  # whether no other writer may join
+    _chosen: str | None = None  # what the array is called in its blocks, where that is not made up
 
     def __init__(
         self,
@@ -147,7 +148,7 @@ class EmptySplitDataset(Blocks):
 
     def _begin(self) -> str:
         """Begin the array, or join others that write the same one."""
-        draft, array = self.root / UNFINISHED, secrets.token_hex(16)
+        draft, array = self.root / UNFINISHED, self._chosen or secrets.token_hex(16)
         if not exists(draft) and is_split(self.root):
             raise taken(self.root)
         about = json.loads(json.dumps(asdict(self._about)))
@@ -268,6 +269,10 @@ class LoneWriter(EmptySplitDataset):
 
     _alone = True
 
+    def __init__(self, *arguments: Any, array: str | None = None, **options: Any) -> None:
+        self._chosen = array
+        super().__init__(*arguments, **options)
+
     def save_all(self, source: Any, work: events.Task) -> None:
         """Write all blocks; one is encoded while the one before goes to the disk."""
         with ThreadPoolExecutor(1, "haversack-save") as disk:
@@ -282,17 +287,38 @@ class LoneWriter(EmptySplitDataset):
                 before.result()
                 work.advance()
 
-    def give_up(self) -> None:
-        """Remove the blocks of an array that will not be finished, and nothing of another's."""
-        if exists(self.root / METADATA):
-            return
-        for name in self.files:
-            with suppress(FormatError, OSError):
-                if read_tail(RangeFile(self.root / name)).head.array == self._array:
-                    (self.root / name).unlink()
-        with suppress(OSError):  # the directory may hold what others put there
-            (self.root / UNFINISHED).unlink(missing_ok=True)
-            self.root.rmdir()
+
+@contextmanager
+def all_or_nothing(root: Path) -> Iterator[str]:
+    """Say what a lone writer is to call its array; if the block fails, nothing of that is left.
+
+    A signal may end the block at any line: also before a name is bound to the writer.
+    """
+    array = secrets.token_hex(16)
+    with publish.clearing_away(root):
+        try:
+            yield array
+        except BaseException:
+            _discard(root, array)
+            raise
+
+
+def _discard(root: Path, array: str) -> None:
+    """Remove what a lone writer has written of an array, and nothing of another's."""
+    draft = root / UNFINISHED
+    try:
+        begun = json.loads(read_file(draft))["array"] == array
+    except (HaversackError, OSError, ValueError, LookupError, TypeError, RecursionError):
+        return
+    if exists(root / METADATA) or not begun:
+        return
+    for path in block_files(root):
+        with suppress(FormatError, OSError):
+            if read_tail(RangeFile(path)).head.array == array:
+                path.unlink()
+    publish.sweep(root, older_than=0)  # nobody else writes there
+    with suppress(OSError):
+        draft.unlink()
 
 
 def taken(root: Path) -> ExistsError:

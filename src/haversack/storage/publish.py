@@ -152,10 +152,17 @@ def in_new_directory(path: Path) -> Iterator[None]:
 
     So do the parents that were made with it.
     """
+    with clearing_away(path):
+        make_directory(path)
+        yield
+
+
+@contextmanager
+def clearing_away(path: Path) -> Iterator[None]:
+    """If the block fails, a directory that it made goes if empty, and parents made with it do."""
     with telling("look at", path):
         missing = [each for each in (path, *path.parents) if not each.exists()]
     try:
-        make_directory(path)
         yield
     except BaseException:
         for each in missing:

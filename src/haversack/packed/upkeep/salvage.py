@@ -195,7 +195,10 @@ def _parse(data: bytes, entry: ChunkEntry, *, whole: bool) -> Index:
     keys: list[bytes | None] = []
     keys_whole = True
     kinds: set[KeyType] = set()
-    with pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True) as file:
+    # Without threads of pyarrow's, here and in _columns: they let go of a Python object after they
+    # gave what was read, which aborts the process where the interpreter ends meanwhile.
+    source = io.BytesIO(data)
+    with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False) as file:
         if file.metadata.num_rows != entry.rows:
             raise FormatError("an index of another chunk")
         for group in range(file.num_row_groups):
@@ -216,7 +219,8 @@ def _columns(file: Any, group: int, pa: Any) -> dict[str, list[Any]]:
     found = {}
     for name in {"_meta", "_key"}.intersection(file.schema_arrow.names):
         try:
-            found[name] = file.read_row_group(group, columns=[name]).column(0).to_pylist()
+            read = file.read_row_group(group, columns=[name], use_threads=False)
+            found[name] = read.column(0).to_pylist()
         except (pa.ArrowException, OSError, ValueError, MemoryError):
             continue
     return found

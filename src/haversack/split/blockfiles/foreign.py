@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haversack.errors import (
+    EmptySourceError,
     FormatError,
     HaversackError,
+    NotFoundError,
     PathNotFoundError,
     StorageError,
     UnsupportedError,
+    UsageError,
 )
 from haversack.split.blockfiles.block import ChunkByChunk, Shape, Wanted, cells, check_dtype
 from haversack.split.blockfiles.filters import Decode, decoder_of
@@ -208,8 +211,10 @@ def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Datas
 
     Raises
     ------
-    FormatError
-        There is no such array, or none can be chosen.
+    EmptySourceError, NotFoundError
+        There is no array, or none of that name.
+    UsageError
+        There are several, of which somebody has to name one.
     UnsupportedError
         It is not of plain numbers, or lies in other files.
     """
@@ -218,10 +223,10 @@ def checked_dataset(hdf5: h5py.File, path: Path, name: str | None) -> h5py.Datas
     for count in range(1, len(parts) + 1):  # a link on the way may lead out of the file
         step = "/".join(parts[:count])
         if not isinstance(hdf5.get(step, getlink=True), h5py.HardLink):
-            raise FormatError(f"{path} has no array {name!r} of its own")
+            raise NotFoundError(f"{path} has no array {name!r} of its own")
     found = hdf5["/".join(parts) or "/"]
     if not isinstance(found, h5py.Dataset):
-        raise FormatError(f"{path}: {name!r} is no array")
+        raise NotFoundError(f"{path}: {name!r} is no array")
     _refuse_elsewhere(found, path)
     return found
 
@@ -232,13 +237,14 @@ def _only_array(hdf5: h5py.File, path: Path) -> str:
     others: list[str] = []
 
     def note(name: str | bytes, found: Any) -> None:
-        if isinstance(found, h5py.Dataset):
+        if isinstance(found, h5py.Dataset) and found.shape:  # single numbers and texts have no axis
             (arrays if _is_of_numbers(found, path) else others).append(os.fsdecode(name))
 
     hdf5.visititems(note)
-    names = arrays or others  # what is wrong with the only one is told by who opens it
-    stacks = [name for name in names if "stack" in name.rpartition("/")[2]]
-    return the_only(stacks if len(stacks) == 1 else names, path)
+    if others and not arrays:
+        return others[0]  # what is wrong with it is told by who opens it
+    stacks = [name for name in arrays if "stack" in name.rpartition("/")[2]]
+    return the_only(stacks if len(stacks) == 1 else arrays, path)
 
 
 def the_only(names: list[str], path: Path) -> str:
@@ -246,14 +252,16 @@ def the_only(names: list[str], path: Path) -> str:
 
     Raises
     ------
-    FormatError
-        There are none, or several, of which somebody has to name one.
+    EmptySourceError
+        There are none.
+    UsageError
+        There are several, of which somebody has to name one.
     """
     if len(names) == 1:
         return names[0]
     if not names:
-        raise FormatError(f"{path} has no array of its own")
-    raise FormatError(
+        raise EmptySourceError(f"{path} holds no array of one axis or more")
+    raise UsageError(
         f"{path} has the arrays {_told(names)}: name one by --dataset (in Python dataset=)"
     )
 

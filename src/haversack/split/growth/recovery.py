@@ -121,22 +121,25 @@ def make_room(root: Path) -> None:
 
 
 def discard(root: Path, array: str) -> None:
-    """Remove an array that is not to be, as far as the disk lets us, and nothing of another's."""
-    with suppress(OSError, HaversackError), exclusive(root / LOCK):
-        if exists(root / METADATA):
-            if read_stack(root).array != array:
-                return
-            (root / METADATA).unlink()  # first, for without it nobody reads the rest
-        for slab in journals(root):
-            (root / journal_name(slab)).unlink()
-        for path in block_files(root):
-            with suppress(FormatError):
-                if read_tail(RangeFile(path)).head.array == array:
-                    path.unlink()
+    """Remove an array that is not to be, as far as the disk lets us, and nothing of another's.
+
+    Of one that was not begun, whose ``array`` is empty, there may be a lock.
+    """
+    if array:
+        with suppress(OSError, HaversackError), exclusive(root / LOCK):
+            if exists(root / METADATA):
+                if read_stack(root).array != array:
+                    return
+                (root / METADATA).unlink()  # first, for without it nobody reads the rest
+            for slab in journals(root):
+                (root / journal_name(slab)).unlink()
+            for path in block_files(root):
+                with suppress(FormatError):
+                    if read_tail(RangeFile(path)).head.array == array:
+                        path.unlink()
     with suppress(OSError):
         if not exists(root / METADATA):
             (root / LOCK).unlink(missing_ok=True)
-            root.rmdir()  # unless it holds what others put there
 
 
 def set_aside(journal: Path, why: str) -> Path:

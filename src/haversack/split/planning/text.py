@@ -7,9 +7,9 @@ from typing import Any
 
 from haversack.errors import UsageError
 
-_NUMBER = r"\s*[+-]?[0-9]{1,18}\s*"
+_NUMBER = r"\s*[+-]?[0-9]{1,640}\s*"  # more digits Python may be told not to take
 _SLICE = re.compile(rf"({_NUMBER}|\s*)(?::({_NUMBER}|\s*)(?::({_NUMBER}|\s*))?)?")
-_LIST = re.compile(rf"\s*\[({_NUMBER}(?:,{_NUMBER})*)\]\s*")
+_LIST = re.compile(rf"\s*\[({_NUMBER}(?:,{_NUMBER})*)(?:,\s*)?\]\s*")
 _COMMA = re.compile(r",(?![^\[]*\])")  # of none inside of a list
 
 
@@ -19,14 +19,17 @@ def parse_index(text: str) -> tuple[Any, ...]:
     Raises
     ------
     UsageError
-        It is something else, or there is nothing before or behind a comma.
+        It is something else, or there is nothing before a comma, or between two.
 
     Examples
     --------
     >>> parse_index("5, ::-2, ..., 1:, [3, 1]")
     (5, slice(None, None, -2), Ellipsis, slice(1, None, None), [3, 1])
     """
-    return tuple(_item(item, text) for item in _COMMA.split(text))
+    items = _COMMA.split(text)
+    if len(items) > 1 and not items[-1].strip():  # numpy takes a comma at the end
+        items.pop()
+    return tuple(_item(item, text) for item in items)
 
 
 def _item(item: str, text: str) -> Any:

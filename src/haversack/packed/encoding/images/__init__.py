@@ -82,14 +82,14 @@ def pages(data: memoryview) -> Iterator[NDArray[Any]]:
     Raises
     ------
     UnsupportedError
-        It is no TIFF, its pages differ, or its samples cannot be given as they are stored.
+        Its pages differ, or its samples cannot be given as they are stored.
     FormatError
-        It is damaged.
+        It is damaged, or no TIFF.
     MissingExtraError
         imagecodecs is not installed.
     """
     if sniff(data) != "tiff":
-        raise UnsupportedError(f"it is no TIFF: it begins with {bytes(data[:8])!r}")
+        raise FormatError(f"it is no TIFF: it begins with {bytes(data[:8])!r}")
     whole, library = tiff.head(data), _library("tiff")
     shape = whole.shape if len(whole.pages) == 1 else whole.shape[1:]
     for number in whole.pages:
@@ -98,6 +98,11 @@ def pages(data: memoryview) -> Iterator[NDArray[Any]]:
         out = np.empty(shape, whole.dtype)
         _decode("tiff", data, page, out, library)
         yield out
+
+
+def page_axes(data: memoryview) -> str:
+    """Name the axes of the pages of a TIFF: y and x, and c where pixels have several values."""
+    return tiff.page_axes(data)
 
 
 def _head(name: str, data: memoryview) -> Head:

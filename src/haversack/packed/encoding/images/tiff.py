@@ -76,6 +76,14 @@ def head(data: memoryview) -> TiffHead:
     return TiffHead(dtype, stack, [number for number, _ in pages], jpeg)
 
 
+def page_axes(data: memoryview) -> str:
+    """Name the axes of the first page, as a letter each."""
+    tags = next(filter(_counts, _pages(data)))
+    if tags[_SAMPLES] == 1:
+        return "yx"
+    return "cyx" if _has_planes(tags) else "yxc"
+
+
 def check(data: memoryview) -> None:
     """Do nothing: the decoder reads all that there is to check."""
 
@@ -117,8 +125,11 @@ def _page(tags: Tags) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
     jpeg = _is_jpeg(tags, dtype)
     if samples == 1:
         return dtype, plane, jpeg
-    planes = tags[_PLANAR] == _PLANES and not jpeg
-    return dtype, (samples, *plane) if planes else (*plane, samples), jpeg
+    return dtype, (samples, *plane) if _has_planes(tags) else (*plane, samples), jpeg
+
+
+def _has_planes(tags: Tags) -> bool:
+    return tags[_PLANAR] == _PLANES and tags[_COMPRESSION] != _JPEG
 
 
 def _is_jpeg(tags: Tags, dtype: np.dtype[Any]) -> bool:
