@@ -108,8 +108,9 @@ from haversack.split import SplitDataset
 
 split = SplitDataset(sys.argv[1])
 split.view[:1, :4].std()  # what is loaded once
-held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (held + (int(sys.argv[2]) << 20), -1))
+held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+# Not of addresses: malloc reserves many for each thread that finds it busy.
+resource.setrlimit(resource.RLIMIT_DATA, (held + (int(sys.argv[2]) << 20), -1))
 
 
 def level():
