@@ -549,6 +549,19 @@ def test_an_array_of_journals_alone_is_described_by_who_recorded_it(tmp_path, nu
     goes_on(folder, numbers)
 
 
+def test_of_very_many_missing_blocks_it_says_that_there_are_more(fixed, monkeypatch):
+    for number in (1, 2, 4):
+        (fixed.root / f"000{number}.h5").unlink()
+    (fixed.root / METADATA).unlink()
+    for most, told in ((2, ["block 1", "block 2", ""]), (3, ["block 1", "block 2", "block 4"])):
+        monkeypatch.setattr(restoring, "_MOST_MISSING", most)
+        lost = repair(fixed.root, shape=(7, 6), block_size=(3, 4), padding=0, dry_run=True).lost
+        assert [damage.where for damage in lost[1:]] == told
+    monkeypatch.setattr(restoring, "_MOST_MISSING", 2)
+    lost = repair(fixed.root, shape=(7, 6), block_size=(3, 4), padding=0).lost
+    assert lost[-1].what == "more blocks are missing"
+
+
 def test_frames_behind_a_journal_that_is_lost_are_not_hidden(tmp_path, numbers):
     folder = tmp_path / "live"
     FrameWriter(folder, block_size=(2, None)).append(numbers[0])

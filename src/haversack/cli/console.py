@@ -21,7 +21,8 @@ from haversack.storage.damage import Damage
 
 _ONE_LINE = 10_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NUMBER = re.compile("-?[0-9]{1,640}")  # more digits Python may be told not to take
+MOST_DIGITS = 640  # of a number: more Python may be told not to take
+_NUMBER = re.compile(f"-?[0-9]{{1,{MOST_DIGITS}}}")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 of_version = click.option(

@@ -22,6 +22,7 @@ from haversack.cli.console import (
     write_json,
     write_rows,
 )
+from haversack.cli.indices import parse_index
 from haversack.errors import UsageError
 from haversack.storage import publish
 
@@ -97,7 +98,6 @@ def _refuse(options: dict[str, Any], what_for: str) -> None:
 def _read_part(dataset: Any, index: str, out: Path | None, *, as_json: bool) -> None:
     """Describe, or save, a part of a split array; only what lists take is whole in memory."""
     from haversack.convert import export_array
-    from haversack.split.planning.text import parse_index
 
     items = parse_index(index)
     has_lists = any(isinstance(item, list) for item in items)

@@ -63,7 +63,8 @@ def command(
 
     Where PATH is a split array, its stack_metadata.json is written anew, if it is lost or damaged.
     Its blocks tell their dtype and shape; the shape of the array is asked for where it is not
-    known. What was damaged is kept beside.
+    known. What was damaged is kept beside. Where it is whole, journals of which nobody can tell
+    what array they are of are set aside, and listed as lost.
     """
     of_array = {"shape": shape, "block": block, "padding": padding, "dtype": dtype}
     if _is_array(path):

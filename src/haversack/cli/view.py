@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from haversack.cli.console import FILE_PATH, TakesIndex, verbose
+from haversack.cli.indices import parse_index
 from haversack.errors import UsageError
 
 _PROJECTIONS = ["max", "mean", "min", "std", "sum"]
@@ -39,7 +40,6 @@ def command(*, array: Path, index: str, project: str | None, out: Path) -> None:
     is shown.
     """
     from haversack.split import SplitDataset
-    from haversack.split.planning.text import parse_index
     from haversack.view import draw_array
 
     if out.suffix.lower() != ".png":

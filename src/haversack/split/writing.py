@@ -21,12 +21,11 @@ from haversack.errors import ExistsError, FormatError, HaversackError, UsageErro
 from haversack.split.blockfiles.block import MOST_AXES, Place, as_array, as_dtype, check_dtype
 from haversack.split.blockfiles.encoding import encode_block
 from haversack.split.blockfiles.finishing import check_blocks
-from haversack.split.blockfiles.tail import read_tail
 from haversack.split.chunks.codec import coding_named
 from haversack.split.chunks.threads import in_threads
 from haversack.split.dataset import SplitDataset, is_split
 from haversack.split.directory.about import check_distances, check_names, describe
-from haversack.split.directory.finding import block_files, part_of_name
+from haversack.split.directory.finding import part_of_name
 from haversack.split.directory.metadata import (
     FORMAT,
     METADATA,
@@ -36,12 +35,11 @@ from haversack.split.directory.metadata import (
     is_unfinished,
     metadata_document,
 )
-from haversack.split.directory.remains import has_remains, repair_advice
+from haversack.split.directory.remains import has_remains, remove_blocks, repair_advice
 from haversack.split.planning.blocks import Blocks
 from haversack.split.planning.cutting import Numbers, PartialShape
 from haversack.storage import publish
 from haversack.storage.looking import as_path, exists, listed, read_file
-from haversack.storage.ranges import RangeFile
 
 
 class EmptySplitDataset(Blocks):
@@ -312,10 +310,7 @@ def _discard(root: Path, array: str) -> None:
         return
     if exists(root / METADATA) or not begun:
         return
-    for path in block_files(root):
-        with suppress(FormatError, OSError):
-            if read_tail(RangeFile(path)).head.array == array:
-                path.unlink()
+    remove_blocks(root, array)
     publish.sweep(root, older_than=0)  # nobody else writes there
     with suppress(OSError):
         draft.unlink()

@@ -62,11 +62,16 @@ def prefixes_told(folder: Path) -> str:
     return f"the names that are there begin with {', '.join(map(repr, found[:_MOST_TOLD]))}{more}"
 
 
+def number_alone(prefix: str) -> str:
+    """Write the expression for names that have nothing but a number behind the prefix."""
+    return rf"{re.escape(prefix)}_?[0-9]+"
+
+
 def _with_prefix(paths: list[Path], prefix: str) -> list[Path]:
     if not prefix:
         return paths
     own = re.escape(prefix)
-    for form in (rf"{own}_?[0-9]+", rf".*{own}_[0-9].*", rf"{own}.*"):
+    for form in (number_alone(prefix), rf".*{own}_[0-9].*", rf"{own}.*"):
         found = [path for path in paths if re.fullmatch(form, path.stem, re.DOTALL)]
         if found:
             return found

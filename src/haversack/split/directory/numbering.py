@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from haversack.errors import FormatError
+from haversack.split.directory.finding import number_alone
 
 _DIGITS = 3  # as many or more, with zeros, have the numbers that programs give to blocks
 _Numbers = tuple[int, ...]
@@ -52,8 +53,7 @@ def _columns(paths: list[Path], prefix: str) -> list[_Column]:
     """
     found = [[*re.finditer(r"[0-9]+", path.stem)] for path in paths]
     from_last = [*zip(*(runs[::-1] for runs in found), strict=False)]
-    form = rf"{re.escape(prefix)}_?[0-9]+"
-    if prefix and all(re.fullmatch(form, path.stem, re.DOTALL) for path in paths):
+    if prefix and all(re.fullmatch(number_alone(prefix), path.stem, re.DOTALL) for path in paths):
         return from_last[:1]
     return [*zip(*found, strict=False), *from_last]
 

@@ -90,6 +90,14 @@ def _is_ours(path: Path) -> bool:
     return False
 
 
+def remove_blocks(folder: Path, array: str) -> None:
+    """Remove the blocks of an array that is not to be, as far as the disk lets us."""
+    for path in block_files(folder):
+        with suppress(HaversackError, OSError):
+            if read_tail(RangeFile(path)).head.array == array:
+                path.unlink()
+
+
 def repair_advice(folder: Path) -> str:
     """Say what to do where metadata are lost or damaged, and haversack wrote blocks or journals."""
     return f"haversack wrote what is there: `haversack repair {folder}` writes {METADATA} anew"

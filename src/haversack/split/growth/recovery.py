@@ -13,12 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from haversack.errors import FormatError, HaversackError, IntegrityError, PathNotFoundError
+from haversack.errors import HaversackError, IntegrityError, PathNotFoundError
 from haversack.split.blockfiles.block import Place
 from haversack.split.blockfiles.ownblock import OwnBlock
-from haversack.split.blockfiles.tail import read_tail
 from haversack.split.chunks.codec import Coding
-from haversack.split.directory.finding import block_files
 from haversack.split.directory.growing import LOCK, piece_bounds
 from haversack.split.directory.journal import encode_header, holds_rows, journal_name
 from haversack.split.directory.metadata import (
@@ -28,7 +26,7 @@ from haversack.split.directory.metadata import (
     metadata_document,
     read_stack,
 )
-from haversack.split.directory.remains import journals
+from haversack.split.directory.remains import journals, remove_blocks
 from haversack.split.directory.uncounted import rows_in_blocks
 from haversack.split.growth.rows import encode_rows, open_journal, rewrite
 from haversack.split.growth.slabs import OpenSlab
@@ -133,16 +131,13 @@ def discard(root: Path, array: str) -> None:
                 (root / METADATA).unlink()  # first, for without it nobody reads the rest
             for slab in journals(root):
                 (root / journal_name(slab)).unlink()
-            for path in block_files(root):
-                with suppress(FormatError):
-                    if read_tail(RangeFile(path)).head.array == array:
-                        path.unlink()
+            remove_blocks(root, array)
     with suppress(OSError):
         if not exists(root / METADATA):
             (root / LOCK).unlink(missing_ok=True)
 
 
-def set_aside(journal: Path, why: str) -> Path:
+def set_aside(journal: Path, why: str) -> None:
     """Give a journal a name that nobody reads; its directory is not yet synced."""
     aside = journal.with_name(f"{journal.name}.lost-{secrets.token_hex(8)}")
     journal.rename(aside)
@@ -153,7 +148,6 @@ def set_aside(journal: Path, why: str) -> Path:
         why,
         aside.name,
     )
-    return aside
 
 
 def _unpublish(root: Path, stack: Stack, number: int, coding: Coding) -> int:

@@ -281,9 +281,10 @@ def _missing(root: Path, stack: Stack) -> list[Damage]:
     for number in range(count):
         name = block_name(number, count, growable=stack.growable)
         if name not in names and journal_name(number // stack.pieces) not in names:
+            if len(lost) == _MOST_MISSING:
+                lost.append(Damage(root, "", "more blocks are missing"))
+                break
             lost.append(Damage(root / name, f"block {number}", "it is missing"))
-        if len(lost) == _MOST_MISSING:
-            break
     return lost
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from haversack.cli.console import MOST_DIGITS
 from haversack.errors import UsageError
 
-_NUMBER = r"\s*[+-]?[0-9]{1,640}\s*"  # more digits Python may be told not to take
+_NUMBER = rf"\s*[+-]?[0-9]{{1,{MOST_DIGITS}}}\s*"
 _SLICE = re.compile(rf"({_NUMBER}|\s*)(?::({_NUMBER}|\s*)(?::({_NUMBER}|\s*))?)?")
 _LIST = re.compile(rf"\s*\[({_NUMBER}(?:,{_NUMBER})*)(?:,\s*)?\]\s*")
 _COMMA = re.compile(r",(?![^\[]*\])")  # of none inside of a list
